@@ -1,0 +1,377 @@
+package wire_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"math/big"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mdalp/wire"
+)
+
+const (
+	// captured is the DATA of an offer taken from a real capture.
+	captured = "[{'ip_address': '177.71.168.45', 'name': '5th Receiver'}, " +
+		"{'ip_address': '54.200.52.112', 'name': '4th Receiver'}, " +
+		"{'ip_address': '18.134.193.153', 'name': '2nd Receiver'}]"
+	// hundred is a full segment of the base protocol.
+	hundred = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. Aliquam viverra quis risus sed luctus. Aliq"
+
+	absent = wire.Absent
+	most   = wire.MaxNumber
+)
+
+// parses are datagrams that Parse takes, with what is in them.
+var parses = []struct {
+	in   string
+	want wire.Message
+}{
+	// As captured.
+	{"Type:0;", wire.Message{Type: wire.Intent, TID: absent, Seq: absent}},
+	{"Type:1;TID:3740;DATA:" + captured, wire.Message{Type: wire.Offer, TID: 3740, Seq: absent, Data: []byte(captured)}},
+	{"Type:2;TID:3740;SEQ:0;DATA:" + hundred, wire.Message{Type: wire.Data, TID: 3740, Seq: 0, Data: []byte(hundred)}},
+	{"Type:3;TID:3740;SEQ:30;", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30}},
+	// Without the last ";".
+	{"Type:0", wire.Message{Type: wire.Intent, TID: absent, Seq: absent}},
+	{"Type:1;TID:7", wire.Message{Type: wire.Offer, TID: 7, Seq: absent}},
+	{"Type:3;TID:3740;SEQ:30", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30}},
+	// Any field but the type may be missing.
+	{"Type:3;TID:7;", wire.Message{Type: wire.Ack, TID: 7, Seq: absent}},
+	{"Type:3;SEQ:7;", wire.Message{Type: wire.Ack, TID: absent, Seq: 7}},
+	{"Type:3;SEQ:7;DATA:1-2", wire.Message{Type: wire.Ack, TID: absent, Seq: 7, Data: []byte("1-2")}},
+	{"Type:2;DATA:x", wire.Message{Type: wire.Data, TID: absent, Seq: absent, Data: []byte("x")}},
+	// DATA is raw.
+	{"Type:2;TID:1;SEQ:2;DATA:", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte{}}},
+	{"Type:2;TID:1;SEQ:2;DATA:;", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte(";")}},
+	{"Type:2;TID:1;SEQ:2;DATA:a;SEQ:9;DATA:b;", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte("a;SEQ:9;DATA:b;")}},
+	{"Type:2;TID:1;SEQ:2;DATA:\x00\r\n\xff\xfe", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte("\x00\r\n\xff\xfe")}},
+	{"Type:1;TID:7;DATA:[];", wire.Message{Type: wire.Offer, TID: 7, Seq: absent, Data: []byte("[];")}},
+	// Numbers.
+	{"Type:3;TID:0;SEQ:0;", wire.Message{Type: wire.Ack}},
+	{"Type:003;TID:0003740;SEQ:" + strings.Repeat("0", 40) + "30;", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30}},
+	{"Type:3;TID:9223372036854775807;SEQ:9223372036854775807;", wire.Message{Type: wire.Ack, TID: most, Seq: most}},
+	{"Type:4;TID:1;SEQ:51;DATA:{};", wire.Message{Type: 4, TID: 1, Seq: 51, Data: []byte("{};")}},
+	{"Type:255;", wire.Message{Type: 255, TID: absent, Seq: absent}},
+}
+
+// refusals are datagrams that Parse refuses, with the text that a user reads.
+var refusals = []struct{ in, want string }{
+	{"", `message: byte 0: want "Type:", got end`},
+	{"Type", `message: byte 0: want "Type:", got "Type"`},
+	{"type:3;", `message: byte 0: want "Type:", got "type:3"`},
+	{" Type:3;", `message: byte 0: want "Type:", got " Type:3"`},
+	{"\xff\xfe\xfd\x00\x01", `message: byte 0: want "Type:", got "\xff\xfe\xfd\x00\x01"`},
+	{"GET / HTTP/1.1\r\n", `message: byte 0: want "Type:", got "GET"`},
+	{"Type:", `message: byte 5: want a digit, got end`},
+	{"Type:;", `message: byte 5: want a digit, got ";"`},
+	{"Type:-1;", `message: byte 5: want a digit, got "-1"`},
+	{"Type:+3;", `message: byte 5: want a digit, got "+3"`},
+	{"Type: 3;", `message: byte 5: want a digit, got " 3"`},
+	{"Type:256;", `message: byte 5: want a type up to 255, got "256"`},
+	{"Type:9223372036854775808;", `message: byte 5: want a type up to 255, got "9223372036854775"`},
+	{"Type:3 ;", `message: byte 6: want ";", got " "`},
+	{"Type:3TID:1;", `message: byte 6: want ";", got "TID:1"`},
+	{"Type:3;;", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got ";"`},
+	{"Type:3;\n", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got "\n"`},
+	{"Type:3;TID", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got "TID"`},
+	{"Type:3;DATA", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got "DATA"`},
+	{"Type:3;TID:", `message: byte 11: want a digit, got end`},
+	{"Type:3;TID:-1;SEQ:2;", `message: byte 11: want a digit, got "-1"`},
+	{"Type:3;TID:9223372036854775808;", `message: byte 11: want a number up to 9223372036854775807, got "9223372036854775"`},
+	{"Type:3;TID:18446744073709551617;", `message: byte 11: want a number up to 9223372036854775807, got "1844674407370955"`},
+	{"Type:3;TID:1x;", `message: byte 12: want ";", got "x"`},
+	{"Type:3;TID:1;TID:1;", `message: byte 13: want "SEQ:", "DATA:" or the end, got "TID:1"`},
+	{"Type:3;TID:1;SEQ:", `message: byte 17: want a digit, got end`},
+	{"Type:3;TID:1;SEQ:9999999999999999999;", `message: byte 17: want a number up to 9223372036854775807, got "9999999999999999"`},
+	{"Type:3;TID:1;SEQ:2,", `message: byte 18: want ";", got ","`},
+	{"Type:3;TID:1;SEQ:2;x", `message: byte 19: want "DATA:" or the end, got "x"`},
+	{"Type:3;SEQ:2;TID:1;", `message: byte 13: want "DATA:" or the end, got "TID:1"`},
+	{"Type:3;TID:1;SEQ:2\x00", `message: byte 18: want ";", got "\x00"`},
+}
+
+func TestParse(t *testing.T) {
+	for _, tt := range parses {
+		got, err := wire.Parse([]byte(tt.in))
+		if err != nil {
+			t.Errorf("Parse(%q): %v", tt.in, err)
+			continue
+		}
+		// cmp tells a nil Data from an empty one.
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("Parse(%q) (-want +got):\n%s", tt.in, diff)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, tt := range refusals {
+		m, err := wire.Parse([]byte(tt.in))
+		if err == nil {
+			t.Errorf("Parse(%q) = %+v, want error %q", tt.in, m, tt.want)
+			continue
+		}
+		if err.Error() != tt.want {
+			t.Errorf("Parse(%q):\n got %s\nwant %s", tt.in, err, tt.want)
+		}
+		if diff := cmp.Diff(wire.Message{TID: absent, Seq: absent}, m); diff != "" {
+			t.Errorf("Parse(%q) leaves something behind (-want +got):\n%s", tt.in, diff)
+		}
+	}
+}
+
+func TestParseAliases(t *testing.T) {
+	in := []byte("Type:2;TID:1;SEQ:2;DATA:abc")
+	buf := append(in, "next datagram"...)
+	m, err := wire.Parse(buf[:len(in)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if &m.Data[0] != &buf[len(in)-3] {
+		t.Error("Data is a copy, want the input's own bytes")
+	}
+	_ = append(m.Data, '!')
+	if got := string(buf[len(in):]); got != "next datagram" {
+		t.Errorf("an append to Data wrote %q behind the datagram", got)
+	}
+}
+
+func TestAppend(t *testing.T) {
+	three, err := wire.ParseReceivers([]byte(captured))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		got  []byte
+		want string
+	}{
+		{wire.AppendIntent(nil), "Type:0;"},
+		{wire.AppendOffer(nil, 3740, three), "Type:1;TID:3740;DATA:" + captured + ";"},
+		{wire.AppendOffer(nil, 3740, three[:1]), "Type:1;TID:3740;DATA:[{'ip_address': '177.71.168.45', 'name': '5th Receiver'}];"},
+		{wire.AppendOffer(nil, 0, nil), "Type:1;TID:0;DATA:[];"},
+		{wire.AppendData(nil, 3740, 0, []byte(hundred)), "Type:2;TID:3740;SEQ:0;DATA:" + hundred},
+		{wire.AppendData(nil, 3740, 50, []byte(";\x00\xff;")), "Type:2;TID:3740;SEQ:50;DATA:;\x00\xff;"},
+		{wire.AppendData(nil, 1, 2, nil), "Type:2;TID:1;SEQ:2;DATA:"},
+		{wire.AppendDataHeader(nil, 3740, 9), "Type:2;TID:3740;SEQ:9;DATA:"},
+		{wire.AppendDataHeader([]byte("x"), most, most), "xType:2;TID:9223372036854775807;SEQ:9223372036854775807;DATA:"},
+		{wire.AppendAck(nil, 3740, 30), "Type:3;TID:3740;SEQ:30;"},
+		{wire.AppendAck([]byte("x"), 0, 10), "xType:3;TID:0;SEQ:10;"},
+		{wire.AppendAck(nil, absent, 10), "Type:3;SEQ:10;"},
+		{wire.AppendAck(nil, 10, absent), "Type:3;TID:10;"},
+	} {
+		if string(tt.got) != tt.want {
+			t.Errorf("got  %q\nwant %q", tt.got, tt.want)
+		}
+	}
+}
+
+func TestAppendNumbers(t *testing.T) {
+	// Around every power of ten, where the count of digits changes.
+	for p := int64(1); ; p *= 10 {
+		for n := p - 1; n <= p+1; n++ {
+			want := "Type:3;SEQ:" + strconv.FormatInt(n, 10) + ";"
+			if got := wire.AppendAck(nil, absent, n); string(got) != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		if p > most/10 {
+			break
+		}
+	}
+}
+
+func TestTypeString(t *testing.T) {
+	for typ, want := range []string{"intent", "offer", "data", "ack", "type 4"} {
+		if got := wire.Type(typ).String(); got != want {
+			t.Errorf("Type(%d) is %q, want %q", typ, got, want)
+		}
+	}
+	if got := wire.Type(255).String(); got != "type 255" {
+		t.Errorf("Type(255) is %q", got)
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	buf := make([]byte, 0, 256)
+	data := []byte(hundred)
+	check := func(name string, f func()) {
+		t.Helper()
+		if n := testing.AllocsPerRun(100, f); n != 0 {
+			t.Errorf("%s: %v allocations, want none", name, n)
+		}
+	}
+	for _, tt := range parses {
+		in := []byte(tt.in)
+		check(tt.in, func() {
+			m, err := wire.Parse(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sinkMessage = m
+		})
+	}
+	check("AppendIntent", func() { sinkBytes = wire.AppendIntent(buf) })
+	check("AppendData", func() { sinkBytes = wire.AppendData(buf, 3740, 30, data) })
+	check("AppendData, big numbers", func() { sinkBytes = wire.AppendData(buf, most, most, data) })
+	check("AppendDataHeader", func() { sinkBytes = wire.AppendDataHeader(buf, 3740, 30) })
+	check("AppendAck", func() { sinkBytes = wire.AppendAck(buf, 3740, 30) })
+	check("AppendRanges", func() { sinkBytes = wire.AppendRanges(buf, []wire.Range{{30, 41}, {45, 45}}) })
+	rs := []wire.Receiver{{Host: "192.0.2.1", Name: "O'Neil\n\u00e9\u2028", Port: 5000}}
+	check("AppendOffer", func() { sinkBytes = wire.AppendOffer(buf, 3740, rs) })
+}
+
+// grammar is the message of the package comment as a regular expression, as a
+// second opinion: slow, and without the bounds of the numbers.
+var grammar = regexp.MustCompile(`(?s)^Type:([0-9]+)(?:$|;)(?:TID:([0-9]+)(?:$|;))?(?:SEQ:([0-9]+)(?:$|;))?(?:DATA:(.*))?$`)
+
+// byGrammar reads in by the expression.
+func byGrammar(in []byte) (m wire.Message, ok bool) {
+	at := grammar.FindSubmatchIndex(in)
+	if at == nil {
+		return m, false
+	}
+	num := func(i int, limit int64) int64 {
+		if at[i] < 0 {
+			return absent
+		}
+		n, _ := new(big.Int).SetString(string(in[at[i]:at[i+1]]), 10)
+		if n.Cmp(big.NewInt(limit)) > 0 {
+			ok = false
+			return absent
+		}
+		return n.Int64()
+	}
+	ok = true
+	typ := num(2, 255)
+	m = wire.Message{Type: wire.Type(typ), TID: num(4, most), Seq: num(6, most)}
+	if at[8] >= 0 {
+		m.Data = append([]byte{}, in[at[8]:at[9]]...)
+	}
+	return m, ok
+}
+
+func FuzzParse(f *testing.F) {
+	for _, in := range parseSeeds() {
+		f.Add([]byte(in))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		orig := bytes.Clone(in)
+		m, err := wire.Parse(in)
+		want, ok := byGrammar(in)
+		if ok != (err == nil) {
+			t.Fatalf("the grammar takes it: %v, Parse: %v", ok, err)
+		}
+		if err != nil {
+			checkError(t, "message", in, err)
+			return
+		}
+		if diff := cmp.Diff(want, m); diff != "" {
+			t.Fatalf("by the grammar, by Parse:\n%s", diff)
+		}
+		if !bytes.Equal(in, orig) {
+			t.Fatal("Parse changed its input")
+		}
+		// The two messages that have all fields come back as they were.
+		if m.Data != nil {
+			m.Type = wire.Data
+			checkAgain(t, wire.AppendData(nil, m.TID, m.Seq, m.Data), m)
+		}
+		m.Type, m.Data = wire.Ack, nil
+		checkAgain(t, wire.AppendAck(nil, m.TID, m.Seq), m)
+	})
+}
+
+func checkAgain(t *testing.T, b []byte, want wire.Message) {
+	t.Helper()
+	got, err := wire.Parse(b)
+	if err != nil {
+		t.Fatalf("Parse(%q): %v", b, err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("Parse(%q) (-want +got):\n%s", b, diff)
+	}
+}
+
+// checkError fails unless err is a SyntaxError that an end user can read and
+// that points into in.
+func checkError(t *testing.T, what string, in []byte, err error) {
+	t.Helper()
+	var e *wire.SyntaxError
+	if !errors.As(err, &e) {
+		t.Fatalf("%T is no *SyntaxError", err)
+	}
+	if e.In != what || e.Want == "" || e.Offset < 0 || e.Offset > len(in) {
+		t.Fatalf("%+v for %d bytes", e, len(in))
+	}
+	if (e.Offset == len(in)) != (e.Got == "end") {
+		t.Fatalf("got %s at byte %d of %d", e.Got, e.Offset, len(in))
+	}
+	if e.Got != "end" {
+		got, err := strconv.Unquote(e.Got)
+		if err != nil || got == "" || len(got) > 16 || !bytes.HasPrefix(in[e.Offset:], []byte(got)) {
+			t.Fatalf("excerpt %s (%v) is not what stands at byte %d", e.Got, err, e.Offset)
+		}
+	}
+	for _, c := range err.Error() {
+		if !strconv.IsPrint(c) {
+			t.Fatalf("%q is not one line of printable characters", err.Error())
+		}
+	}
+}
+
+// The seeds of a fuzz target are its table rows, so that a row added to a
+// table is a seed too.
+
+func parseSeeds() (seeds []string) {
+	for _, tt := range parses {
+		seeds = append(seeds, tt.in)
+	}
+	for _, tt := range refusals {
+		seeds = append(seeds, tt.in)
+	}
+	return seeds
+}
+
+var update = flag.Bool("update", false, "write the seeds of the fuzz targets to testdata")
+
+// TestCorpus checks that the committed corpora hold all seeds. With -update it
+// writes them. Findings of the fuzzer, beside them under other names, stay.
+func TestCorpus(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		seeds  []string
+	}{
+		{"FuzzParse", parseSeeds()},
+		{"FuzzReceivers", receiverSeeds()},
+		{"FuzzRanges", rangeSeeds()},
+	} {
+		dir := filepath.Join("testdata", "fuzz", c.target)
+		if *update {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, seed := range c.seeds {
+			want := "go test fuzz v1\n[]byte(" + strconv.Quote(seed) + ")\n"
+			name := filepath.Join(dir, "seed"+strconv.Itoa(1000 + i)[1:])
+			if *update {
+				if err := os.WriteFile(name, []byte(want), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := os.ReadFile(name)
+			if err != nil {
+				t.Errorf("%v; run go test -update", err)
+			} else if string(got) != want {
+				t.Errorf("%s does not hold %q; run go test -update", name, seed)
+			}
+		}
+	}
+}
