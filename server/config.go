@@ -1,0 +1,188 @@
+package server
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"mdalp/wire"
+)
+
+// Port is the protocol's port of receivers. Another one is told in the offer.
+const Port = 4650
+
+// What a field of Config means when it is 0.
+const (
+	DefaultLimit        = 90 * time.Second // as the original servers
+	DefaultIdle         = 10 * time.Second // three tries of a client with a fixed 3 s timer
+	DefaultConcurrent   = 64
+	DefaultQueue        = 1024
+	DefaultRemember     = 16384
+	DefaultSegmentLimit = 100 // the protocol's
+	DefaultMaxBytes     = 1 << 30
+	DefaultIntentRate   = 10 // per second
+	DefaultIntentBurst  = 20
+)
+
+const (
+	// maxSegment leaves room in a datagram for "Type:2;TID:…;SEQ:…;DATA:".
+	maxSegment = wire.MaxDatagram - 64
+	// original is how much of an offer the original client reads.
+	original = 1024
+)
+
+// A Receiver is an address that takes segments.
+type Receiver struct {
+	// Addr is told in the offer, and is the local address that segments come to.
+	Addr netip.AddrPort
+	// Name is told in the offer; may be empty.
+	Name string
+	// Sock is the index of its socket. It only matters where a socket does not tell
+	// the local address of its datagrams: a segment is then taken by the first
+	// receiver with that socket, and that port where it is known.
+	Sock int
+}
+
+// A Payload is what a transaction is expected to bring.
+type Payload struct {
+	Size   int64 // bytes
+	SHA256 [sha256.Size]byte
+}
+
+// A Config sets up a Server. Only Receivers must be given.
+type Config struct {
+	// Receivers are offered to every client, in this order.
+	Receivers []Receiver
+	// Limit is how long a transaction may take from its offer on; 0 is DefaultLimit.
+	Limit time.Duration
+	// Idle is how long a transaction of unknown length must have been whole and
+	// silent to settle; 0 is DefaultIdle.
+	Idle time.Duration
+	// Concurrent is how many transactions may be open, that is offered and not
+	// settled; 0 is DefaultConcurrent.
+	Concurrent int
+	// Queue is how many intents may wait beyond that; 0 is DefaultQueue, less is
+	// none.
+	Queue int
+	// Remember is how many settled transactions are remembered until their Limit;
+	// 0 is DefaultRemember, less is none.
+	Remember int
+	// SegmentLimit is the most payload a segment may carry, in bytes; 0 is
+	// DefaultSegmentLimit.
+	SegmentLimit int
+	// MaxBytes is the most payload a transaction may bring; 0 is DefaultMaxBytes.
+	MaxBytes int64
+	// OfferDelay holds every transaction's offer back, as the original's queue does.
+	// An offer that is repeated is not held back again.
+	OfferDelay time.Duration
+	// Expect is the payload that every transaction must bring; nil when unknown.
+	Expect *Payload
+	// Store keeps the payloads; nil is a Memory of its own.
+	Store Store
+	// KeepPartial has an incomplete transaction's segments published too, as
+	// <TID>.partial: all that came, in order, without the missing ones.
+	KeepPartial bool
+	// IntentRate is how many intents a second one source may send in the long run,
+	// IntentBurst how many at once; 0 is the default, a negative rate is no limit. A
+	// source is an IPv4 address or an IPv6 /64.
+	IntentRate  float64
+	IntentBurst int
+	// FirstTID makes the numbers of transactions count up from it. 0 makes them
+	// random, because a TID is all that it takes to put segments into another's
+	// transaction.
+	FirstTID int64
+	// Seed is what random numbers come from. A Server that strangers can reach needs
+	// one that they cannot know.
+	Seed [32]byte
+	// Once ends the program after the first settled transaction.
+	Once bool
+	// Log gets one record for each settled transaction, and errors of the store; nil
+	// is none.
+	Log *slog.Logger
+	// Settled is called for each settled transaction; it must not call the Server.
+	Settled func(Result)
+}
+
+// withDefaults fills in what is 0 and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	def(&c.Limit, DefaultLimit)
+	def(&c.Idle, DefaultIdle)
+	def(&c.Concurrent, DefaultConcurrent)
+	def(&c.Queue, DefaultQueue)
+	def(&c.Remember, DefaultRemember)
+	def(&c.SegmentLimit, DefaultSegmentLimit)
+	def(&c.MaxBytes, DefaultMaxBytes)
+	def(&c.IntentRate, DefaultIntentRate)
+	def(&c.IntentBurst, DefaultIntentBurst)
+	c.Queue = max(0, c.Queue)
+	c.Remember = max(0, c.Remember)
+	if c.Store == nil {
+		c.Store = new(Memory)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.Limit < 0, c.Idle < 0, c.OfferDelay < 0:
+		return c, errors.New("server: a duration is negative")
+	case c.Concurrent < 0, c.IntentBurst < 0, c.MaxBytes < 0, c.FirstTID < 0:
+		return c, errors.New("server: a number is negative")
+	case c.MaxBytes > 1<<46:
+		// Offsets in a spool file stay far below 2^63.
+		return c, fmt.Errorf("server: more than %d bytes a transaction", int64(1)<<46)
+	case c.SegmentLimit < 0 || c.SegmentLimit > maxSegment:
+		return c, fmt.Errorf("server: segments of %d bytes: 1 to %d are possible", c.SegmentLimit, maxSegment)
+	}
+	return c, nil
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// offered is the receivers as an offer names them. Names are left out where that
+// is what lets an original client read the whole offer, for it needs addresses
+// alone.
+func (c *Config) offered() ([]wire.Receiver, error) {
+	if len(c.Receivers) == 0 {
+		return nil, errors.New("server: no receivers")
+	}
+	named := make([]wire.Receiver, len(c.Receivers))
+	bare := make([]wire.Receiver, len(c.Receivers))
+	for i, r := range c.Receivers {
+		if !r.Addr.IsValid() || r.Addr.Addr().IsUnspecified() || r.Addr.Port() == 0 {
+			return nil, fmt.Errorf("server: no client can send to receiver %s", r.Addr)
+		}
+		bare[i].Host = plain(r.Addr).Addr().String()
+		if r.Addr.Port() != Port {
+			bare[i].Port = r.Addr.Port()
+		}
+		named[i] = bare[i]
+		named[i].Name = r.Name
+	}
+	offer := named
+	if offerLen(named) > original && offerLen(bare) <= original {
+		offer = bare
+	}
+	if n := offerLen(offer); n > wire.MaxDatagram {
+		return nil, fmt.Errorf("server: an offer of %d receivers has %d bytes, more than a datagram", len(offer), n)
+	}
+	// What we would not read ourselves we do not send.
+	if _, err := wire.ParseReceivers(wire.AppendReceivers(nil, offer)); err != nil {
+		return nil, fmt.Errorf("server: receivers cannot be offered: %w", err)
+	}
+	return offer, nil
+}
+
+func offerLen(rs []wire.Receiver) int { return len(wire.AppendOffer(nil, wire.MaxNumber, rs)) }
+
+// plain is an address as it is compared: IPv4 never mapped, and no zone.
+func plain(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}

@@ -1,0 +1,36 @@
+package server
+
+// Stats counts what happened since the start. Each datagram that came is counted
+// once in Datagrams and once in one of the fields down to StoreErrors.
+type Stats struct {
+	Datagrams uint64
+
+	Malformed   uint64 // not of the protocol, no TID or SEQ where needed, or no address to answer
+	Unexpected  uint64 // of a type that only servers send, or that is unknown
+	AfterClose  uint64 // came after Close
+	Accepted    uint64 // intents that were queued or got an offer
+	Repeated    uint64 // intents of clients that have a transaction
+	Waiting     uint64 // intents of clients that wait in the queue already
+	RateLimited uint64 // intents beyond their source's rate
+	QueueFull   uint64 // intents beyond the queue
+	UnknownTID  uint64 // segments of no live transaction
+	Elsewhere   uint64 // segments that did not come to a receiver's address
+	OutOfBounds uint64 // segments whose SEQ is beyond the bound
+	Empty       uint64 // segments without payload
+	Oversize    uint64 // segments with more than SegmentLimit bytes
+	TooMuch     uint64 // segments beyond MaxBytes
+	Late        uint64 // new segments after their transaction settled
+	Stored      uint64 // segments that were stored
+	Duplicates  uint64 // segments that were stored before
+	StoreErrors uint64 // segments that the store refused
+
+	Bytes       uint64 // payload stored
+	Offers      uint64 // offers sent, repeated ones too
+	Acks        uint64 // acknowledgements sent
+	AcksDropped uint64 // acknowledgements that found 4,096 others waiting, or their transaction over
+	SendErrors  uint64 // errors that the network held against what was sent
+	NotStarted  uint64 // intents given up because the store could not take a transaction
+	Settled     uint64 // transactions settled
+	Completed   uint64 // of these, with status true
+	Forgotten   uint64 // settled transactions forgotten before their limit
+}
