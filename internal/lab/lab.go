@@ -1,0 +1,235 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"mdalp/internal/sim"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+// A Config sets up a [Lab]. Its zero value plays the default profile.
+type Config struct {
+	// Network is what [Enter] gave; nil is plain loopback, with delays on segments
+	// only.
+	Network *Network
+	Profile *Profile // nil is the default one
+	Seed    uint64   // of all that is left to chance
+	// Payload is what every client is expected to send; nil when it is not known.
+	Payload []byte
+	// Limit is the transaction limit, 0 the server's default of 90 s.
+	Limit time.Duration
+	// Idle is how long a transaction of unknown length must have been whole and
+	// silent to settle, 0 the server's default.
+	Idle time.Duration
+	// Store keeps the payloads; nil is memory.
+	Store server.Store
+	Log   *slog.Logger // nil is none
+	// Settled is called for every transaction that settled, from the goroutine of
+	// the network, so it must not block.
+	Settled func(server.Result)
+}
+
+// A Lab is a running network with its orchestrator and receivers.
+type Lab struct {
+	profile   *Profile
+	addr      netip.AddrPort
+	receivers []server.Receiver
+	private   bool
+
+	cancel context.CancelFunc
+	socks  []*loop.Socket
+	ended  chan struct{} // closed when all is over
+	err    error         // then valid
+	stats  Stats         // then valid
+
+	mu      sync.Mutex
+	results []server.Result
+	news    chan struct{} // closed at the next result
+	settled func(server.Result)
+}
+
+// Start opens the sockets and runs the network in a goroutine of its own, until
+// ctx ends or Close. Errors are those of the profile and of the sockets.
+func Start(ctx context.Context, cfg Config) (*Lab, error) {
+	if cfg.Profile == nil {
+		p, err := Load("")
+		if err != nil {
+			return nil, err
+		}
+		cfg.Profile = p
+	}
+	if err := cfg.Profile.Validate(); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", cfg.Profile.Name, err)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Lab{
+		profile: cfg.Profile,
+		private: cfg.Network != nil,
+		ended:   make(chan struct{}),
+		news:    make(chan struct{}),
+		settled: cfg.Settled,
+	}
+	places := cfg.Profile.places()
+	order, err := l.open(cfg.Network, places)
+	if err != nil {
+		l.closeSockets()
+		return nil, err
+	}
+	srv, err := l.server(&cfg, places)
+	if err != nil {
+		l.closeSockets()
+		return nil, err
+	}
+	w := newWan(srv, cfg.Seed, places, order)
+	ctx, l.cancel = context.WithCancel(ctx)
+	go l.run(ctx, srv, w, cfg.Log)
+	return l, nil
+}
+
+// open opens the socket of each place, and the ICMP sockets. It gives the place
+// of each socket, for the network to know. Each address has a socket of its own
+// and not all of them one on the wildcard address, so that one that refuses is
+// really closed.
+func (l *Lab) open(n *Network, places []place) (order []int, err error) {
+	if n != nil {
+		addrs := make([]netip.Addr, len(places))
+		for i := range places {
+			addrs[i] = places[i].addr
+		}
+		if err := n.play(addrs); err != nil {
+			return nil, err
+		}
+	}
+	for i := range places {
+		p := &places[i]
+		if n == nil {
+			p.addr = plain(i)
+		}
+		p.port = server.Port
+		if p.refuse {
+			continue
+		}
+		opts := loop.Options{PacketInfo: true}
+		s, err := loop.Listen(netip.AddrPortFrom(p.addr, p.port), opts)
+		if err != nil && n == nil {
+			// Someone has the port: the offer tells of another one.
+			s, err = loop.Listen(netip.AddrPortFrom(p.addr, 0), opts)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%v port %d: %w", p.addr, p.port, err)
+		}
+		p.port = s.LocalAddr().Port()
+		l.socks = append(l.socks, s)
+		order = append(order, i)
+	}
+	if n == nil {
+		return order, nil
+	}
+	for _, family := range n.families() {
+		s, err := openEcho(family)
+		if err != nil {
+			return nil, err
+		}
+		l.socks = append(l.socks, s)
+		order = append(order, -1)
+	}
+	return order, nil
+}
+
+// server makes the orchestrator and the receivers.
+func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
+	for i, p := range places[1:] {
+		l.receivers = append(l.receivers, server.Receiver{
+			Addr: netip.AddrPortFrom(p.addr, p.port),
+			Name: cfg.Profile.Receivers[i].Name,
+			Sock: -1, // they are known by their addresses
+		})
+	}
+	l.addr = netip.AddrPortFrom(places[0].addr, places[0].port)
+	c := server.Config{
+		Receivers:  l.receivers,
+		Limit:      cfg.Limit,
+		Idle:       cfg.Idle,
+		OfferDelay: time.Duration(cfg.Profile.Orchestrator.OfferDelay),
+		Store:      cfg.Store,
+		IntentRate: -1, // all clients have one address here
+		Concurrent: 1024,
+		Log:        cfg.Log,
+		Settled:    l.settle,
+	}
+	for i := range 4 {
+		for j, x := 0, sim.Mix(cfg.Seed, uint64(i)); j < 8; j, x = j+1, x>>8 {
+			c.Seed[i*8+j] = byte(x)
+		}
+	}
+	if cfg.Payload != nil {
+		c.Expect = &server.Payload{Size: int64(len(cfg.Payload)), SHA256: sha256.Sum256(cfg.Payload)}
+	}
+	return server.New(c)
+}
+
+// run is the goroutine of the network.
+func (l *Lab) run(ctx context.Context, srv *server.Server, w *wan, log *slog.Logger) {
+	defer close(l.ended)
+	err := loop.Run(ctx, w, l.socks...)
+	if ctx.Err() == nil {
+		log.Error("the network of the lab broke", "err", err)
+		l.err = err
+	}
+	srv.Close(time.Now())
+	l.stats = w.stats
+	l.closeSockets()
+}
+
+func (l *Lab) closeSockets() {
+	for _, s := range l.socks {
+		if err := s.Close(); err != nil && l.err == nil {
+			l.err = err
+		}
+	}
+}
+
+// Addr is where the orchestrator takes intents.
+func (l *Lab) Addr() netip.AddrPort { return l.addr }
+
+// Receivers are the receivers in the order of the offer, at the addresses at which
+// they are played.
+func (l *Lab) Receivers() []server.Receiver { return l.receivers }
+
+// Profile is the profile that is played.
+func (l *Lab) Profile() *Profile { return l.profile }
+
+// Private says whether the network is one of our own, where pings are as late as
+// the profile says. Else they are answered by the kernel, at once.
+func (l *Lab) Private() bool { return l.private }
+
+// Environ is the environment for a command in the lab: this process's, with
+// MDALP_ADDR and MDALP_PORT set to the orchestrator.
+func (l *Lab) Environ() []string {
+	return append(os.Environ(), "MDALP_ADDR="+l.addr.Addr().String(), "MDALP_PORT="+strconv.Itoa(int(l.addr.Port())))
+}
+
+// Close ends the network, and settles what is open. It gives the error that broke
+// the network, if any did.
+func (l *Lab) Close() error {
+	l.cancel()
+	<-l.ended
+	return l.err
+}
+
+// Stats counts what the network did. It is valid after Close.
+func (l *Lab) Stats() Stats {
+	<-l.ended
+	return l.stats
+}

@@ -1,0 +1,292 @@
+package lab
+
+import (
+	"net/netip"
+	"time"
+
+	"mdalp/internal/sim"
+	"mdalp/loop"
+)
+
+// Bounds of memory. What comes beyond them is dropped and counted.
+const (
+	maxFlows   = 1 << 16 // clients, by address and port
+	maxPending = 1 << 18 // datagrams under way
+)
+
+// wan is the wide-area network around a program: a [loop.Handler] that hands
+// datagrams to the inner one, and the inner one's to the sockets, late, lost,
+// doubled or damaged as the links of their paths say. It answers pings itself.
+//
+// Each flow, which is a client's address and port, has links of its own, seeded
+// from the flow's number in order of first appearance. So transfers side by side
+// do not change each other's luck, and the same seed plays the same network again.
+type wan struct {
+	inner  loop.Handler
+	seed   uint64
+	places []place
+	byAddr map[netip.Addr]int
+	socks  []int // index of the place of each socket, -1 for ICMP
+
+	begun bool
+	epoch time.Time // of the links: the first instant seen
+	flows map[netip.AddrPort]*flow
+	pings map[netip.AddrPort]*flow // the port is the echo identifier
+
+	due   sim.Agenda
+	seq   uint64
+	slots []parcel
+	free  []int32
+	ready []int32 // what may leave now
+	head  int     // the first of ready
+
+	// What is handed to the inner program is here so that it is not allocated.
+	env     loop.Envelope
+	scratch []byte
+
+	stats Stats
+}
+
+// Stats counts what the network did.
+type Stats struct {
+	Datagrams int64 // that entered it, from both sides, without pings
+	Pings     int64 // echo requests
+	Lost      int64 // by chance, a full queue or a clogged link, both of those
+	Silenced  int64 // to or from a receiver that was dead
+	Doubled   int64
+	Damaged   int64
+	Refused   int64 // dropped for want of memory, or in no form we know
+}
+
+// A flow is what belongs to one client.
+type flow struct {
+	number uint64
+	start  time.Duration
+	paths  []path // by place
+}
+
+// path holds the links between a client and a place, made on first use.
+type path struct{ forward, backward *sim.Link }
+
+// The kinds of events.
+const (
+	inbound  uint8 = iota // a datagram reaches the inner program
+	outbound              // a datagram reaches the client
+)
+
+// parcel is a datagram under way. Its buffer is used again.
+type parcel struct {
+	env   loop.Envelope
+	buf   []byte
+	flow  *flow
+	place int
+}
+
+// newWan wraps inner. socks tells the index of the place at each socket of the
+// loop, -1 for an ICMP socket.
+func newWan(inner loop.Handler, seed uint64, places []place, socks []int) *wan {
+	w := &wan{
+		inner: inner, seed: seed, places: places, socks: socks,
+		byAddr: map[netip.Addr]int{},
+		flows:  map[netip.AddrPort]*flow{},
+		pings:  map[netip.AddrPort]*flow{},
+	}
+	for i, p := range places {
+		w.byAddr[p.addr] = i
+	}
+	return w
+}
+
+// since is the instant on the clock of the links.
+func (w *wan) since(now time.Time) time.Duration {
+	if !w.begun {
+		w.begun, w.epoch = true, now
+	}
+	return now.Sub(w.epoch)
+}
+
+// flow finds a flow, or opens it; nil when there are too many.
+func (w *wan) flow(of map[netip.AddrPort]*flow, peer netip.AddrPort, now time.Duration) *flow {
+	f := of[peer]
+	if f == nil && len(of) < maxFlows {
+		f = &flow{number: uint64(len(of)), start: now, paths: make([]path, len(w.places))}
+		of[peer] = f
+	}
+	return f
+}
+
+// Directions, as parts of a link's seed.
+const (
+	seedForward uint64 = iota
+	seedBackward
+	seedPing
+)
+
+func (w *wan) link(l **sim.Link, cfg *sim.LinkConfig, f *flow, place int, direction uint64) *sim.Link {
+	if *l == nil {
+		*l = sim.NewLink(*cfg, sim.Mix(w.seed, f.number, uint64(place), direction))
+	}
+	return *l
+}
+
+// Receive implements [loop.Handler].
+func (w *wan) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	at := w.since(now)
+	i := w.socks[e.Sock]
+	if i < 0 {
+		w.ping(at, e, b)
+		return
+	}
+	w.stats.Datagrams++
+	f := w.flow(w.flows, e.Peer, at)
+	if f == nil {
+		w.stats.Refused++
+		return
+	}
+	p := &w.places[i]
+	env := *e
+	// The server knows its receivers by their addresses, whether or not the socket
+	// tells them.
+	env.Local = netip.AddrPortFrom(p.addr, p.port)
+	l := w.link(&f.paths[i].forward, &p.forward, f, i, seedForward)
+	w.carry(l.Send(at, len(b)), inbound, f, i, &env, b)
+}
+
+// carry makes an event of each copy of a datagram.
+func (w *wan) carry(fate sim.Fate, kind uint8, f *flow, place int, e *loop.Envelope, b []byte) {
+	switch fate.N {
+	case 0:
+		w.stats.Lost++
+	case 2:
+		w.stats.Doubled++
+	}
+	for _, c := range fate.Copies[:fate.N] {
+		s, ok := w.slot()
+		if !ok {
+			w.stats.Refused++
+			return
+		}
+		p := &w.slots[s]
+		p.buf = append(p.buf[:0], b...)
+		p.env, p.flow, p.place = *e, f, place
+		if c.Mask != 0 {
+			w.stats.Damaged++
+			c.Damage(p.buf)
+		}
+		w.due.Push(sim.Event{At: int64(c.At), Seq: w.seq, Kind: kind, Slot: s})
+		w.seq++
+	}
+}
+
+// slot takes a parcel from the free ones.
+func (w *wan) slot() (int32, bool) {
+	if n := len(w.free) - 1; n >= 0 {
+		s := w.free[n]
+		w.free = w.free[:n]
+		return s, true
+	}
+	if len(w.slots) == maxPending {
+		return 0, false
+	}
+	w.slots = append(w.slots, parcel{})
+	return int32(len(w.slots) - 1), true
+}
+
+// Fail implements [loop.Handler]. Errors belong to the sockets, not to the network
+// that is played; the inner program hears of them.
+func (w *wan) Fail(now time.Time, e *loop.Envelope, err error) {
+	if w.socks[e.Sock] >= 0 {
+		w.inner.Fail(now, e, err)
+	}
+}
+
+// Expire implements [loop.Handler].
+func (w *wan) Expire(now time.Time) {
+	at := w.since(now)
+	for {
+		moved := w.deliver(now, at)
+		if due, ok := w.inner.Next(); ok && !due.After(now) {
+			w.inner.Expire(now)
+		}
+		// What the inner program sends may be due at once, on a link without delay,
+		// and it may have been waiting for nothing else.
+		if sent := w.collect(now, at); !moved && !sent {
+			return
+		}
+	}
+}
+
+// deliver brings home what is due.
+func (w *wan) deliver(now time.Time, at time.Duration) (moved bool) {
+	for len(w.due) > 0 && w.due[0].At <= int64(at) {
+		e := w.due.Pop()
+		moved = true
+		p := &w.slots[e.Slot]
+		if e.Kind == outbound {
+			w.ready = append(w.ready, e.Slot)
+			continue
+		}
+		if w.places[p.place].silent(time.Duration(e.At) - p.flow.start) {
+			w.stats.Silenced++
+		} else {
+			p.env.At = w.epoch.Add(time.Duration(e.At))
+			w.inner.Receive(now, &p.env, p.buf)
+		}
+		w.free = append(w.free, e.Slot)
+	}
+	return moved
+}
+
+// collect takes what the inner program sends, and puts it on the way back.
+func (w *wan) collect(now time.Time, at time.Duration) (sent bool) {
+	for {
+		e := &w.env
+		*e = loop.Envelope{}
+		b, ok := w.inner.Transmit(now, e, w.scratch[:0])
+		w.scratch = b
+		if !ok {
+			return sent
+		}
+		sent = true
+		w.stats.Datagrams++
+		i := w.socks[e.Sock]
+		f := w.flow(w.flows, e.Peer, at)
+		if i < 0 || f == nil {
+			w.stats.Refused++
+			continue
+		}
+		p := &w.places[i]
+		if p.silent(at - f.start) {
+			w.stats.Silenced++
+			continue
+		}
+		l := w.link(&f.paths[i].backward, &p.backward, f, i, seedBackward)
+		w.carry(l.Send(at, len(b)), outbound, f, i, e, b)
+	}
+}
+
+// Transmit implements [loop.Handler].
+func (w *wan) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte, ok bool) {
+	if w.head == len(w.ready) {
+		w.ready, w.head = w.ready[:0], 0
+		return b, false
+	}
+	s := w.ready[w.head]
+	w.head++
+	p := &w.slots[s]
+	*e = p.env
+	w.free = append(w.free, s)
+	return append(b, p.buf...), true
+}
+
+// Next implements [loop.Handler]. The network ends when the inner program has
+// ended and nothing is under way.
+func (w *wan) Next() (at time.Time, ok bool) {
+	at, ok = w.inner.Next()
+	if len(w.due) > 0 {
+		if d := w.epoch.Add(time.Duration(w.due[0].At)); !ok || d.Before(at) {
+			at, ok = d, true
+		}
+	}
+	return at, ok
+}
