@@ -1,0 +1,53 @@
+// Package loop drives a [Handler] over datagram sockets with epoll, one thread
+// and no allocation per datagram.
+//
+// A Handler is a program without I/O: it takes datagrams and instants and gives
+// datagrams and the instant at which it wants to be woken. That seam is what
+// lets the same program run over real sockets here and over a simulated network
+// in tests, byte for byte.
+package loop
+
+import (
+	"net/netip"
+	"time"
+)
+
+// An Envelope is what is known of a datagram besides its bytes.
+type Envelope struct {
+	// Sock is the index of the socket, in the order given to [Run].
+	Sock int
+	// Peer is the other end. Addresses of IPv4 hosts are always plain IPv4,
+	// never IPv4-mapped, whatever the family of the socket. Its port is 0 on a
+	// raw socket.
+	Peer netip.AddrPort
+	// Local is this end: on receipt the address that was addressed, on transmit
+	// the source address to use. It is the zero value where the socket does
+	// not tell (see [Options.PacketInfo]) or the kernel may choose.
+	Local netip.AddrPort
+	// At is the instant of arrival: the kernel's, where the socket stamps
+	// datagrams (see [Options.Stamp]), else that of the wake-up. It is never after
+	// the wake-up. It has no meaning on transmit.
+	At time.Time
+}
+
+// A Handler is a program that a loop drives. It does no I/O and reads no clock.
+// All calls come from one goroutine, and now never goes backwards. The
+// *Envelope belongs to the loop and is valid only during the call.
+type Handler interface {
+	// Receive takes a datagram. b is valid only during the call.
+	Receive(now time.Time, e *Envelope, b []byte)
+	// Fail takes an error that the kernel holds against datagrams sent to e.Peer
+	// through e.Sock: a bare [syscall.Errno] such as ECONNREFUSED (ICMP port
+	// unreachable), EHOSTUNREACH or EMSGSIZE, from the socket's error queue (ip(7),
+	// IP_RECVERR) or from the send itself.
+	Fail(now time.Time, e *Envelope, err error)
+	// Expire does everything due at or before now.
+	Expire(now time.Time)
+	// Transmit appends the next datagram to b, which is empty, and addresses it in
+	// e, which is zero; ok is false when none is due. On a stamped socket now is the
+	// instant right before the datagram is handed to the kernel.
+	Transmit(now time.Time, e *Envelope, b []byte) (out []byte, ok bool)
+	// Next reports when Expire is due; ok is false when the program has ended.
+	// A program that waits for datagrams alone gives an instant far away.
+	Next() (at time.Time, ok bool)
+}

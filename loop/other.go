@@ -1,0 +1,52 @@
+//go:build !linux
+
+package loop
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/mdlayher/socket"
+)
+
+// Options are a socket's settings. See the Linux version.
+type Options struct {
+	MaxDatagram   int
+	PacketInfo    bool
+	Stamp         bool
+	Errors        bool
+	ReceiveBuffer int
+}
+
+// Stats counts what happened on a socket. See the Linux version.
+type Stats struct {
+	Received, Sent, Receives, Sends, Truncated, Blocked, Lost uint64
+}
+
+// A Socket is a datagram socket to give to [Run]. There is none on this platform.
+type Socket struct{}
+
+// Listen fails with [errors.ErrUnsupported]: the loop is built on epoll.
+func Listen(netip.AddrPort, Options) (*Socket, error) { return nil, errors.ErrUnsupported }
+
+// New closes c and fails with [errors.ErrUnsupported].
+func New(c *socket.Conn, _ Options) (*Socket, error) {
+	_ = c.Close()
+	return nil, errors.ErrUnsupported
+}
+
+// LocalAddr gives the zero value.
+func (s *Socket) LocalAddr() netip.AddrPort { return netip.AddrPort{} }
+
+// ReceiveBuffer gives 0.
+func (s *Socket) ReceiveBuffer() int { return 0 }
+
+// Stats gives the zero value.
+func (s *Socket) Stats() Stats { return Stats{} }
+
+// Close fails with [errors.ErrUnsupported].
+func (s *Socket) Close() error { return errors.ErrUnsupported }
+
+// Run fails with [errors.ErrUnsupported].
+func Run(context.Context, Handler, ...*Socket) error { return errors.ErrUnsupported }

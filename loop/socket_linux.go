@@ -1,0 +1,255 @@
+package loop
+
+import (
+	"net/netip"
+	"os"
+	"sync/atomic"
+
+	"github.com/mdlayher/socket"
+	"golang.org/x/sys/unix"
+)
+
+// Defaults of [Options].
+const (
+	// DefaultMaxDatagram holds every UDP datagram and every IPv4 packet.
+	DefaultMaxDatagram = 65535
+	// DefaultReceiveBuffer is in bytes. The kernel charges a datagram for its
+	// whole buffer, about 1.3 kB for a short one, so this is room for some 6,000.
+	DefaultReceiveBuffer = 4 << 20
+)
+
+// Options are a socket's settings. The zero value works.
+type Options struct {
+	// MaxDatagram is the longest datagram to receive, in bytes. Longer ones are
+	// dropped and counted. 0 means [DefaultMaxDatagram]; memory is only used for
+	// what arrives.
+	MaxDatagram int
+	// PacketInfo fills Envelope.Local of received datagrams (ip(7), IP_PKTINFO;
+	// RFC 3542, section 6.1).
+	PacketInfo bool
+	// Stamp fills Envelope.At with the kernel's time of arrival (socket(7),
+	// SO_TIMESTAMPNS), and sends every datagram alone, right after Transmit: in a
+	// batch a round-trip time would measure the place in the queue. It costs each
+	// Transmit of the Run a clock reading.
+	Stamp bool
+	// Errors reports ICMP errors through Handler.Fail (ip(7), IP_RECVERR).
+	Errors bool
+	// ReceiveBuffer is the size of the kernel's receive buffer in bytes; see
+	// [Socket.ReceiveBuffer] for what was granted. 0 means at least
+	// [DefaultReceiveBuffer].
+	ReceiveBuffer int
+}
+
+// Stats counts what happened on a socket.
+type Stats struct {
+	Received, Sent uint64 // datagrams
+	Receives       uint64 // system calls that receive, fruitless ones included
+	Sends          uint64 // system calls that send
+	Truncated      uint64 // received datagrams dropped because they were too long
+	Blocked        uint64 // times that the send buffer was full
+	Lost           uint64 // datagrams lost because the kernel had no memory to send them
+}
+
+// A Socket is a datagram socket to give to [Run]. Its methods are not for
+// concurrent use with a Run, except by the Run's Handler.
+type Socket struct {
+	fd      int
+	family  uint16
+	opts    Options
+	local   netip.AddrPort
+	granted int
+	stats   Stats
+
+	closed  atomic.Bool
+	running atomic.Bool
+
+	// What follows belongs to the Run.
+	in      *inbox
+	ready   bool // a receive is worth trying
+	failed  bool // the error queue has something
+	writing bool // the poller watches for room to send
+}
+
+// Listen opens a UDP socket bound to addr; port 0 lets the kernel choose. The
+// address "0.0.0.0" takes IPv4 alone, "::" takes both families. Errors are
+// [os.SyscallError] values: EADDRINUSE, EADDRNOTAVAIL, EACCES for a port below
+// 1024, EAFNOSUPPORT for a family that the host lacks or an addr that is not valid.
+func Listen(addr netip.AddrPort, opts Options) (*Socket, error) {
+	a := addr.Addr().Unmap()
+	var family int
+	var sa unix.Sockaddr
+	switch {
+	case a.Is4():
+		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: a.As4()}
+	case a.Is6():
+		var z zones
+		in6 := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: a.As16()}
+		if zone := a.Zone(); zone != "" {
+			in6.ZoneId = z.index(zone)
+		}
+		family, sa = unix.AF_INET6, in6
+	default:
+		return nil, os.NewSyscallError("bind", unix.EAFNOSUPPORT)
+	}
+	c, err := socket.Socket(family, unix.SOCK_DGRAM, unix.IPPROTO_UDP, "udp", nil)
+	if err != nil {
+		return nil, err
+	}
+	if family == unix.AF_INET6 {
+		// The host's default may be otherwise (bindv6only, ipv6(7)).
+		if err := c.SetsockoptInt(unix.SOL_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
+	if err := c.Bind(sa); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return New(c, opts)
+}
+
+// New takes c over, an IPv4 or IPv6 datagram or raw socket, and closes it, also when it
+// fails: from here on the Socket is the way to it. Errors are [os.SyscallError]
+// values.
+func New(c *socket.Conn, opts Options) (*Socket, error) {
+	s := &Socket{fd: -1, opts: opts}
+	err := s.configure(c)
+	if err == nil {
+		err = s.take(c)
+	}
+	// The Conn's own descriptor goes, and with it the socket's place in the
+	// poller of the Go runtime.
+	if e := c.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Socket) configure(c *socket.Conn) error {
+	if s.opts.MaxDatagram <= 0 {
+		s.opts.MaxDatagram = DefaultMaxDatagram
+	}
+	domain, err := c.GetsockoptInt(unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return err
+	}
+	if domain != unix.AF_INET && domain != unix.AF_INET6 {
+		return os.NewSyscallError("socket", unix.EAFNOSUPPORT)
+	}
+	s.family = uint16(domain)
+	typ, err := c.GetsockoptInt(unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return err
+	}
+	v6 := domain == unix.AF_INET6
+	// A raw socket is of one family alone, a datagram socket may be of both.
+	v4 := !v6 || typ == unix.SOCK_DGRAM
+	for _, o := range []struct {
+		want       bool
+		level, opt int
+	}{
+		{s.opts.Stamp, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS},
+		// An IPv6 socket tells of IPv4 datagrams in IPv6's own message.
+		{s.opts.PacketInfo && !v6, unix.SOL_IP, unix.IP_PKTINFO},
+		{s.opts.PacketInfo && v6, unix.SOL_IPV6, unix.IPV6_RECVPKTINFO},
+		{s.opts.Errors && v4, unix.SOL_IP, unix.IP_RECVERR},
+		{s.opts.Errors && v6, unix.SOL_IPV6, unix.IPV6_RECVERR},
+	} {
+		if o.want {
+			if err := c.SetsockoptInt(o.level, o.opt, 1); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.buffers(c); err != nil {
+		return err
+	}
+	sa, err := c.Getsockname()
+	if err != nil {
+		return err
+	}
+	var z zones
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		s.local = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		s.local = netip.AddrPortFrom(z.addr(sa.Addr, sa.ZoneId), uint16(sa.Port))
+	}
+	if typ == unix.SOCK_RAW { // the "port" is the protocol's number there
+		s.local = netip.AddrPortFrom(s.local.Addr(), 0)
+	}
+	return nil
+}
+
+// buffers raises the kernel's buffers, above the limits of the host where the
+// privilege allows (socket(7), SO_RCVBUFFORCE). What a full receive buffer drops
+// costs a retransmission timeout each. The kernel reports twice what it was asked.
+func (s *Socket) buffers(c *socket.Conn) error {
+	have, err := c.ReadBuffer()
+	if err != nil {
+		return err
+	}
+	if want := s.opts.ReceiveBuffer; want > 0 {
+		err = c.SetReadBuffer(want)
+	} else if have < 2*DefaultReceiveBuffer {
+		err = c.SetReadBuffer(DefaultReceiveBuffer)
+	}
+	if err != nil {
+		return err
+	}
+	if s.granted, err = c.ReadBuffer(); err != nil {
+		return err
+	}
+	if have, err = c.WriteBuffer(); err == nil && have < 2*DefaultReceiveBuffer {
+		err = c.SetWriteBuffer(DefaultReceiveBuffer)
+	}
+	return err
+}
+
+// take makes the Socket's own descriptor. The Conn's cannot be used as it is: it is
+// registered with the poller of the Go runtime, which then takes part in the
+// arrival of every datagram (2 % of all CPU time with 64 peers), and wakes a thread
+// for each whenever some goroutine of the program waits for the network. Nothing
+// takes it out but closing, which leaves a duplicate (dup(2)) alive.
+func (s *Socket) take(c *socket.Conn) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	e := rc.Control(func(fd uintptr) {
+		s.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err != nil {
+		s.fd = -1
+		return os.NewSyscallError("fcntl", err)
+	}
+	return e
+}
+
+// LocalAddr is the bound address. Its port is 0 on a raw socket.
+func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
+
+// ReceiveBuffer is the size in bytes of the receive buffer that the kernel granted:
+// twice what was asked, for its own bookkeeping (socket(7), SO_RCVBUF), or less
+// where the host's limit rmem_max is lower.
+func (s *Socket) ReceiveBuffer() int { return s.granted }
+
+// Stats gives the counters so far.
+func (s *Socket) Stats() Stats { return s.stats }
+
+// Close closes the socket. Closing again does nothing. A socket in a [Run] is not
+// closed: the error is EBUSY.
+func (s *Socket) Close() error {
+	if s.running.Load() {
+		return os.NewSyscallError("close", unix.EBUSY)
+	}
+	if s.closed.Swap(true) || s.fd < 0 {
+		return nil
+	}
+	return os.NewSyscallError("close", unix.Close(s.fd))
+}

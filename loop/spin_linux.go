@@ -1,0 +1,98 @@
+package loop
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// spinBudget is how long a spin lasts at most: somewhat more than it takes to
+	// wake a thread on another core of a virtual machine, 25 to 30 µs.
+	spinBudget = 50 * time.Microsecond
+	// spinWithin is how long a round, its sleep and wake-up included, may have taken
+	// for the next to be worth a spin.
+	spinWithin = 3 * spinBudget
+	// After two fruitless spins there is none for this many rounds, twice as many
+	// each time.
+	minPenalty, maxPenalty = 256, 16384
+)
+
+// A spinner decides when the loop, before it sleeps, looks for datagrams for a
+// short while instead. With one to three peers on the same host, answers come sooner
+// than a thread can be put to sleep and woken: spinning there is three times as fast
+// and takes a fifth to a half less CPU time, because sleep and wake-up cost more than the
+// wait. From ten peers on it changes nothing. On one CPU it takes the time from the
+// very peer that should answer, so there is none, and over a wide-area network the
+// penalty makes it vanish.
+type spinner struct {
+	allowed bool
+	misses  int
+	off     int // rounds without a spin to come
+	penalty int
+}
+
+func newSpinner() spinner {
+	// NumCPU goes by the affinity mask.
+	return spinner{allowed: runtime.NumCPU() > 1, penalty: minPenalty}
+}
+
+// worth reports whether to spin after a round that took gap.
+func (s *spinner) worth(gap time.Duration) bool {
+	if !s.allowed || gap > spinWithin {
+		return false
+	}
+	if s.off > 0 {
+		s.off--
+		return false
+	}
+	return true
+}
+
+// hit and miss report how a spin ended.
+func (s *spinner) hit() {
+	s.misses = 0
+	s.penalty = max(s.penalty-1, minPenalty)
+}
+
+func (s *spinner) miss() {
+	if s.misses++; s.misses == 2 {
+		s.misses, s.off = 0, s.penalty
+		s.penalty = min(2*s.penalty, maxPenalty)
+	}
+}
+
+// spinning tries to receive from the socket that received last, for at most the
+// budget and d (none if d < 0). True means that the next round has something to do.
+func (r *runner) spinning(d time.Duration) bool {
+	budget := spinBudget
+	if d >= 0 && d < budget {
+		// A timer ends the spin early, which says nothing against spinning.
+		budget = d
+	}
+	s := r.socks[r.hot]
+	start := time.Now()
+	for {
+		n, e := s.in.recv(s.fd)
+		s.stats.Receives++
+		if e == 0 {
+			r.caught = n
+			s.ready = n == batch
+			r.spin.hit()
+			return true
+		}
+		if e != unix.EAGAIN && e != unix.EINTR {
+			// fetch knows what to make of it, and hears of the next error at least.
+			s.failed, s.ready = true, true
+			return true
+		}
+		if time.Since(start) >= budget {
+			break
+		}
+	}
+	if budget == spinBudget {
+		r.spin.miss()
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package loop
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// transmit sends what was left over and then what the Handler has, a batch at most.
+// full tells that there may be more.
+func (r *runner) transmit() (full bool, err error) {
+	if r.blocked {
+		return false, nil
+	}
+	o := r.out
+	if o.n > 0 {
+		if err := r.flush(); err != nil || r.blocked {
+			return false, err
+		}
+	}
+	k := 0
+	// k counts Transmits, not slots: datagrams that go alone or nowhere fill none.
+	for ; k < batch; k++ {
+		if r.stamped {
+			// Only the Handler knows whether this one is for a stamped socket.
+			r.now = r.clock()
+		}
+		r.env = Envelope{}
+		i := o.n
+		b, ok := r.h.Transmit(r.now, &r.env, o.slot[i])
+		if !ok {
+			break
+		}
+		if cap(b) > cap(o.slot[i]) {
+			// What append gave may be the Handler's to keep: the slot gets memory of
+			// its own for the next time, or bulk traffic would allocate for ever.
+			o.slot[i] = make([]byte, 0, cap(b))
+		}
+		s := r.socks[r.env.Sock]
+		if !o.put(s, &r.env, b, &r.z) {
+			r.env.Local = Envelope{}.Local
+			r.h.Fail(r.now, &r.env, unix.EAFNOSUPPORT)
+			continue
+		}
+		if !s.opts.Stamp {
+			continue
+		}
+		// Alone and now, ahead of what the batch holds for other sockets.
+		if n, err := r.deliver(i, o.n); err != nil {
+			return false, err
+		} else if n > i {
+			o.n = i
+		} else {
+			break
+		}
+	}
+	return k == batch && !r.blocked, r.flush()
+}
+
+// flush sends what is in the outbox, in order, a system call for each run of
+// datagrams for one socket. Where a socket has no room it stops and leaves the tail
+// as it is.
+func (r *runner) flush() error {
+	o := r.out
+	for o.first < o.n && !r.blocked {
+		id := o.sock[o.first]
+		end := o.first + 1
+		for end < o.n && o.sock[end] == id && !r.socks[id].opts.Stamp {
+			end++
+		}
+		n, err := r.deliver(o.first, end)
+		if err != nil {
+			return err
+		}
+		o.first = n
+		if s := r.socks[id]; s.writing && !r.blocked {
+			s.writing = false
+			if err := r.poll.writable(s, id, false); err != nil {
+				return err
+			}
+		}
+	}
+	if o.first == o.n {
+		o.first, o.n = 0, 0
+	}
+	return nil
+}
+
+// deliver sends datagrams i to end-1, all for one socket. It gives the number of the
+// first that has to wait for room, or end. A datagram that cannot be sent is told to
+// the Handler and passed over.
+func (r *runner) deliver(i, end int) (int, error) {
+	o, id := r.out, r.out.sock[i]
+	s := r.socks[id]
+	fruitless, tries := 0, 0
+	for i < end {
+		n, e := o.send(s.fd, i, end)
+		s.stats.Sends++
+		switch {
+		case e == 0:
+			s.stats.Sent += uint64(n)
+			i += n
+			fruitless, tries = 0, 0
+		case e == unix.EINTR:
+		case e == unix.EAGAIN:
+			s.stats.Blocked++
+			r.blocked = true
+			if s.writing {
+				return i, nil
+			}
+			s.writing = true
+			return i, r.poll.writable(s, id, true)
+		case e == unix.ENOBUFS || e == unix.ENOMEM:
+			// Lost, as on any link. To try again would be a busy loop at the worst
+			// of times; the protocol resends.
+			s.stats.Lost++
+			i++
+		case broken(e):
+			return i, os.NewSyscallError("sendmmsg", e)
+		default:
+			// The error is this datagram's own, or that of an earlier one, which is told
+			// once and stands in the error queue as well. Another try
+			// tells, also when the queue was drained a moment before the
+			// kernel noted the error for the next call.
+			if r.drain(id) == 0 {
+				fruitless++
+			}
+			if tries++; fruitless < 2 && tries < maxPending {
+				continue
+			}
+			r.env = Envelope{Sock: id, Peer: decode(&o.name[i], &r.z)}
+			r.h.Fail(r.now, &r.env, e)
+			i++
+			fruitless, tries = 0, 0
+		}
+	}
+	return i, nil
+}
