@@ -79,36 +79,115 @@ func (t *Transfer) level(at time.Duration, n int64) []int64 {
 	return quota
 }
 
-// steal gives receiver i, which has nothing left, the tail of the receiver that
-// would finish last: as much as lets both end together, and nothing if i would
-// take longer for one segment than the other for all of its own.
+// steal gives receiver i, which has nothing left, the tails of those that would
+// finish last, and of each no more than what it would not get done itself before
+// all is done. Of a slower one it takes all of that, even if it is too much: for a
+// slow receiver must not begin a segment that would end after all others, and
+// whoever runs dry next can take it over in small parts. Of a faster one it takes
+// what it can carry. A receiver that is slower than all that is left gets nothing.
 func (t *Transfer) steal(at time.Duration, i int) {
 	own := t.to[i].pace(at)
-	victim, last, spare := -1, time.Duration(0), int64(0)
+	end := t.horizon(at, own)
+	k := int64(end / own)
+	if k == 0 {
+		return
+	}
 	for j := range t.to {
-		s := &t.to[j]
-		k := s.backlog()
-		if s.tries > 0 {
-			k-- // what is out stays
-		}
-		if j == i || k <= 0 || s.dead() && t.cfg.NoFailover {
-			continue
-		}
-		if ends := s.ends(at); ends > last {
-			victim, last, spare = j, ends, k
+		if s := &t.to[j]; j != i && !s.dead() && s.pace(at) > own {
+			if n, _ := s.spare(at, end); n > 0 {
+				k -= n
+				t.move(j, i, n)
+			}
 		}
 	}
-	if victim < 0 {
-		return
+	// The one that finishes last changes with every cut. A few cuts are enough: who
+	// runs dry again asks again.
+	for range mostCuts {
+		victim, last, most := -1, end, int64(0)
+		for j := range t.to {
+			s := &t.to[j]
+			if s.dead() || j == i {
+				continue
+			}
+			n, free := s.spare(at, end)
+			if ends := free + time.Duration(s.waiting())*s.pace(at); n > 0 && ends > last {
+				victim, last, most = j, ends, n
+			}
+		}
+		n := min(k, most)
+		if n <= 0 {
+			return
+		}
+		k -= n
+		t.move(victim, i, n)
 	}
-	v := &t.to[victim]
-	k := min(spare, int64(last/(own+v.pace(at))))
-	if k <= 0 {
-		return
+}
+
+// mostCuts bounds what one call of steal costs.
+const mostCuts = 8
+
+// move takes the last n segments of one receiver for another.
+func (t *Transfer) move(from, to int, n int64) {
+	for _, r := range t.to[from].cut(n, t.segment) {
+		t.to[to].give(r)
 	}
-	for _, r := range v.cut(k, t.segment) {
-		t.to[i].give(r)
+}
+
+// horizon is the shortest time in which the living can carry all that waits, in
+// whole segments, each at its own pace and each after what it has out. It is
+// searched for to a small part of own, the pace of who asks, who could carry it
+// all alone.
+func (t *Transfer) horizon(at, own time.Duration) time.Duration {
+	var left int64
+	for j := range t.to {
+		if s := &t.to[j]; !s.dead() {
+			left += s.waiting()
+		}
 	}
+	lo, hi := time.Duration(0), time.Duration(min(float64(own)*float64(left), 1<<62))
+	for hi-lo > own/256 {
+		mid := lo + (hi-lo)/2
+		can := int64(0)
+		for j := range t.to {
+			if s := &t.to[j]; !s.dead() {
+				can += s.can(at, mid)
+			}
+		}
+		if can >= left {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return hi
+}
+
+// waiting is the number of segments that are neither acknowledged nor out.
+func (s *sender) waiting() int64 {
+	n := s.backlog()
+	if s.tries > 0 {
+		n--
+	}
+	return n
+}
+
+// can is how many segments more the receiver gets done within d, after the one
+// that is out.
+func (s *sender) can(at, d time.Duration) int64 {
+	p := s.pace(at)
+	if s.tries > 0 {
+		d -= max(0, p-(at-s.began))
+	}
+	return max(0, int64(d/p))
+}
+
+// spare is how many of the waiting segments the receiver does not get done within
+// d, and when it is free for the first of them.
+func (s *sender) spare(at, d time.Duration) (n int64, free time.Duration) {
+	if s.tries > 0 {
+		free = max(0, s.pace(at)-(at-s.began))
+	}
+	return s.waiting() - s.can(at, d), free
 }
 
 // help wakes the quickest receiver that has nothing to do: somebody has become
@@ -127,14 +206,4 @@ func (t *Transfer) help(at time.Duration) {
 	if idle >= 0 {
 		t.proceed(at, idle)
 	}
-}
-
-// ends is the time from now until the receiver would have nothing left.
-func (s *sender) ends(at time.Duration) time.Duration {
-	p := s.pace(at)
-	d := p * time.Duration(s.backlog())
-	if s.tries > 0 {
-		d -= min(p, at-s.began) // the segment that is out has been under way
-	}
-	return d
 }

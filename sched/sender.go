@@ -66,7 +66,9 @@ type sender struct {
 	span   Span          // what is to be acknowledged next; Len 0: idle
 	out    bool          // span's first segment is out
 	queued bool          // in the ready ring
+	pardon bool          // it was brought back from the dead since its last new ack
 	tries  int           // transmissions of span's first segment
+	again  bool          // it was sent to this receiver earlier, before it was taken away
 	began  time.Duration // its first transmission, since the epoch
 	sent   time.Duration // its last transmission, since the epoch
 	busy   time.Duration // time during which a segment was out, up to the last ack
@@ -102,14 +104,27 @@ func (s *sender) did(seq int64) bool {
 	return false
 }
 
+// remember puts segments seq to end-1 into past. Runs that touch are joined: a
+// receiver that dies and comes back again and again costs no memory.
+func (s *sender) remember(seq, end int64) {
+	if seq == end {
+		return
+	}
+	for k := range s.past {
+		if p := &s.past[k]; seq <= p.End && end >= p.Seq {
+			p.Seq, p.End = min(p.Seq, seq), max(p.End, end)
+			return
+		}
+	}
+	s.past = append(s.past, Span{Seq: seq, End: end})
+}
+
 // next makes the next run current when the current one is used up.
 func (s *sender) next() {
 	if s.span.Len() > 0 || len(s.rest) == 0 {
 		return
 	}
-	if s.span.Seq > s.first {
-		s.past = append(s.past, Span{Seq: s.first, End: s.span.Seq})
-	}
+	s.remember(s.first, s.span.Seq)
 	s.span, s.rest = s.rest[0], s.rest[1:]
 	s.first = s.span.Seq
 }
@@ -128,9 +143,7 @@ func (s *sender) strip() []Span {
 	if s.tries > 0 {
 		end++ // it was out: its ack may still come
 	}
-	if end > s.first {
-		s.past = append(s.past, Span{Seq: s.first, End: end})
-	}
+	s.remember(s.first, end)
 	s.stats.Gave += s.backlog()
 	s.span.Seq, s.span.Off = s.span.End, s.span.Lim
 	s.first = s.span.Seq

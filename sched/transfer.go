@@ -146,6 +146,7 @@ func (t *Transfer) Transmit(now time.Time) (receiver int, seg Segment, ok bool) 
 		s.sent = now.Sub(t.epoch)
 		if s.tries++; s.tries == 1 {
 			s.began = s.sent
+			s.again = s.did(s.span.Seq)
 		} else {
 			s.stats.Resent++
 		}
@@ -166,11 +167,15 @@ func (t *Transfer) Ack(now time.Time, i int, seq int64) Outcome {
 			return Unsent
 		}
 		s.stats.Duplicate++
-		t.revive(now, i)
+		// Once is enough until it acknowledges something new: a stream of late acks, or
+		// of forged ones, must not keep a transfer from its end.
+		if !s.pardon {
+			t.revive(now, i)
+		}
 		return Duplicate
 	}
 	at := now.Sub(t.epoch)
-	if s.tries == 1 {
+	if s.tries == 1 && !s.again {
 		t.sample(s, at-s.sent)
 	}
 	if s.out {
@@ -187,6 +192,7 @@ func (t *Transfer) Ack(now time.Time, i int, seq int64) Outcome {
 	s.span.Seq++
 	t.left--
 	t.revive(now, i)
+	s.pardon = false
 	t.proceed(at, i)
 	return Fresh
 }
@@ -273,8 +279,12 @@ func (t *Transfer) revive(now time.Time, i int) {
 		return
 	}
 	s.stats.Err = nil
+	s.pardon = true
 	t.living++
-	s.tries = 0
+	if s.tries > 0 { // it may try again from the start, but the segment has been out
+		s.remember(s.span.Seq, s.span.Seq+1)
+		s.tries = 0
+	}
 	if t.living > 1 {
 		t.proceed(now.Sub(t.epoch), i)
 		return

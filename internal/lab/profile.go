@@ -65,7 +65,10 @@ const maxProfile = 16 << 20
 var builtin embed.FS
 
 // names are the built-in profiles in the order in which they are shown.
-var names = []string{"continents", "capture", "lossy", "lan", "misleading"}
+var names = []string{"continents", "capture", "lossy", "lan", "misleading", "dead", "refusing", "dying", "reviving"}
+
+// Names gives the names of the profiles that are built in, the default one first.
+func Names() []string { return append([]string(nil), names...) }
 
 // Profiles gives the profiles that are built in, the default one first.
 func Profiles() []*Profile {

@@ -16,8 +16,8 @@ import (
 
 func TestBuiltInProfiles(t *testing.T) {
 	ps := Profiles()
-	if len(ps) != 5 || ps[0].Name != "continents" {
-		t.Fatalf("%d profiles, the first is %s", len(ps), ps[0].Name)
+	if ps[0].Name != "continents" {
+		t.Fatalf("the first is %s", ps[0].Name)
 	}
 	files, err := builtin.ReadDir("profiles")
 	if err != nil || len(files) != len(ps) {

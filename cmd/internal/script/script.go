@@ -1,0 +1,184 @@
+// Package script runs the test scripts of the commands: programs as they are, as
+// processes, over real sockets. Scripts are those of testscript, with the commands
+// listed in [Run] beside its own.
+package script
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience bounds every wait. It is far more than anything takes.
+const patience = 60 * time.Second
+
+// nobody is the user and group without any privilege.
+const nobody = 65534
+
+// ports is the last port that [freePort] gave. The range lies below those that the
+// kernel gives to clients (ip_local_port_range, ip(7)), and differs between two test
+// programs at the same time.
+var ports atomic.Int32
+
+// Main is for TestMain: scripts find the command of that name, which runs main, and
+// those of the packages in build, beside each other in one folder that every user can
+// read.
+func Main(m *testing.M, name string, main func(), build ...string) {
+	ports.Store(10000 + int32(os.Getpid()*97%20000))
+	// Scripts wait more than they compute.
+	flag.Set("test.parallel", "12")
+	testscript.Main(suite{m, name, build}, map[string]func(){name: main})
+}
+
+// suite is a run of tests that needs other commands.
+type suite struct {
+	*testing.M
+	name  string
+	build []string
+}
+
+// Run builds them, and runs the tests.
+func (s suite) Run() int {
+	self, err := exec.LookPath(s.name)
+	if err == nil {
+		bin := filepath.Dir(self)
+		err = os.Chmod(filepath.Dir(bin), 0o755)
+		for _, p := range s.build {
+			c := exec.Command("go", "build", "-buildvcs=false", "-o", bin, p)
+			c.Env = append(os.Environ(), "CGO_ENABLED=0") // as they are shipped
+			if out, e := c.CombinedOutput(); e != nil {
+				err = fmt.Errorf("go build %s: %w: %s", p, e, out)
+			}
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return s.M.Run()
+}
+
+// Run runs the scripts in testdata/script, side by side. In the environment of each,
+// PORT and PORT2 are free UDP ports, and BIN is the folder of the programs. Its commands:
+//
+//	run CODE PROGRAM [ARG...]    runs a program, which must end with that exit code
+//	                             (128 and the signal's number if it dies of one)
+//	start NAME PROGRAM [ARG...]  starts it in the background
+//	await NAME REGEXP            waits until its output, or error output, matches
+//	signal NAME SIGNAL           sends it INT, TERM, KILL...
+//	finish NAME CODE             waits until it ends, with that exit code
+//	threads NAME some|all REGEXP some or all of its threads have such a line in
+//	                             their status (proc(5))
+//	oneline stdout|stderr        the last output was exactly one line
+//	payload FILE SIZE            makes a file of that many bytes, of all values
+//	fifo PIPE [FILE]             makes a named pipe that gives the file's content
+//	want NUMBER GLOB             so many files match
+//	ask ADDR TEXT [REGEXP]       sends a datagram, always from the same socket; the
+//	                             answer must match. Without REGEXP none is waited for,
+//	                             and with ! none may come in half a second
+//	peer NAME [KEY=VALUE...]     starts an orchestrator; see [peer]
+//	got NAME KEY=VALUE...        what the peer must have received; see [peer]
+//
+// A program after -nobody is run by a user without privileges, one after -in FILE
+// reads that file, one after -broken writes to a pipe that nobody reads.
+func Run(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the scripts must run as root: they become other users")
+		}
+		t.Skip("the scripts need root: they become other users")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"run": run, "start": start, "await": await, "signal": signal, "finish": finish, "threads": threads,
+			"oneline": oneline, "payload": payload, "fifo": fifo, "want": want,
+			"ask": ask, "peer": newPeer, "got": got,
+		},
+	})
+}
+
+// state is what the commands keep of a script.
+type state struct {
+	vars  []string
+	procs map[string]*process
+	peers map[string]*peer
+	conns map[string]*net.UDPConn
+}
+
+// key is the place of the state in a script's values.
+type key struct{}
+
+// of gives the state of a script.
+func of(ts *testscript.TestScript) *state { return ts.Value(key{}).(*state) }
+
+// setup makes a script's state, and its folder readable to all.
+func setup(e *testscript.Env) error {
+	s := &state{
+		procs: make(map[string]*process),
+		peers: make(map[string]*peer),
+		conns: make(map[string]*net.UDPConn),
+	}
+	e.Values[key{}] = s
+	e.Defer(func() {
+		for _, p := range s.procs { // order does not show
+			p.kill()
+		}
+		for _, p := range s.peers { // order does not show
+			p.close()
+		}
+		for _, c := range s.conns { // order does not show
+			c.Close()
+		}
+	})
+	for _, d := range []string{filepath.Dir(e.WorkDir), e.WorkDir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(e.WorkDir, ".tmp"), 0o777); err != nil {
+		return err
+	}
+	// The race detector would wait a second at the end of every program.
+	if os.Getenv("GORACE") == "" {
+		e.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
+	bin, err := exec.LookPath("mdalp")
+	if err != nil {
+		return err
+	}
+	e.Setenv("BIN", filepath.Dir(bin))
+	for _, v := range []string{"PORT", "PORT2"} {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		e.Setenv(v, strconv.Itoa(port))
+	}
+	s.vars = e.Vars
+	return nil
+}
+
+// freePort gives a UDP port that nobody has, and that this program gives only once.
+func freePort() (int, error) {
+	for range 1000 {
+		port := int(ports.Add(1))
+		c, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err == nil {
+			return port, c.Close()
+		}
+	}
+	return 0, fmt.Errorf("no free port among 1,000 up to %d", ports.Load())
+}

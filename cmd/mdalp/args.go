@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"mdalp/cmd/internal/usage"
+)
+
+// originals are the long options of the original client, which accepts every
+// unambiguous beginning of them.
+var originals = []string{"addr", "file", "help", "mode", "port", "server", "verbose"}
+
+// arrange makes the original's command line one of ours: "send" is put in front
+// where no command is named, and abbreviated long options are spelled out.
+func arrange(root *cobra.Command, args []string) []string {
+	if len(args) == 0 || !strings.HasPrefix(args[0], "-") && args[0] != "send" {
+		return args
+	}
+	switch args[0] {
+	case "-h", "--help":
+		return args
+	case "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	if args[0] == "send" {
+		args = args[1:]
+	}
+	send, _, _ := root.Find([]string{"send"})
+	out := []string{"send"}
+	for i, a := range args {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		out = append(out, expand(send.Flags(), a))
+	}
+	return out
+}
+
+// expand spells out an abbreviated long option of the original.
+func expand(known *pflag.FlagSet, arg string) string {
+	name, value, hasValue := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+	if !strings.HasPrefix(arg, "--") || name == "" || known.Lookup(name) != nil {
+		return arg
+	}
+	found := ""
+	for _, o := range originals {
+		if strings.HasPrefix(o, name) {
+			if found != "" {
+				return arg // ambiguous: the parser will say so
+			}
+			found = o
+		}
+	}
+	switch {
+	case found == "":
+		return arg
+	case hasValue:
+		return "--" + found + "=" + value
+	}
+	return "--" + found
+}
+
+// fromEnvironment sets every option that the command line left out from
+// MDALP_<OPTION>, where that is set: --intent-timeout is MDALP_INTENT_TIMEOUT.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" || err != nil {
+			return
+		}
+		key := "MDALP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v, ok := os.LookupEnv(key); ok && v != "" {
+			if e := flags.Set(f.Name, v); e != nil {
+				err = usage.Errorf("%s: %w", key, usage.Value(e))
+			}
+		}
+	})
+	return err
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"mdalp"
+	"mdalp/cmd/internal/usage"
+)
+
+// benchOptions is the command line of bench: that of send, as far as it says how
+// to send, and how often.
+type benchOptions struct {
+	send     sendOptions
+	balances []string
+	runs     int
+	warmup   int
+	format   string
+}
+
+// balances are the ways to send to all receivers.
+var balances = []mdalp.Balance{mdalp.ByLatency, mdalp.Equal, mdalp.Adaptive}
+
+// newBench is the command that compares ways to send.
+func newBench() *cobra.Command {
+	o := benchOptions{send: sendOptions{mode: 1, server: 1}}
+	s := &o.send
+	c := &cobra.Command{
+		Use:   "bench -a ADDR -p PORT -f FILE",
+		Short: "Compare balanced sending with each receiver alone",
+		Long: `Send a file over all receivers (mode 1) and to each of them alone (mode 2), in
+turns, and compare: medians over the runs, with the least and the most in
+parentheses.
+
+Every run is a transaction of its own at the orchestrator, so there are
+(runs + warmup) times (ways to balance + receivers) of them. To send to one
+receiver may count there as a violation of the rules.
+
+"wait" is for the offer, "ping" for the echoes, "send" from the first segment to the
+last acknowledgement; elapsed is all three. CPU is that of this process in a run,
+sockets and pings included, divided by the segments.
+
+The exit code is that of send; 1 if some run was incomplete, 130 if interrupted, with
+what was measured so far.`,
+		Example: `  mdalp bench -a 18.139.29.142 -p 4650 -f large_payload --runs 5
+  mdalp lab --profile lan -- mdalp bench -f large_payload --balance icmp,adaptive
+  mdalp bench -f large_payload --format benchfmt >new; benchstat old new`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return o.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of the orchestrator")
+	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
+	f.StringVarP(&s.file, "file", "f", "", "`file` to send, - for standard input")
+	f.IntVar(&o.runs, "runs", 10, "measured runs of each way to send")
+	f.IntVar(&o.warmup, "warmup", 1, "runs before that are not measured")
+	f.StringSliceVar(&o.balances, "balance", []string{"icmp"}, "ways to balance: a `list` of icmp, equal and adaptive")
+	f.StringVar(&o.format, "format", "table", "table, json or benchfmt (for benchstat)")
+	f.StringVar(&s.rto, "rto", "adaptive", "repeat a segment after the measured time (adaptive) or 3 s (fixed)")
+	f.IntVar(&s.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
+	f.DurationVar(&s.deadline, "deadline", 0, "give up a run after this time (0: never)")
+	f.DurationVar(&s.intentTimeout, "intent-timeout", 0, "give up waiting for an offer after this time (0: never)")
+	f.StringVar(&s.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
+	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
+	f.BoolVarP(&s.ipv6, "ipv6", "6", false, "use IPv6 only")
+	f.StringVar(&s.bind, "bind", "", "source `address`, or the interface to take it from")
+	f.CountVarP(&s.verbose, "verbose", "v", "say what happens; twice: every datagram")
+	return c
+}
+
+// config checks the options. It looks nothing up.
+func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
+	c, err := o.send.config()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case o.runs < 1:
+		return nil, nil, usage.Errorf("--runs %d: at least 1 is needed", o.runs)
+	case o.warmup < 0:
+		return nil, nil, usage.Errorf("--warmup %d: it may not be negative", o.warmup)
+	case !slices.Contains([]string{"table", "json", "benchfmt"}, o.format):
+		return nil, nil, usage.Errorf("--format %s: it is table, json or benchfmt", o.format)
+	case len(o.balances) == 0:
+		return nil, nil, usage.Errorf("--balance: the list is empty")
+	}
+	var all []*series
+	for i, name := range o.balances {
+		at := slices.IndexFunc(balances, func(b mdalp.Balance) bool { return b.String() == name })
+		if at < 0 {
+			return nil, nil, usage.Errorf("--balance %s: it is a list of icmp, equal and adaptive", name)
+		}
+		if slices.Contains(o.balances[:i], name) {
+			return nil, nil, usage.Errorf("--balance %s: it is there twice", name)
+		}
+		all = append(all, &series{Balance: balances[at]})
+	}
+	c.DropPrivileges = false // the next run pings again
+	return c, all, nil
+}
+
+// run measures and prints, also when interrupted.
+func (o *benchOptions) run(ctx context.Context) error {
+	c, all, err := o.config()
+	if err != nil {
+		return err
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
+	p, err := openPayload(ctx, o.send.file)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if p.size == 0 {
+		return usage.Errorf("-f %s: there is nothing to send: it is empty", o.send.file)
+	}
+	if err := o.send.resolve(ctx, c); err != nil {
+		return err
+	}
+	b := &benchmark{
+		Orchestrator: c.Orchestrator, Size: p.size, Runs: o.runs, Warmup: o.warmup, Series: all,
+		send: func(balance mdalp.Balance, server int) (measurement, error) {
+			d := *c
+			d.Balance, d.Server = balance, server
+			return measure(ctx, p, &d)
+		},
+		log: c.Logger,
+	}
+	err = b.measure()
+	if b.measured() {
+		if e := b.show(os.Stdout, o.format); e != nil && err == nil && !errors.Is(e, syscall.EPIPE) {
+			err = fmt.Errorf("standard output: %w", usage.File(e))
+		}
+	}
+	return err
+}
+
+// measure sends once.
+func measure(ctx context.Context, p *payload, c *mdalp.Config) (measurement, error) {
+	runtime.GC() // of what the last run left behind
+	before := cpuTime()
+	r, err := mdalp.Send(ctx, p, p.size, c)
+	s := measurement{
+		Wait: r.Wait, Ping: r.Probe, Send: r.Transfer, Elapsed: r.Elapsed, CPU: cpuTime() - before,
+		TID: r.TID, Segments: r.Segments, Resent: r.Resent(), Timeouts: r.Timeouts(),
+	}
+	for i := range r.Receivers {
+		s.Receivers = append(s.Receivers, r.Receivers[i].Addr.String())
+	}
+	return s, err
+}
+
+// cpuTime is what this process has used so far, in the kernel too (getrusage(2)).
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic("mdalp: getrusage: " + err.Error()) // of ourselves: it cannot fail
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// measure makes the runs, a round of all ways after the other, so that what changes
+// with time changes for all. A run that is incomplete is counted, and the others go
+// on; any other error ends it all.
+func (b *benchmark) measure() error {
+	var failed error
+	for round := -b.Warmup; round < b.Runs; round++ {
+		// The first run of all tells how many receivers there are.
+		for i := 0; i < len(b.Series); i++ {
+			s := b.Series[i]
+			x, err := b.send(s.Balance, s.Server)
+			var sig interrupted
+			switch {
+			case errors.As(err, &sig):
+				b.Interrupted = true
+				return err
+			case errors.Is(err, mdalp.ErrConfig) && s.Server > 0:
+				err = fmt.Errorf("%w: this offer has no receiver %d", mdalp.ErrIncomplete, s.Server)
+			case err != nil && !errors.Is(err, mdalp.ErrIncomplete):
+				return err
+			}
+			b.log.Info("run", "round", round+1, "way", s.name(), "elapsed", x.Elapsed, "err", err)
+			b.meet(x.Receivers)
+			if round < 0 {
+				continue
+			}
+			if s.add(x, err); err != nil {
+				failed = err
+			}
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	return fmt.Errorf("some runs failed, the last: %w", failed)
+}
+
+// meet adds the receivers of the first offer, each to be sent to alone.
+func (b *benchmark) meet(receivers []string) {
+	if b.Receivers > 0 {
+		return
+	}
+	b.Receivers = len(receivers)
+	for i, r := range receivers {
+		b.Series = append(b.Series, &series{Balance: mdalp.None, Server: i + 1, Receiver: r})
+	}
+}
+
+// A benchmark is a comparison, as far as it has come.
+type benchmark struct {
+	Orchestrator fmt.Stringer
+	Size         int64 // bytes
+	Runs, Warmup int
+	Receivers    int // of the first offer
+	Series       []*series
+	Interrupted  bool
+
+	send func(balance mdalp.Balance, server int) (measurement, error)
+	log  *slog.Logger
+}
+
+// measured reports whether there is something to show.
+func (b *benchmark) measured() bool {
+	return slices.ContainsFunc(b.Series, func(s *series) bool { return len(s.Samples)+s.Failed > 0 })
+}
+
+// show writes it in a format.
+func (b *benchmark) show(w io.Writer, format string) error {
+	var text strings.Builder
+	switch format {
+	case "json":
+		if err := b.json(&text); err != nil {
+			return err
+		}
+	case "benchfmt":
+		b.benchfmt(&text)
+	default:
+		b.table(&text)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}

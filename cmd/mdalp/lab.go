@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"mdalp"
+	"mdalp/cmd/internal/usage"
+	"mdalp/internal/lab"
+	"mdalp/server"
+)
+
+// labOptions is the command line of lab.
+type labOptions struct {
+	profile string
+	seed    uint64
+	verbose int
+}
+
+// newLab is the command that plays a wide-area network on this machine.
+func newLab() *cobra.Command {
+	var o labOptions
+	names := lab.Names()
+	c := &cobra.Command{
+		Use:   "lab [flags] [-- COMMAND [ARG...]]",
+		Short: "Play a wide-area network on this machine and send over it",
+		Long: `Play a wide-area network on this machine, in a network namespace of its own:
+an orchestrator and receivers that are far away, and lose what a profile says.
+
+Without a command, send 5,000 bytes balanced over all receivers, then to each
+receiver alone, and compare. With a command, run it inside, with MDALP_ADDR and
+MDALP_PORT set to the orchestrator.`,
+		Example: `  mdalp lab
+  mdalp lab --profile capture -- mdalp -f large_payload -v`,
+		Args: func(c *cobra.Command, args []string) error {
+			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
+				return usage.Errorf("unexpected argument %q: a command goes behind --", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.profile, "profile", "", "network to play: "+strings.Join(names, ", ")+", or a JSON file (default "+names[0]+")")
+	f.Uint64Var(&o.seed, "seed", 8, "seed of everything that is left to chance")
+	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
+	return c
+}
+
+// run enters a network of its own and plays the profile there.
+func (o *labOptions) run(ctx context.Context, command []string) error {
+	profile, err := lab.Load(o.profile)
+	if err != nil {
+		return usage.Errorf("--profile: %w", err)
+	}
+	network, code, err := lab.Enter()
+	switch {
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "mdalp: %v; on plain loopback instead, where only segments are late and pings are not\n", err)
+	case network == nil: // it ran in there and has ended
+		if code == exitOK {
+			return nil
+		}
+		return exited(code)
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	cfg := lab.Config{Network: network, Profile: profile, Seed: o.seed, Log: newLogger(o.verbose)}
+	if len(command) > 0 {
+		return o.command(ctx, cfg, command)
+	}
+	return o.compare(ctx, cfg)
+}
+
+// command runs a command inside the lab; its exit code is ours.
+func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []string) error {
+	l, err := lab.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		l.Close()
+		for _, r := range l.Results() {
+			fmt.Fprintf(os.Stderr, "lab: transaction %d: %d bytes, sha256 %x: %s\n", r.TID, r.Bytes, r.SHA256[:8], r.Comment)
+		}
+	}()
+	// The command that is meant by mdalp is this one.
+	if self, err := os.Executable(); err == nil {
+		os.Setenv("PATH", filepath.Dir(self)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	c := exec.Command(command[0], command[1:]...)
+	c.Env = l.Environ()
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+	if err := c.Start(); err != nil {
+		return err
+	}
+	go func() {
+		for s := range signals {
+			c.Process.Signal(s)
+		}
+	}()
+	err = c.Wait()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		if status, ok := failed.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return exited(128 + int(status.Signal()))
+		}
+		return exited(failed.ExitCode())
+	}
+	return err
+}
+
+// A trial is one way to send the payload.
+type trial struct {
+	server  int // 0: balanced over all
+	report  *mdalp.Report
+	err     error
+	verdict server.Result
+}
+
+// compare sends the same payload balanced and to each receiver alone, all at the
+// same time, and prints what each took.
+func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
+	payload := sample(5000, o.seed)
+	cfg.Payload = payload
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
+	l, err := lab.Start(context.WithoutCancel(ctx), cfg)
+	if err != nil {
+		return err
+	}
+	where := "in a network namespace of its own"
+	if !l.Private() {
+		where = "on plain loopback"
+	}
+	fmt.Printf("profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
+		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
+
+	trials := make([]trial, len(l.Receivers())+1)
+	var all sync.WaitGroup
+	for i := range trials {
+		trials[i].server = i
+		// One after the other asks for its offer, so that each is the same flow of the
+		// network in every run.
+		offered := make(chan struct{})
+		var once sync.Once
+		all.Go(func() {
+			defer once.Do(func() { close(offered) })
+			trials[i].send(ctx, l, cfg, payload, func(r *mdalp.Report) {
+				if r.Phase > mdalp.Waiting {
+					once.Do(func() { close(offered) })
+				}
+			})
+		})
+		<-offered
+	}
+	all.Wait()
+	err = l.Close() // which settles what is open
+	for i := range trials {
+		if r := trials[i].report; r.TID != 0 {
+			trials[i].verdict, _ = l.Verdict(ctx, r.TID)
+		}
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	return show(trials, l.Receivers(), sha256.Sum256(payload))
+}
+
+// send runs the trial, and waits for the verdict if all was acknowledged.
+func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, progress func(*mdalp.Report)) {
+	c := &mdalp.Config{Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
+	if t.server > 0 {
+		c.Balance, c.Server = mdalp.None, t.server
+	}
+	if t.report, t.err = mdalp.Send(ctx, bytes.NewReader(payload), int64(len(payload)), c); t.err == nil {
+		l.Verdict(ctx, t.report.TID)
+	}
+}
+
+// show prints the comparison. It is an error if a payload did not arrive whole, or
+// a verdict is not what the rules say.
+func show(trials []trial, receivers []server.Receiver, want [32]byte) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "mode\tserver\tlatency\tsegments\ttimeouts\telapsed\tsha256\tverdict")
+	wrong := 0
+	for _, t := range trials {
+		r := t.report
+		mode, who, delay := "1 balanced", "all", "-"
+		if t.server > 0 {
+			mode, who = "2 single", receivers[t.server-1].Addr.Addr().String()
+			if b := trials[0].report; t.server <= len(b.Receivers) {
+				delay = latency(&b.Receivers[t.server-1])
+			}
+		}
+		same := "equal"
+		if t.verdict.SHA256 != want {
+			same = "NOT EQUAL"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
+		balanced := t.server == 0 || len(receivers) == 1
+		if t.err != nil || t.verdict.SHA256 != want || t.verdict.Status != balanced {
+			wrong++
+		}
+	}
+	w.Flush()
+	best := trials[1].report
+	for _, t := range trials[1:] {
+		if t.err == nil && t.report.Elapsed < best.Elapsed {
+			best = t.report
+		}
+	}
+	fmt.Printf("\nbalanced is %.1f times as fast as the best single receiver", float64(best.Elapsed)/float64(trials[0].report.Elapsed))
+	if len(receivers) > 1 {
+		fmt.Print("; sending to one is a violation by the rules")
+	}
+	fmt.Println()
+	for _, t := range trials {
+		if t.err != nil {
+			fmt.Fprintf(os.Stderr, "mdalp: server %d: %v\n", t.server, t.err)
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%w: %d of %d transactions did not end as they should", mdalp.ErrIncomplete, wrong, len(trials))
+	}
+	return nil
+}
+
+// counts lists the segments of each receiver.
+func counts(r *mdalp.Report) string {
+	var parts []string
+	for i := range r.Receivers {
+		parts = append(parts, strconv.FormatInt(r.Receivers[i].Acked, 10))
+	}
+	if len(parts) > 4 {
+		return fmt.Sprintf("%d", r.Segments)
+	}
+	return strings.Join(parts, "+")
+}
+
+// sample makes a payload of words, with every byte value in it.
+func sample(size int, seed uint64) []byte {
+	rng := rand.New(rand.NewPCG(seed, 5000))
+	words := strings.Fields("lorem ipsum dolor sit amet consectetur adipiscing elit aliquam viverra quis risus sed luctus")
+	var b bytes.Buffer
+	for i := range 256 {
+		b.WriteByte(byte(i))
+	}
+	for b.Len() < size {
+		b.WriteString(words[rng.IntN(len(words))])
+		b.WriteByte(' ')
+	}
+	return b.Bytes()[:size]
+}

@@ -1,0 +1,147 @@
+// Command mdalp sends a payload to the receivers that an orchestrator names.
+//
+//	mdalp -a ADDR -p PORT -f FILE [-m 1|2] [-s N] [-v|-vv]
+//
+// is the command line of the original client, and works as it is; mdalp send is
+// the same. Results go to standard output, everything else to standard error.
+//
+// Every option of send can come from the environment: --intent-timeout from
+// MDALP_INTENT_TIMEOUT. The command line wins.
+//
+// Exit codes: 0 all was acknowledged; 1 not all; 2 the command line makes no sense;
+// 3 no offer, or a bad one; 4 a name, socket, permission or file; 130 SIGINT or
+// SIGTERM. A command in the lab passes its own on.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mdalp"
+	"mdalp/cmd/internal/usage"
+)
+
+// The exit codes, for scripts.
+const (
+	exitOK          = 0
+	exitIncomplete  = 1   // not everything was acknowledged
+	exitUsage       = 2   // the command line makes no sense
+	exitNoOffer     = 3   // no offer, or none that can be used
+	exitSystem      = 4   // name, socket, permission, file
+	exitInterrupted = 130 // SIGINT or SIGTERM
+)
+
+// interrupted is the cause of a context that a signal cancelled.
+type interrupted struct{ os.Signal }
+
+// Error names the signal.
+func (i interrupted) Error() string { return "interrupted by " + i.String() }
+
+// exited is an error that stands for the exit code of another command, which has
+// said what was wrong itself.
+type exited int
+
+// Error is never shown.
+func (e exited) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run is the program: it gives the exit code.
+func run(args []string) int {
+	root := newRoot()
+	root.SetArgs(arrange(root, args))
+	err := root.ExecuteContext(context.Background())
+	var code exited
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(os.Stderr, "mdalp: %v\n", err)
+	c := exitCode(err)
+	if c == exitUsage {
+		fmt.Fprintln(os.Stderr, "Try 'mdalp --help'.")
+	}
+	return c
+}
+
+// exitCode is the table of exit codes.
+func exitCode(err error) int {
+	var sig interrupted
+	switch {
+	case errors.As(err, &sig):
+		return exitInterrupted
+	case usage.Is(err), errors.Is(err, mdalp.ErrConfig):
+		return exitUsage
+	case errors.Is(err, mdalp.ErrNoOffer), errors.Is(err, mdalp.ErrBadOffer):
+		return exitNoOffer
+	case errors.Is(err, mdalp.ErrIncomplete):
+		return exitIncomplete
+	}
+	return exitSystem
+}
+
+// newRoot is the command tree.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mdalp",
+		Short: "Send a payload to the receivers that an orchestrator names",
+		Long: `Send a payload to the receivers that an orchestrator names, by the Multi
+Destination Application Layer Protocol.
+
+Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				var names []string
+				for _, s := range c.Commands() {
+					names = append(names, s.Name())
+				}
+				return usage.Errorf("there is no command %q among %s; a file goes behind -f", args[0], strings.Join(names, ", "))
+			}
+			return usage.Errorf("say what to do: -a ADDR -p PORT -f FILE sends a file")
+		},
+		// Else cobra looks for the command itself, and says less.
+		Args: cobra.ArbitraryArgs,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
+	send := newSend()
+	root.AddCommand(send, newPing(), newBench(), newLab(), newVersion())
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		help(c, args)
+		if c == root { // the original's -h shows the options
+			fmt.Fprintf(c.OutOrStdout(), "\nOptions of send:\n%s", send.LocalFlags().FlagUsages())
+		}
+	})
+	return root
+}
+
+// noArgs refuses arguments that are no options.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage.Errorf("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// newVersion is the command that prints the version.
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Println("mdalp", mdalp.Version)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"mdalp/cmd/internal/usage"
+)
+
+// A payload is what is to be sent: its size must be known before the split, and
+// any part of it may be asked for again.
+type payload struct {
+	io.ReaderAt
+	io.Closer
+	size int64
+}
+
+// openPayload opens a file, or standard input if path is "-". It gives up when ctx
+// ends: whoever opens or reads a pipe waits for the other end.
+func openPayload(ctx context.Context, path string) (*payload, error) {
+	type opened struct {
+		p   *payload
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		p, err := newPayload(path)
+		done <- opened{p, err}
+	}()
+	select {
+	case o := <-done:
+		if o.err != nil {
+			return nil, fmt.Errorf("-f %s: %w", path, usage.File(o.err))
+		}
+		return o.p, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// newPayload opens a file or standard input. What cannot be read twice, such as a
+// pipe, is copied to a temporary file without a name first.
+func newPayload(path string) (*payload, error) {
+	f := os.Stdin
+	if path != "-" {
+		var err error
+		if f, err = os.Open(path); err != nil {
+			return nil, err
+		}
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case st.IsDir():
+		return nil, errors.New("it is a directory: give a file, or - for standard input")
+	case !st.Mode().IsRegular():
+		return spool(f)
+	}
+	// Standard input may have been read from already.
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, err
+	}
+	size := max(0, st.Size()-at)
+	return &payload{io.NewSectionReader(f, at, size), f, size}, nil
+}
+
+// spool copies f into a temporary file that is gone when the process is.
+func spool(f *os.File) (*payload, error) {
+	defer f.Close()
+	tmp, err := os.CreateTemp("", "mdalp-*")
+	if err != nil {
+		return nil, fmt.Errorf("a temporary file is needed for what is no plain file: %w (TMPDIR says where)", err)
+	}
+	if err := os.Remove(tmp.Name()); err != nil {
+		return nil, err
+	}
+	size, err := io.Copy(tmp, f)
+	if err != nil {
+		return nil, err
+	}
+	return &payload{tmp, tmp, size}, nil
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mdalp"
+	"mdalp/cmd/internal/usage"
+	"mdalp/icmp"
+)
+
+// pingLimit is how many hosts one ping takes. There must be some end to what is
+// read from standard input.
+const pingLimit = 10_000
+
+// exitSilent says that some host answered nothing.
+const exitSilent = 1
+
+// pingOptions is the command line of ping.
+type pingOptions struct {
+	orchestrator  sendOptions // its addr, port, family, bind and verbose
+	intentTimeout time.Duration
+	count         int
+	interval      time.Duration
+	timeout       time.Duration
+	json          bool
+	mode          string
+}
+
+// newPing is the command that pings hosts, or the receivers of an offer.
+func newPing() *cobra.Command {
+	var o pingOptions
+	s := &o.orchestrator
+	c := &cobra.Command{
+		Use:   "ping HOST... | ping -a ADDR -p PORT",
+		Short: "Ping many hosts at once, or the receivers of an offer",
+		Long: fmt.Sprintf(`Ping up to %d hosts side by side: addresses or names, or - for one a line on
+standard input. With -a and -p, ask the orchestrator for receivers and ping those.
+
+Mind that to ask is to begin: the intent opens a transaction at the orchestrator,
+which then ends unfinished, and may count as a failure or keep others waiting.
+
+A round is one echo to every host, back to back. The times are round trips, from
+the instant before the send to the kernel's stamp of the answer.
+
+The exit code is 0 if all hosts answered, 1 if some answered nothing, 2 if the
+command line makes no sense, 3 if there is no offer, 4 if a name has no address or a
+socket cannot be had, 130 if interrupted.`, pingLimit),
+		Example: `  mdalp ping 192.0.2.1 receiver.example
+  mdalp ping --json - <hosts
+  mdalp ping -a 18.139.29.142 -p 4650`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			named := c.Flags().Changed("addr") || c.Flags().Changed("port")
+			if named && len(args) > 0 {
+				return usage.Errorf("hosts and -a exclude each other")
+			}
+			if err := fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return o.run(c.Context(), args)
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVarP(&s.addr, "addr", "a", "", "address or name of an orchestrator whose receivers to ping")
+	f.Uint16VarP(&s.port, "port", "p", 0, "UDP port of the orchestrator")
+	f.IntVar(&o.count, "count", icmp.DefaultCount, "echoes to each host")
+	f.DurationVar(&o.interval, "interval", icmp.DefaultGap, "time between the rounds")
+	f.DurationVar(&o.timeout, "timeout", icmp.DefaultTimeout, "wait for answers after the last echo")
+	f.DurationVar(&o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.StringVar(&o.mode, "ping", "auto", "sockets: raw, dgram or auto")
+	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
+	f.BoolVarP(&s.ipv6, "ipv6", "6", false, "use IPv6 only")
+	f.StringVar(&s.bind, "bind", "", "source address, or the interface to take it from")
+	f.CountVarP(&s.verbose, "verbose", "v", "say what happens; twice: every message dropped")
+	return c
+}
+
+// config checks the options. It looks nothing up.
+func (o *pingOptions) config() (*mdalp.PingConfig, error) {
+	mode, err := icmp.ParseMode(o.mode)
+	switch {
+	case err != nil || mode == icmp.Off:
+		return nil, usage.Errorf("--ping %s: it is raw, dgram or auto", o.mode)
+	case o.count < 1 || o.count > 1000:
+		return nil, usage.Errorf("--count %d: it is 1 to 1000", o.count)
+	case o.interval < time.Millisecond:
+		return nil, usage.Errorf("--interval %v: it is 1ms or more", o.interval)
+	case o.timeout <= 0:
+		return nil, usage.Errorf("--timeout %v: it must be more than 0", o.timeout)
+	case o.intentTimeout < 0:
+		return nil, usage.Errorf("--intent-timeout %v: it may not be negative", o.intentTimeout)
+	case o.orchestrator.ipv4 && o.orchestrator.ipv6:
+		return nil, usage.Errorf("-4 and -6 exclude each other")
+	}
+	return &mdalp.PingConfig{
+		Count: o.count, Interval: o.interval, Timeout: o.timeout, Mode: mode,
+		DropPrivileges: true, Logger: newLogger(o.orchestrator.verbose),
+	}, nil
+}
+
+// run pings and prints the table, also when interrupted.
+func (o *pingOptions) run(ctx context.Context, args []string) error {
+	c, err := o.config()
+	if err != nil {
+		return err
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
+	var t targets
+	if len(args) > 0 {
+		t, err = o.hosts(ctx, args)
+	} else {
+		t, err = o.receivers(ctx, c.Logger)
+	}
+	if err != nil {
+		return err
+	}
+	if o.orchestrator.bind != "" && len(t.addrs) > 0 {
+		if c.Bind, err = source(o.orchestrator.bind, t.addrs[0].Is4()); err != nil {
+			return fmt.Errorf("--bind %s: %w", o.orchestrator.bind, err)
+		}
+	}
+	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
+	r, err := mdalp.Ping(ctx, t.addrs, c)
+	var sig interrupted
+	if err != nil && !errors.As(err, &sig) {
+		switch {
+		case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
+			return fmt.Errorf("--bind %s: this host has no such address", o.orchestrator.bind)
+		case errors.Is(err, os.ErrPermission):
+			return fmt.Errorf("%w; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", err)
+		case errors.Is(err, mdalp.ErrConfig):
+			return usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+		}
+		return err
+	}
+	if len(t.addrs) > 0 {
+		if e := showPings(os.Stdout, &t, r, o.json); e != nil && err == nil {
+			err = e
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case t.unresolved > 0:
+		return exited(exitSystem) // each has had its line
+	case r.Silent() > 0:
+		return exited(exitSilent)
+	}
+	return nil
+}
+
+// targets are the hosts to ping.
+type targets struct {
+	addrs      []netip.Addr
+	names      []string // as the user, or the offer, calls them
+	tid        int64    // the transaction that was opened to learn them, or 0
+	unresolved int      // names that are left out
+}
+
+// receivers asks the orchestrator whom to ping.
+func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger) (targets, error) {
+	s := &o.orchestrator
+	switch {
+	case s.addr == "" && s.port == 0:
+		return targets{}, usage.Errorf("say whom to ping: HOST..., - for standard input, or -a ADDR -p PORT")
+	case s.addr == "":
+		return targets{}, usage.Errorf("the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)")
+	case s.port == 0:
+		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
+	}
+	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log}
+	if err := s.resolve(ctx, c); err != nil {
+		return targets{}, err
+	}
+	offer, err := mdalp.Offer(ctx, c)
+	if err != nil {
+		return targets{}, err
+	}
+	t := targets{tid: offer.TID}
+	seen := make(map[netip.Addr]bool, len(offer.Receivers))
+	for i := range offer.Receivers {
+		// Receivers may share a host and differ in their ports.
+		if r := &offer.Receivers[i]; !seen[r.Addr.Addr()] {
+			seen[r.Addr.Addr()] = true
+			t.addrs, t.names = append(t.addrs, r.Addr.Addr()), append(t.names, r.Name)
+		}
+	}
+	return t, nil
+}
+
+// hosts gives the addresses of the arguments. Names that have none are told, and
+// left out.
+func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error) {
+	all, err := expandHosts(args, os.Stdin)
+	if err != nil {
+		return targets{}, err
+	}
+	family := 0
+	switch {
+	case o.orchestrator.ipv4:
+		family = 4
+	case o.orchestrator.ipv6:
+		family = 6
+	}
+	addrs, errs := make([]netip.Addr, len(all)), make([]error, len(all))
+	var wait sync.WaitGroup
+	free := make(chan struct{}, 16)
+	for i, h := range all {
+		if a, err := netip.ParseAddr(h); err == nil && family == 0 {
+			addrs[i] = a.Unmap()
+			continue
+		}
+		wait.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			var found netip.AddrPort
+			found, errs[i] = mdalp.Resolve(ctx, h, 0, family)
+			addrs[i] = found.Addr()
+		})
+	}
+	wait.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return targets{}, cause
+	}
+	var t targets
+	for i, h := range all {
+		if errs[i] != nil {
+			t.unresolved++
+			fmt.Fprintf(os.Stderr, "mdalp: %s: %s\n", h, reason(errs[i]))
+			continue
+		}
+		t.addrs, t.names = append(t.addrs, addrs[i]), append(t.names, h)
+	}
+	return t, nil
+}
+
+// reason is what a look-up failed of, without what it looked up and where.
+func reason(err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return dns.Err
+	}
+	return err.Error()
+}
+
+// expandHosts puts the lines of in where the arguments say "-". Empty lines and
+// those that begin with # are passed over.
+func expandHosts(args []string, in io.Reader) ([]string, error) {
+	var all []string
+	for _, a := range args {
+		if a != "-" {
+			all = append(all, a)
+			continue
+		}
+		lines := bufio.NewScanner(in)
+		for lines.Scan() && len(all) <= pingLimit {
+			if h := strings.TrimSpace(lines.Text()); h != "" && h[0] != '#' {
+				all = append(all, h)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+	}
+	switch {
+	case len(all) > pingLimit:
+		return nil, usage.Errorf("more than %d hosts", pingLimit)
+	case len(all) == 0:
+		return nil, usage.Errorf("standard input names no host")
+	}
+	for _, h := range all {
+		if h == "" || strings.ContainsAny(h, " \t") {
+			return nil, usage.Errorf("%q is no host: one a line", h)
+		}
+	}
+	return all, nil
+}

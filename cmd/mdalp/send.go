@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mdalp"
+	"mdalp/cmd/internal/usage"
+	"mdalp/icmp"
+)
+
+// sendOptions is the command line of send.
+type sendOptions struct {
+	addr, file    string
+	port          uint16
+	mode, server  int
+	verbose       int
+	balance, rto  string
+	ping          string
+	maxTries      int
+	deadline      time.Duration
+	intentTimeout time.Duration
+	intentRetry   time.Duration
+	ipv4, ipv6    bool
+	bind          string
+	noFailover    bool
+}
+
+// newSend is the command that sends: the original's options first, as it has
+// them.
+func newSend() *cobra.Command {
+	var o sendOptions
+	c := &cobra.Command{
+		Use:   "send -a ADDR -p PORT -f FILE",
+		Short: "Send a file (the default)",
+		Args:  noArgs,
+		Example: `  mdalp -a 18.139.29.142 -p 4650 -f large_payload -vv
+  tar c logs | mdalp -a orchestrator.example -p 4650 -f - --deadline 2m`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return o.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator")
+	f.Uint16VarP(&o.port, "port", "p", 0, "UDP `port` of the orchestrator")
+	f.StringVarP(&o.file, "file", "f", "", "`file` to send, - for standard input")
+	f.IntVarP(&o.mode, "mode", "m", 1, "1: balance the load over all receivers, 2: send to one")
+	f.IntVarP(&o.server, "server", "s", 1, "with mode 2, the receiver to use, from 1")
+	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
+	f.StringVar(&o.balance, "balance", "", "how to split: icmp (mode 1), none (mode 2), equal or adaptive")
+	f.StringVar(&o.rto, "rto", "adaptive", "repeat a segment after the measured time (adaptive) or 3 s (fixed)")
+	f.IntVar(&o.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
+	f.BoolVar(&o.noFailover, "no-failover", false, "do not give the segments of a dead receiver to others")
+	usage.Duration(f, &o.deadline, "deadline", 0, "give up after this time (0: never)")
+	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
+	usage.Duration(f, &o.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
+	f.StringVar(&o.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
+	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "use IPv4 only")
+	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "use IPv6 only")
+	f.StringVar(&o.bind, "bind", "", "source `address`, or the interface to take it from")
+	return c
+}
+
+// config checks the options. It looks nothing up.
+func (o *sendOptions) config() (*mdalp.Config, error) {
+	c := &mdalp.Config{
+		Server: o.server, Tries: o.maxTries, NoFailover: o.noFailover,
+		Deadline: o.deadline, IntentTimeout: o.intentTimeout, IntentRetry: o.intentRetry,
+		DropPrivileges: true, Logger: newLogger(o.verbose),
+	}
+	switch {
+	case o.addr == "":
+		return nil, usage.Errorf("the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)")
+	case o.port == 0:
+		return nil, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
+	case o.file == "":
+		return nil, usage.Errorf("the file to send is needed: -f FILE, or -f - for standard input")
+	case o.mode != 1 && o.mode != 2:
+		return nil, usage.Errorf("-m %d: the mode is 1 (balance the load) or 2 (one receiver)", o.mode)
+	case o.server < 1:
+		return nil, usage.Errorf("-s %d: receivers count from 1", o.server)
+	case o.maxTries < 1:
+		return nil, usage.Errorf("--max-tries %d: at least 1 is needed", o.maxTries)
+	case o.deadline < 0:
+		return nil, usage.Errorf("--deadline %v: a time may not be negative", o.deadline)
+	case o.intentTimeout < 0:
+		return nil, usage.Errorf("--intent-timeout %v: a time may not be negative", o.intentTimeout)
+	case o.intentRetry < 0:
+		return nil, usage.Errorf("--intent-retry %v: a time may not be negative", o.intentRetry)
+	case o.ipv4 && o.ipv6:
+		return nil, usage.Errorf("-4 and -6 exclude each other")
+	}
+	if o.balance == "" {
+		o.balance = map[int]string{1: "icmp", 2: "none"}[o.mode]
+	} else if o.mode == 2 && o.balance != "none" {
+		return nil, usage.Errorf("--balance %s does not go with -m 2, which sends to one receiver", o.balance)
+	}
+	var ok bool
+	c.Balance, ok = map[string]mdalp.Balance{"icmp": mdalp.ByLatency, "equal": mdalp.Equal, "none": mdalp.None, "adaptive": mdalp.Adaptive}[o.balance]
+	if !ok {
+		return nil, usage.Errorf("--balance %s: it is icmp, equal, none or adaptive", o.balance)
+	}
+	c.Ping, ok = map[string]icmp.Mode{"auto": icmp.Auto, "raw": icmp.Raw, "dgram": icmp.Datagram, "off": icmp.Off}[o.ping]
+	if !ok {
+		return nil, usage.Errorf("--ping %s: it is raw, dgram, off or auto", o.ping)
+	}
+	switch o.rto {
+	case "adaptive":
+	case "fixed":
+		c.RTO = 3 * time.Second
+	default:
+		return nil, usage.Errorf("--rto %s: it is adaptive or fixed", o.rto)
+	}
+	return c, nil
+}
+
+// run sends the file and prints the summary.
+func (o *sendOptions) run(ctx context.Context) error {
+	c, err := o.config()
+	if err != nil {
+		return err
+	}
+	// A pipe that nobody reads any more is no reason to stop sending.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
+	p, err := openPayload(ctx, o.file)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := o.resolve(ctx, c); err != nil {
+		return err
+	}
+	report, err := mdalp.Send(ctx, p, p.size, c)
+	switch {
+	case errors.Is(err, mdalp.ErrConfig): // all else of it was checked before
+		return usage.Errorf("-s %d: %s", o.server, strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+	case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("--bind %s: this host has no such address: %w", o.bind, err)
+	}
+	var text bytes.Buffer
+	summarize(&text, report)
+	if _, e := os.Stdout.Write(text.Bytes()); e != nil && err == nil && !errors.Is(e, syscall.EPIPE) {
+		return fmt.Errorf("all was sent, but the summary could not be written to standard output: %w", usage.File(e))
+	}
+	return err
+}
+
+// resolve looks up the orchestrator and the source address.
+func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
+	family := 0
+	switch {
+	case o.ipv4:
+		family = 4
+	case o.ipv6:
+		family = 6
+	}
+	var err error
+	if c.Orchestrator, err = mdalp.Resolve(ctx, o.addr, o.port, family); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return fmt.Errorf("-a %s: %w", o.addr, err)
+	}
+	if a := c.Orchestrator.Addr(); a.IsUnspecified() || a.IsMulticast() {
+		return fmt.Errorf("-a %s: it is no address of one host", o.addr) // whose answer could be told from others
+	}
+	if o.bind != "" {
+		if c.Bind, err = source(o.bind, c.Orchestrator.Addr().Is4()); err != nil {
+			return fmt.Errorf("--bind %s: %w", o.bind, err)
+		}
+	}
+	return nil
+}
+
+// source gives the address that --bind names: an address, or an interface's first
+// of the orchestrator's family.
+func source(name string, is4 bool) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(name); err == nil {
+		if a.Is4() != is4 && a != netip.IPv6Unspecified() {
+			return netip.Addr{}, fmt.Errorf("it is not of the orchestrator's address family")
+		}
+		return a, nil
+	}
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("it is neither an address nor an interface")
+	}
+	all, err := i.Addrs()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, x := range all {
+		if p, err := netip.ParsePrefix(x.String()); err == nil && p.Addr().Is4() == is4 {
+			return p.Addr().WithZone(""), nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("the interface has no address of the orchestrator's family")
+}
+
+// cancelBySignal gives a context that the first SIGINT or SIGTERM cancels; a
+// second one ends the process.
+func cancelBySignal(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(interrupted{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}

@@ -1,0 +1,138 @@
+package mdalp
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"mdalp/icmp"
+	"mdalp/sched"
+)
+
+// A Balance says how a payload is split over the receivers.
+type Balance uint8
+
+// The ways to split.
+const (
+	ByLatency Balance = iota // by inverse latency of ICMP echoes: the protocol's rule (mode 1)
+	Equal                    // the same to each; nobody is pinged
+	None                     // everything to one receiver (mode 2); nobody is pinged
+	Adaptive                 // as ByLatency at first; whoever runs dry then helps the one that would finish last
+)
+
+// String gives the name that the command line uses.
+func (b Balance) String() string {
+	return [...]string{"icmp", "equal", "none", "adaptive"}[b&3]
+}
+
+// Config says what to send where and how. Only Orchestrator is needed; the zero
+// value of everything else means what its comment says.
+type Config struct {
+	// Orchestrator is asked for receivers.
+	Orchestrator netip.AddrPort
+	// Balance is how the payload is split; ByLatency if 0.
+	Balance Balance
+	// Server is the receiver that gets everything if Balance is None: its place in
+	// the offer, from 1. 0 means 1.
+	Server int
+
+	// Bind is the source address of everything sent; the kernel's choice if zero. With
+	// the orchestrator an IPv4 host, receivers with an IPv6 address are reached only
+	// if it is "::", which makes a socket for both that costs 3 % more CPU time.
+	Bind netip.Addr
+	// Ping is the kind of socket for the echoes: Auto tries a raw socket, then an
+	// ICMP datagram socket, then goes on without.
+	Ping icmp.Mode
+	// Echoes is how many echoes each receiver gets; 3 if 0.
+	Echoes int
+	// EchoTimeout is how long an echo is waited for; 2 s if 0.
+	EchoTimeout time.Duration
+
+	// RTO, if not 0, is the fixed time after which a segment is repeated. If 0, it
+	// follows the measured round trips (RFC 6298), and is 3 s before the first.
+	RTO time.Duration
+	// Tries is how often one segment is sent before its receiver is dead; 8 if 0.
+	Tries int
+	// NoFailover keeps the segments of a dead receiver from the others: the balance
+	// is kept and the transfer fails.
+	NoFailover bool
+	// Deadline bounds the whole of Send; unbounded if 0.
+	Deadline time.Duration
+	// IntentTimeout bounds the wait for the offer; unbounded if 0, since real
+	// orchestrators queue clients for minutes.
+	IntentTimeout time.Duration
+	// IntentRetry repeats the intent at this interval; never if 0, since a second
+	// intent may open a second transaction.
+	IntentRetry time.Duration
+
+	// DropPrivileges makes the process give up its capabilities for good once
+	// the sockets are open. It is for commands, not for programs that go on needing
+	// them.
+	DropPrivileges bool
+	// Logger gets what happens; nobody if nil. Retransmissions and the split are at
+	// level Info, datagrams at Debug, what a user should know at Warn.
+	Logger *slog.Logger
+	// Progress, if not nil, is called with an interim report at every change of
+	// phase and every ProgressEvery (100 ms if 0) in the loop's goroutine. The report is
+	// valid only during the call.
+	Progress      func(*Report)
+	ProgressEvery time.Duration
+
+	// offerOnly ends the session once it has an offer.
+	offerOnly bool
+	// resolve gives the addresses of host names in an offer.
+	resolve func(hosts []string) []netip.Addr
+	// key seeds the cookies of the echoes and their identifier.
+	key [32]byte
+	// memory bounds what is held of the payload, in bytes; sourceMemory if 0.
+	memory int64
+}
+
+// withDefaults is a checked copy with every default put in.
+func (c *Config) withDefaults() (*Config, error) {
+	d := *c
+	switch {
+	case !d.Orchestrator.IsValid() || d.Orchestrator.Port() == 0:
+		return nil, fmt.Errorf("%w: the orchestrator's address and port are needed", ErrConfig)
+	case d.Server < 0:
+		return nil, fmt.Errorf("%w: receiver %d: receivers count from 1", ErrConfig, d.Server)
+	case d.Echoes < 0 || d.Tries < 0 || d.RTO < 0 || d.Deadline < 0 || d.IntentTimeout < 0 || d.IntentRetry < 0 || d.EchoTimeout < 0:
+		return nil, fmt.Errorf("%w: counts and times may not be negative", ErrConfig)
+	}
+	d.Orchestrator = netip.AddrPortFrom(d.Orchestrator.Addr().Unmap(), d.Orchestrator.Port())
+	if d.Server == 0 {
+		d.Server = 1
+	}
+	if d.Echoes == 0 {
+		d.Echoes = 3
+	}
+	if d.EchoTimeout == 0 {
+		d.EchoTimeout = 2 * time.Second
+	}
+	if d.Tries == 0 {
+		d.Tries = sched.DefaultTries
+	}
+	if d.ProgressEvery <= 0 {
+		d.ProgressEvery = 100 * time.Millisecond
+	}
+	if d.memory == 0 {
+		d.memory = sourceMemory
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.key == ([32]byte{}) {
+		rand.Read(d.key[:])
+	}
+	return &d, nil
+}
+
+// reaches6 reports whether the UDP socket can send to IPv6 hosts.
+func (c *Config) reaches6() bool { return c.Orchestrator.Addr().Is6() || c.Bind.Is6() }
+
+// pings reports whether receivers are to be pinged.
+func (c *Config) pings() bool {
+	return (c.Balance == ByLatency || c.Balance == Adaptive) && c.Ping != icmp.Off
+}

@@ -1,0 +1,38 @@
+package mdalp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// What a caller decides on; see [Send].
+var (
+	ErrConfig     = errors.New("bad configuration")
+	ErrNoOffer    = errors.New("no offer")
+	ErrBadOffer   = errors.New("bad offer")
+	ErrIncomplete = errors.New("incomplete")
+	ErrPayload    = errors.New("payload")
+)
+
+// Why there is no offer, or why a transfer ended before all was acknowledged.
+// They stand beside ErrNoOffer or ErrIncomplete in an error's tree.
+var (
+	ErrIntentTimeout = errors.New("the orchestrator did not answer in time")
+	ErrDeadline      = errors.New("the deadline passed")
+	ErrAllDead       = errors.New("no receiver is left")
+	ErrNoTakeover    = errors.New("a receiver is dead and no other may take its segments over")
+)
+
+// A PeerError says which peer failed, at what, and why.
+type PeerError struct {
+	Peer netip.AddrPort
+	Op   string // "intent", "data"
+	Err  error
+}
+
+// Error gives "data to 192.0.2.1:4650: connection refused".
+func (e *PeerError) Error() string { return fmt.Sprintf("%s to %v: %v", e.Op, e.Peer, e.Err) }
+
+// Unwrap gives the cause.
+func (e *PeerError) Unwrap() error { return e.Err }

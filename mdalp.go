@@ -1,0 +1,100 @@
+// Package mdalp sends a payload to the receivers that an orchestrator names, by
+// the Multi Destination Application Layer Protocol.
+//
+// [Send] asks the orchestrator for receivers (Type 0, Type 1), measures how far
+// each is with raw ICMP echoes, splits the payload over them by inverse latency and
+// sends the parts side by side over one UDP socket, each segment repeated until
+// it is acknowledged (Type 2, Type 3). It returns a [Report] that tells what each
+// receiver was sent and acknowledged, also when it fails.
+//
+// The protocol is described in PROTOCOL.md, the packages below this one in
+// ARCHITECTURE.md.
+package mdalp
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Version is the version of this module, as the commands print it.
+const Version = "0.1.0"
+
+// Port is the UDP port on which receivers listen.
+const Port = 4650
+
+// Resolve gives the address of an orchestrator. host is an IPv4 or IPv6 address or a
+// name; family is 4 or 6 to accept only that, or 0 for either, where IPv4 wins
+// because the original receivers know nothing else.
+func Resolve(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
+	addr, err := netip.ParseAddr(host)
+	if err == nil {
+		addr = addr.Unmap()
+		if family == 4 && !addr.Is4() || family == 6 && addr.Is4() {
+			return netip.AddrPort{}, fmt.Errorf("%s is no IPv%d address", host, family)
+		}
+		return netip.AddrPortFrom(addr, port), nil
+	}
+	network := map[int]string{0: "ip", 4: "ip4", 6: "ip6"}[family]
+	all, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for _, a := range all {
+		if a = a.Unmap(); a.Is4() {
+			return netip.AddrPortFrom(a, port), nil
+		}
+	}
+	return netip.AddrPortFrom(all[0].Unmap(), port), nil
+}
+
+// Send delivers the size bytes of src to the receivers that cfg.Orchestrator
+// assigns, and returns once every byte is acknowledged.
+//
+// The Report is never nil. The error is nil only if everything was acknowledged;
+// else it is, or wraps,
+//   - [ErrConfig]: cfg, or cfg.Server for the offer that came, makes no sense;
+//   - [ErrNoOffer], [ErrBadOffer]: there are no receivers to send to;
+//   - [ErrIncomplete]: some bytes were not acknowledged, the Report lists which;
+//   - [ErrPayload]: src could not be read;
+//   - the cause of ctx, when it was cancelled: stopped at once, Report as it stood;
+//   - an [os.SyscallError] of the sockets.
+//
+// src is read as it is sent, in pieces, by one goroutine.
+func Send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Report, error) {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return &Report{Size: size}, err
+	}
+	return send(ctx, src, size, c)
+}
+
+// resolveLimit bounds the wait for the addresses of all host names of an offer.
+const resolveLimit = 10 * time.Second
+
+// lookup resolves the host names of an offer, side by side, within limit. A
+// name that has no address gives the zero Addr.
+func lookup(ctx context.Context, hosts []string, limit time.Duration) []netip.Addr {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	addrs := make([]netip.Addr, len(hosts))
+	done := make(chan struct{})
+	free := make(chan struct{}, 16) // an offer may hold thousands of names
+	for i, h := range hosts {
+		go func() {
+			free <- struct{}{}
+			if a, err := Resolve(ctx, h, 0, 0); err == nil {
+				addrs[i] = a.Addr()
+			}
+			<-free
+			done <- struct{}{}
+		}()
+	}
+	for range hosts {
+		<-done
+	}
+	return addrs
+}

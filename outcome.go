@@ -1,0 +1,93 @@
+package mdalp
+
+import (
+	"fmt"
+	"time"
+
+	"mdalp/wire"
+)
+
+// enter goes on to the next phase.
+func (s *session) enter(now time.Time, p Phase) {
+	s.phase, s.entered = p, now
+	s.progress(now)
+}
+
+// progress shows the caller how far things are.
+func (s *session) progress(now time.Time) {
+	if s.cfg.Progress == nil {
+		return
+	}
+	s.settle(now)
+	s.cfg.Progress(&s.report)
+}
+
+// settle brings the report up to date.
+func (s *session) settle(now time.Time) {
+	r := &s.report
+	r.Phase = s.phase
+	r.Elapsed = now.Sub(s.began)
+	switch s.phase {
+	case Waiting:
+		r.Wait = r.Elapsed
+	case Pinging:
+		r.Probe = now.Sub(s.entered)
+	case Sending:
+		r.Transfer = now.Sub(s.entered)
+	}
+	if s.transfer == nil {
+		return
+	}
+	r.Acked, r.Left = 0, s.transfer.Left()
+	for i := range r.Receivers {
+		rr, st := &r.Receivers[i], s.transfer.Stats(i)
+		rr.Bytes, rr.Acked = st.Bytes, st.Acked
+		rr.Sent, rr.Resent, rr.Timeouts, rr.Duplicate = st.Sent, st.Resent, st.Timeouts, st.Duplicate
+		rr.Took, rr.Gave = st.Took, st.Gave
+		rr.AckMin, rr.AckMean, rr.AckMax = st.AckMin, st.AckMean(), st.AckMax
+		rr.Err = st.Err
+		if d := st.Last.Sub(st.First); st.Acked > 0 && d > 0 {
+			rr.Rate = float64(st.Bytes) / d.Seconds()
+		}
+		r.Acked += st.Bytes
+	}
+}
+
+// complete ends a transfer that has nothing more to do.
+func (s *session) complete(now time.Time) {
+	switch {
+	case s.transfer.Left() == 0:
+		s.finish(now, nil)
+	case s.transfer.Living() == 0:
+		s.incomplete(now, ErrAllDead)
+	default:
+		s.incomplete(now, ErrNoTakeover)
+	}
+}
+
+// incomplete ends the session because of err before all is acknowledged.
+func (s *session) incomplete(now time.Time, err error) {
+	if s.transfer == nil {
+		s.finish(now, fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase))
+		return
+	}
+	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, s.transfer.Left(), s.transfer.Total(), err))
+}
+
+// finish ends the session. After it, nothing changes any more.
+func (s *session) finish(now time.Time, err error) {
+	if s.phase == Finished {
+		return
+	}
+	s.settle(now)
+	s.phase, s.report.Phase = Finished, Finished
+	s.err = err
+	if s.transfer != nil {
+		for _, m := range s.transfer.Missing() {
+			s.report.Missing = append(s.report.Missing, wire.Range{First: m.Seq, Last: m.End - 1})
+		}
+	}
+	if s.cfg.Progress != nil {
+		s.cfg.Progress(&s.report)
+	}
+}

@@ -1,0 +1,112 @@
+package mdalp
+
+import (
+	"net/netip"
+	"time"
+
+	"mdalp/icmp"
+	"mdalp/wire"
+)
+
+// A Phase is a stage of a transfer.
+type Phase uint8
+
+// The phases, in their order.
+const (
+	Waiting  Phase = iota // for the offer
+	Pinging               // the receivers
+	Sending               // the segments
+	Finished              // with or without success
+)
+
+// String names the phase.
+func (p Phase) String() string {
+	return [...]string{"waiting", "pinging", "sending", "finished"}[p&3]
+}
+
+// A Report tells what a transfer did, or has done so far.
+type Report struct {
+	Phase        Phase
+	Orchestrator netip.AddrPort
+	TID          int64 // 0 before the offer
+	Balance      Balance
+	Ping         icmp.Mode // the kind of socket the echoes used; Off if there were none
+
+	Size     int64 // bytes of the payload
+	Acked    int64 // bytes acknowledged
+	Segments int64 // segments the payload was cut into; 0 before the split
+	Left     int64 // segments not acknowledged
+	// Missing lists the segments not acknowledged, when the transfer has ended
+	// without success.
+	Missing []wire.Range
+
+	Receivers []ReceiverReport // in the order of the offer, without duplicates
+
+	// Wait, Probe and Transfer are the times that the phases took; Elapsed is
+	// the whole. Send's set-up is in none of them but Elapsed.
+	Wait, Probe, Transfer, Elapsed time.Duration
+	// Dropped counts the datagrams that changed nothing, by cause.
+	Dropped Drops
+}
+
+// Drops counts datagrams that were dropped.
+type Drops struct {
+	Malformed int64 // no message of the protocol
+	Foreign   int64 // from an address that is none of ours
+	Unwanted  int64 // a message that does not belong here: another TID, type or phase
+	Unsent    int64 // an ack of a segment that this receiver was never sent
+	Duplicate int64 // an ack of a segment that was acknowledged already
+}
+
+// Total is their sum.
+func (d *Drops) Total() int64 {
+	return d.Malformed + d.Foreign + d.Unwanted + d.Unsent + d.Duplicate
+}
+
+// Sent is the number of data datagrams sent, repetitions too.
+func (r *Report) Sent() (n int64) {
+	for i := range r.Receivers {
+		n += r.Receivers[i].Sent
+	}
+	return n
+}
+
+// Resent is the number of repetitions.
+func (r *Report) Resent() (n int64) {
+	for i := range r.Receivers {
+		n += r.Receivers[i].Resent
+	}
+	return n
+}
+
+// Timeouts is the number of retransmission timeouts.
+func (r *Report) Timeouts() (n int64) {
+	for i := range r.Receivers {
+		n += r.Receivers[i].Timeouts
+	}
+	return n
+}
+
+// A ReceiverReport is one receiver's part.
+type ReceiverReport struct {
+	Addr netip.AddrPort
+	Name string // as the offer has it
+
+	Echoes icmp.Stats // what the echoes measured
+	// Latency is the weight's base: the mean of the echoes, as the protocol has it,
+	// or what stood in for it when none came back (Guessed). 0 if nobody was
+	// pinged.
+	Latency time.Duration
+	Guessed bool
+
+	Share                   int64 // bytes assigned by the split
+	Assigned                int64 // segments assigned by the split
+	Bytes                   int64 // bytes acknowledged
+	Acked                   int64 // segments acknowledged
+	Sent, Resent, Timeouts  int64 // datagrams, repetitions, retransmission timeouts
+	Duplicate               int64 // late or doubled acks
+	Took, Gave              int64 // segments taken over from, and given to, other receivers
+	AckMin, AckMean, AckMax time.Duration
+	Rate                    float64 // bytes acknowledged a second, from first datagram to last ack
+	Err                     error   // why it is dead, or nil
+}

@@ -1,0 +1,78 @@
+package mdalp
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+
+	"mdalp/icmp"
+	"mdalp/loop"
+)
+
+// send opens the sockets, drives a session over them and closes them.
+func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Report, error) {
+	cfg.resolve = func(hosts []string) []netip.Addr { return lookup(ctx, hosts, resolveLimit) }
+	udp, err := listen(cfg)
+	if err != nil {
+		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err
+	}
+	socks := []*loop.Socket{udp}
+	defer func() {
+		for _, s := range socks {
+			s.Close()
+		}
+	}()
+	mode4, mode6 := icmp.Off, icmp.Off
+	if cfg.pings() && size > 0 {
+		var s4, s6 *loop.Socket
+		if s4, mode4, err = listenEcho(4, cfg.Ping, &cfg.key, cfg.Bind); err == nil {
+			socks = append(socks, s4)
+			if s6, mode6, err = listenEcho(6, cfg.Ping, &cfg.key, cfg.Bind); err == nil {
+				socks = append(socks, s6)
+			}
+		}
+		if mode4 == icmp.Off {
+			cfg.Logger.Warn("pings are not possible: all receivers get the same share; grant them with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", "err", err)
+		}
+	}
+	if cfg.DropPrivileges {
+		if err := dropCapabilities(); err != nil {
+			cfg.Logger.Debug("capabilities are kept", "err", err)
+		}
+	}
+	s := newSession(time.Now(), src, size, cfg, mode4, mode6, udp.ReceiveBuffer())
+	if err := loop.Run(ctx, s, socks...); err != nil {
+		s.finish(time.Now(), err)
+	}
+	return &s.report, s.err
+}
+
+// listen opens the one UDP socket. It is an IPv6 socket that reaches IPv4 hosts
+// too only when it must be: the orchestrator, or the source, is an IPv6 address.
+func listen(cfg *Config) (*loop.Socket, error) {
+	local := netip.IPv4Unspecified()
+	if cfg.Orchestrator.Addr().Is6() {
+		local = netip.IPv6Unspecified()
+	}
+	if cfg.Bind.IsValid() {
+		local = cfg.Bind
+	}
+	return loop.Listen(netip.AddrPortFrom(local, 0), loop.Options{Errors: true})
+}
+
+// listenEcho opens the socket for echoes to IPv4 or IPv6 hosts.
+func listenEcho(family int, mode icmp.Mode, key *[32]byte, bind netip.Addr) (*loop.Socket, icmp.Mode, error) {
+	if bind.IsValid() && bind.Is4() != (family == 4) {
+		bind = netip.Addr{}
+	}
+	c, mode, err := icmp.Open(family, mode, echoID(key), bind)
+	if err != nil {
+		return nil, icmp.Off, err
+	}
+	s, err := loop.New(c, loop.Options{Stamp: true, MaxDatagram: 2048})
+	if err != nil {
+		return nil, icmp.Off, err
+	}
+	return s, mode, nil
+}

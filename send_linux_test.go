@@ -1,0 +1,273 @@
+package mdalp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"mdalp"
+	"mdalp/icmp"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+// A site is a server on real loopback sockets.
+type site struct {
+	addr   netip.AddrPort
+	store  *server.Memory
+	result chan server.Result
+	client atomic.Pointer[netip.AddrPort] // who sent the last intent
+}
+
+// spy notes the client's address before the server sees its intent.
+type spy struct {
+	loop.Handler
+	site *site
+}
+
+func (s spy) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	if string(b) == "Type:0;" {
+		from := e.Peer
+		s.site.client.Store(&from)
+	}
+	s.Handler.Receive(now, e, b)
+}
+
+// serve starts an orchestrator and receivers at hosts, on a port of the kernel's
+// choice, until the test ends.
+func serve(t testing.TB, hosts ...string) *site {
+	t.Helper()
+	x := &site{store: new(server.Memory), result: make(chan server.Result, 16)}
+	var socks []*loop.Socket
+	cfg := server.Config{Store: x.store, Idle: 50 * time.Millisecond, IntentRate: -1, Settled: func(r server.Result) { x.result <- r }}
+	for i, h := range hosts {
+		s, err := loop.Listen(netip.AddrPortFrom(netip.MustParseAddr(h), 0), loop.Options{PacketInfo: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		socks = append(socks, s)
+		if i == 0 {
+			x.addr = s.LocalAddr()
+			continue
+		}
+		cfg.Receivers = append(cfg.Receivers, server.Receiver{Addr: s.LocalAddr(), Sock: i})
+	}
+	srv, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		loop.Run(ctx, spy{srv, x}, socks...)
+		for _, s := range socks {
+			s.Close()
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return x
+}
+
+// payloadOf is size random bytes.
+func payloadOf(size int) []byte {
+	rng := rand.New(rand.NewPCG(1, uint64(size)))
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+// arrived waits for the verdict on the only transaction and compares the payload.
+func (x *site) arrived(t *testing.T, want []byte) server.Result {
+	t.Helper()
+	select {
+	case r := <-x.result:
+		if got, ok := x.store.Payload(r.TID); !ok || !bytes.Equal(got, want) {
+			t.Errorf("transaction %d: %s; the payload is not what was sent", r.TID, r.Comment)
+		}
+		return r
+	case <-time.After(10 * time.Second):
+		t.Fatal("no verdict")
+		return server.Result{}
+	}
+}
+
+// TestSend sends over real sockets: UDP and, for the latencies, raw ICMP.
+func TestSend(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		hosts []string
+		size  int
+	}{
+		{"IPv4", []string{"127.0.0.1", "127.0.7.1", "127.0.7.2", "127.0.7.3"}, 5000},
+		{"one byte", []string{"127.0.0.1", "127.0.7.1", "127.0.7.2", "127.0.7.3"}, 1},
+		{"windows", []string{"127.0.0.1", "127.0.7.1", "127.0.7.2"}, 3<<20 + 17},
+		{"IPv6", []string{"::1", "::1", "::1"}, 5000},
+		{"both", []string{"::1", "127.0.7.1", "::1"}, 5000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := serve(t, c.hosts...)
+			p := payloadOf(c.size)
+			r, err := mdalp.Send(t.Context(), bytes.NewReader(p), int64(len(p)), &mdalp.Config{Orchestrator: x.addr})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := x.arrived(t, p); c.size >= 5000 && !v.Status {
+				t.Errorf("verdict %q", v.Comment)
+			}
+			if r.Acked != int64(c.size) || r.Left != 0 || len(r.Missing) != 0 || r.Phase != mdalp.Finished {
+				t.Errorf("report %+v", r)
+			}
+			if r.Ping == icmp.Off {
+				t.Error("nobody was pinged")
+			}
+			for _, x := range r.Receivers {
+				if x.Guessed || x.Latency <= 0 || x.Latency > time.Second {
+					t.Errorf("%v: latency %v, guessed: %t", x.Addr, x.Latency, x.Guessed)
+				}
+			}
+		})
+	}
+}
+
+// TestSendRefused: a closed port ends the wait at once, with the error from the
+// socket's error queue.
+func TestSendRefused(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(host), 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := c.LocalAddr().(*net.UDPAddr).AddrPort()
+		c.Close()
+		_, err = mdalp.Send(t.Context(), bytes.NewReader([]byte("x")), 1, &mdalp.Config{Orchestrator: addr})
+		var peer *mdalp.PeerError
+		if !errors.Is(err, mdalp.ErrNoOffer) || !errors.Is(err, syscall.ECONNREFUSED) || !errors.As(err, &peer) {
+			t.Errorf("%s: error %v", host, err)
+		} else if peer.Peer.Port() != addr.Port() {
+			t.Errorf("%s: it blames %v", host, peer.Peer)
+		}
+	}
+}
+
+// TestSendFailover: a receiver whose port is closed is dead at once, and the others
+// take over.
+func TestSendFailover(t *testing.T) {
+	x := serve(t, "127.0.0.1", "127.0.7.1", "127.0.7.2")
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 7, 9)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	c.Close()
+	// The orchestrator in between adds a receiver to the offer that does not exist.
+	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 7, 8)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	back, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(x.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	go func() {
+		b := make([]byte, 2048)
+		_, client, err := front.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return
+		}
+		back.Write([]byte("Type:0;"))
+		n, _ := back.Read(b)
+		extra := "{'ip_address': '127.0.7.9', 'port': " + strconv.Itoa(int(closed.Port())) + "}, "
+		i := bytes.IndexByte(b[:n], '[') + 1
+		front.WriteToUDPAddrPort(append(append(bytes.Clone(b[:i]), extra...), b[i:n]...), client)
+	}()
+	p := payloadOf(5000)
+	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), 5000, &mdalp.Config{
+		Orchestrator: front.LocalAddr().(*net.UDPAddr).AddrPort(), Balance: mdalp.Equal,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.arrived(t, p)
+	if d := r.Receivers[0]; !errors.Is(d.Err, syscall.ECONNREFUSED) || d.Gave != 17 || d.Timeouts != 0 {
+		t.Errorf("the dead receiver: %+v", d)
+	}
+}
+
+// TestSendCancel: a cancelled context ends Send with its cause and a report.
+func TestSendCancel(t *testing.T) {
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() // it never answers
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	go func() {
+		c.Read(make([]byte, 16))
+		cancel(why)
+	}()
+	r, err := mdalp.Send(ctx, bytes.NewReader([]byte("x")), 1, &mdalp.Config{Orchestrator: c.LocalAddr().(*net.UDPAddr).AddrPort()})
+	if !errors.Is(err, why) || r == nil || r.Acked != 0 {
+		t.Errorf("error %v, report %+v", err, r)
+	}
+}
+
+// TestSendFlood: what strangers send while a payload is sent is counted, changes
+// nothing, and costs no memory.
+func TestSendFlood(t *testing.T) {
+	x := serve(t, "127.0.0.1", "127.0.7.1", "127.0.7.2", "127.0.7.3")
+	p := payloadOf(2 << 20)
+	stop := make(chan struct{})
+	ended := make(chan int)
+	go func() {
+		sent := 0
+		defer func() { ended <- sent }()
+		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 7, 1)}) // a receiver's address, another port
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		junk := [][]byte{
+			[]byte("rubbish"), {}, []byte("Type:3;TID:1;SEQ:1;"), bytes.Repeat([]byte{0xff}, 1400),
+			[]byte("Type:1;TID:1;DATA:[{'ip_address': '127.0.0.1'}];"), []byte("Type:3;TID:1;SEQ:99999999999999999999;"),
+		}
+		for sent < 200_000 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if to := x.client.Load(); to != nil {
+				c.WriteToUDPAddrPort(junk[sent%len(junk)], *to)
+				sent++
+			} else {
+				runtime.Gosched()
+			}
+		}
+	}()
+	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), int64(len(p)), &mdalp.Config{Orchestrator: x.addr, Balance: mdalp.Equal})
+	close(stop)
+	sent := <-ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.arrived(t, p)
+	if r.Dropped.Foreign == 0 || r.Dropped.Foreign > int64(sent) {
+		t.Errorf("%d of %d foreign datagrams were dropped", r.Dropped.Foreign, sent)
+	}
+	t.Logf("%d segments acknowledged, %d sent again, beside %d foreign datagrams", r.Segments, r.Resent(), r.Dropped.Foreign)
+}

@@ -1,0 +1,397 @@
+package mdalp_test
+
+import (
+	"bytes"
+	"errors"
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// This test keeps the rules of the house from the source itself. It parses every Go
+// file of the tree, and runs nothing else.
+
+// The modules that packages may import, apart from this one.
+const (
+	xnet   = "golang.org/x/net"
+	xsys   = "golang.org/x/sys"
+	socket = "github.com/mdlayher/socket"
+)
+
+// imports says what of this module, and what of others, a package may import.
+var imports = map[string]struct{ ours, others []string }{
+	"wire":         {},
+	"sched":        {},
+	"icmp":         {others: []string{xnet, xsys, socket}},
+	"loop":         {others: []string{xsys, socket}},
+	"server":       {ours: []string{"wire", "sched", "loop"}},
+	"internal/sim": {ours: []string{"loop"}},
+	".":            {ours: []string{"wire", "sched", "icmp", "loop"}, others: []string{xsys}},
+}
+
+// joins tells the packages that may join what they like.
+func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab"}) }
+
+// pure lists the programs without I/O: whole packages, and files of this one.
+var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "offer.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go"}
+
+// excuse, behind a range over a map, says that its order cannot be seen.
+const excuse = "order does not show"
+
+const maxLines = 400
+
+type (
+	goFile struct {
+		path, dir string // from the root, which is "."
+		test      bool
+		text      []byte
+		tree      *ast.File
+	}
+	house struct {
+		fset  *token.FileSet
+		files []*goFile
+		info  types.Info // of the packages that hold pure files
+		known map[string]*types.Package
+	}
+)
+
+func TestTidy(t *testing.T) {
+	for _, p := range slices.AppendSeq(pure, maps.Keys(imports)) {
+		if _, err := os.Stat(p); err != nil {
+			t.Errorf("tidy_test.go: a rule is for nothing: %v; mend the lists at its top", err)
+		}
+	}
+	h := open(t)
+	t.Run("imports", h.imports)
+	t.Run("pure", h.pure)
+	t.Run("unsafe", h.unsafe)
+	t.Run("size", h.size)
+	t.Run("names", h.names)
+	t.Run("comments", h.comments)
+	t.Run("documented", h.documented)
+	t.Run("place", h.place)
+}
+
+// open parses the tree. Tests run in the folder of their package, which is the root.
+func open(t *testing.T) *house {
+	h := &house{fset: token.NewFileSet(), known: make(map[string]*types.Package)}
+	walk(t, func(name string, text []byte) {
+		if !strings.HasSuffix(name, ".go") || strings.Contains(name, "testdata/") {
+			return
+		}
+		tree, err := parser.ParseFile(h.fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.files = append(h.files, &goFile{name, path.Dir(name), strings.HasSuffix(name, "_test.go"), text, tree})
+	})
+	return h
+}
+
+// walk calls f for every regular file but git's own. A file that is gone before it is
+// read was another test's.
+func walk(t *testing.T, f func(name string, text []byte)) {
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" && d.IsDir() {
+			return fs.SkipDir
+		}
+		if err == nil && d.Type().IsRegular() {
+			var text []byte
+			if text, err = os.ReadFile(name); err == nil {
+				f(filepath.ToSlash(name), text)
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// at is a position as "file:line".
+func (h *house) at(p token.Pos) string {
+	q := h.fset.Position(p)
+	return q.Filename + ":" + strconv.Itoa(q.Line)
+}
+
+// code calls f for every file that is no test.
+func (h *house) code(f func(*goFile)) {
+	for _, g := range h.files {
+		if !g.test {
+			f(g)
+		}
+	}
+}
+
+// ours gives the folder of a package of this module.
+func ours(p string) (dir string, ok bool) {
+	if p == "mdalp" {
+		return ".", true
+	}
+	return strings.CutPrefix(p, "mdalp/")
+}
+
+// within reports whether a path is one of roots, or below one.
+func within(p string, roots []string) bool {
+	return slices.ContainsFunc(roots, func(r string) bool { return p == r || strings.HasPrefix(p, r+"/") })
+}
+
+func (h *house) imports(t *testing.T) {
+	h.code(func(g *goFile) {
+		may, listed := imports[g.dir]
+		switch {
+		case joins(g.dir):
+			return
+		case !listed:
+			t.Errorf("%s:1: package in %s is not in the table of this test; add it with what it may import", g.path, g.dir)
+			return
+		}
+		for _, s := range g.tree.Imports {
+			p, _ := strconv.Unquote(s.Path.Value)
+			dir, own := ours(p)
+			first, _, _ := strings.Cut(p, "/")
+			switch {
+			case own && !slices.Contains(may.ours, dir):
+				t.Errorf("%s: %s must not import %s; let the root package or a command join the two", h.at(s.Pos()), g.dir, p)
+			case !own && strings.Contains(first, ".") && !within(p, may.others):
+				t.Errorf("%s: %s must not import %s; use the standard library, or move this to a package that may", h.at(s.Pos()), g.dir, p)
+			}
+		}
+	})
+}
+
+// What a pure program must not name, and the only names of math/rand that it may.
+var (
+	impure = map[string][]string{
+		"time": {"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "NewTimer", "NewTicker", "Tick"},
+	}
+	seeded    = []string{"New", "NewPCG", "NewChaCha8", "Rand", "Source", "PCG", "ChaCha8"}
+	forbidden = []string{"sync", "sync/atomic", "crypto/rand", "maps"} // the functions of maps hide a range
+)
+
+func (h *house) pure(t *testing.T) {
+	h.info = types.Info{Types: make(map[ast.Expr]types.TypeAndValue), Uses: make(map[*ast.Ident]types.Object)}
+	h.code(func(g *goFile) {
+		for _, p := range pure {
+			if g.path == p || g.dir == p {
+				h.load(g.dir)
+				h.inspect(t, g)
+			}
+		}
+	})
+}
+
+// Import gives packages of this module with all their types, and of any other an empty
+// one: types of our own are enough to tell a map, and nothing outside must be there.
+// What it cannot tell is a map that another module's function returns.
+func (h *house) Import(p string) (*types.Package, error) {
+	if dir, own := ours(p); own {
+		return h.load(dir), nil
+	}
+	if h.known[p] == nil {
+		h.known[p] = types.NewPackage(p, path.Base(strings.TrimSuffix(p, "/v2")))
+		h.known[p].MarkComplete()
+	}
+	return h.known[p], nil
+}
+
+// load finds the types of a package, as it is built for Linux.
+func (h *house) load(dir string) *types.Package {
+	p := path.Join("mdalp", dir)
+	if h.known[p] != nil {
+		return h.known[p]
+	}
+	linux := build.Default
+	linux.GOOS = "linux"
+	var trees []*ast.File
+	h.code(func(g *goFile) {
+		if ok, _ := linux.MatchFile(dir, path.Base(g.path)); g.dir == dir && ok {
+			trees = append(trees, g.tree)
+		}
+	})
+	// Names from empty packages are errors, and are to be expected.
+	cfg := types.Config{Importer: h, Error: func(error) {}}
+	h.known[p], _ = cfg.Check(p, h.fset, trees, &h.info)
+	return h.known[p]
+}
+
+// inspect looks for what would make a pure file depend on more than its arguments.
+func (h *house) inspect(t *testing.T, g *goFile) {
+	for _, s := range g.tree.Imports {
+		if p, _ := strconv.Unquote(s.Path.Value); slices.Contains(forbidden, p) {
+			t.Errorf("%s: import of %s in a program without I/O; it runs in one goroutine and is given its randomness as a seed", h.at(s.Pos()), p)
+		}
+	}
+	text := bytes.Split(g.text, []byte{'\n'})
+	channel := func(n ast.Node) {
+		t.Errorf("%s: channel in a program without I/O; keep the state in a field", h.at(n.Pos()))
+	}
+	ast.Inspect(g.tree, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			t.Errorf("%s: go statement in a program without I/O; only a driver may start goroutines", h.at(n.Pos()))
+		case *ast.SelectStmt, *ast.SendStmt, *ast.ChanType:
+			channel(n)
+		case *ast.UnaryExpr:
+			if n.Op == token.ARROW {
+				channel(n)
+			}
+		case *ast.SelectorExpr:
+			x, _ := n.X.(*ast.Ident)
+			used, _ := h.info.Uses[x].(*types.PkgName)
+			if used == nil {
+				break
+			}
+			p := used.Imported().Path()
+			switch {
+			case slices.Contains(impure[p], n.Sel.Name):
+				t.Errorf("%s: %s.%s in a program without I/O; take the instant as an argument and tell the next by Next", h.at(n.Pos()), p, n.Sel.Name)
+			case strings.HasPrefix(p, "math/rand") && !slices.Contains(seeded, n.Sel.Name):
+				t.Errorf("%s: %s.%s uses the global source; draw from a rand.Rand made of a seed", h.at(n.Pos()), p, n.Sel.Name)
+			}
+		case *ast.RangeStmt:
+			line := text[h.fset.Position(n.Pos()).Line-1]
+			if of := h.info.TypeOf(n.X); of != nil && isMap(of) && !bytes.Contains(line, []byte("// "+excuse)) {
+				t.Errorf("%s: range over a map, whose order changes from run to run; sort the keys, keep a slice, or end the line with // %s", h.at(n.Pos()), excuse)
+			}
+		}
+		return true
+	})
+}
+
+func isMap(t types.Type) bool { _, ok := t.Underlying().(*types.Map); return ok }
+
+func (h *house) unsafe(t *testing.T) {
+	lab := ""
+	for _, g := range h.files {
+		for _, s := range g.tree.Imports {
+			switch {
+			case s.Path.Value != `"unsafe"` || g.path == "loop/batch_linux.go":
+			case g.dir == "internal/lab" && lab == "":
+				lab = g.path
+			case g.dir == "internal/lab":
+				t.Errorf("%s: a second file with unsafe in the lab; move it to %s", h.at(s.Pos()), lab)
+			default:
+				t.Errorf("%s: unsafe; it lives in loop/batch_linux.go alone, use a function of golang.org/x/sys", h.at(s.Pos()))
+			}
+		}
+	}
+}
+
+func (h *house) size(t *testing.T) {
+	h.code(func(g *goFile) {
+		if n := bytes.Count(g.text, []byte{'\n'}); n > maxLines {
+			t.Errorf("%s:%d: the file ends at line %d, %d are the most; give one of its types a file of its own", g.path, maxLines+1, n, maxLines)
+		}
+	})
+}
+
+func (h *house) names(t *testing.T) {
+	vague := []string{"util", "utils", "common", "helper", "helpers", "pkg", "misc"}
+	h.code(func(g *goFile) {
+		parts := append(strings.Split(g.dir, "/"), g.tree.Name.Name)
+		if i := slices.IndexFunc(parts, func(p string) bool { return slices.Contains(vague, p) }); i >= 0 {
+			t.Errorf("%s: a package named %s; name it after what it is about", h.at(g.tree.Package), parts[i])
+		}
+	})
+}
+
+// comments counts, of all lines of code that are not empty, those with nothing but a
+// comment.
+func (h *house) comments(t *testing.T) {
+	var lines, comments int
+	h.code(func(g *goFile) {
+		text := bytes.Split(g.text, []byte{'\n'})
+		for _, l := range text {
+			if len(bytes.TrimSpace(l)) > 0 {
+				lines++
+			}
+		}
+		for _, group := range g.tree.Comments {
+			for _, c := range group.List {
+				from, to := h.fset.Position(c.Pos()), h.fset.Position(c.End())
+				if len(bytes.TrimSpace(text[from.Line-1][:from.Column-1])) == 0 {
+					comments += to.Line - from.Line + 1
+				}
+			}
+		}
+	})
+	share := 100 * float64(comments) / float64(lines)
+	t.Logf("%d of %d lines are comments: %.1f %%", comments, lines, share)
+	if share < 12 || share > 40 {
+		t.Errorf("mdalp.go:1: %.1f %% of the module's lines are comments, 12 to 40 are right; say why where it is not plain, and no more", share)
+	}
+}
+
+// documented looks at what a package exports: constants, variables, types, functions,
+// and the methods of exported types. A name in a group is documented by its own
+// comment, one at the end of its line, or the group's. Fields are left to judgement.
+func (h *house) documented(t *testing.T) {
+	missing := func(ids ...*ast.Ident) {
+		for _, id := range ids {
+			if id.IsExported() {
+				t.Errorf("%s: %s has no doc comment; say what it means, its unit and its errors", h.at(id.Pos()), id.Name)
+			}
+		}
+	}
+	h.code(func(g *goFile) {
+		for _, d := range g.tree.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Doc == nil && (d.Recv == nil || typeName(d.Recv).IsExported()) {
+					missing(d.Name)
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if ty, ok := s.(*ast.TypeSpec); ok && d.Doc == nil && ty.Doc == nil && ty.Comment == nil {
+						missing(ty.Name)
+					}
+					if v, ok := s.(*ast.ValueSpec); ok && d.Doc == nil && v.Doc == nil && v.Comment == nil {
+						missing(v.Names...)
+					}
+				}
+			}
+		}
+	})
+}
+
+// typeName gives the T of a receiver such as (x *T[P]): the first name of its type.
+func typeName(recv *ast.FieldList) (id *ast.Ident) {
+	ast.Inspect(recv.List[0].Type, func(n ast.Node) bool {
+		if x, ok := n.(*ast.Ident); ok && id == nil {
+			id = x
+		}
+		return id == nil
+	})
+	return id
+}
+
+// place looks for paths of the machine that a file was written on: they mean nothing to
+// anybody else. The patterns are put together here so that this file holds none.
+func (h *house) place(t *testing.T) {
+	patterns := []string{"/" + "work/", "../" + "shared", "/tmp/" + "bash"}
+	walk(t, func(name string, text []byte) {
+		if bytes.IndexByte(text[:min(len(text), 8192)], 0) >= 0 {
+			return // no text
+		}
+		for _, p := range patterns {
+			if i := bytes.Index(text, []byte(p)); i >= 0 {
+				t.Errorf("%s:%d: %q is a place on the writer's machine; name it from the root of the tree", name, 1+bytes.Count(text[:i], []byte{'\n'}), p)
+			}
+		}
+	})
+}
