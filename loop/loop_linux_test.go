@@ -497,7 +497,6 @@ func TestReceiveBuffer(t *testing.T) {
 
 // pingPong has two sockets of one Run throw w datagrams to and fro for ever.
 type pingPong struct {
-	addr  [2]netip.AddrPort
 	queue []Envelope
 	n     int
 	far   time.Time
