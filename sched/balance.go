@@ -86,14 +86,18 @@ func (t *Transfer) level(at time.Duration, n int64) []int64 {
 // whoever runs dry next can take it over in small parts. Of a faster one it takes
 // what it can carry. A receiver that is slower than all that is left gets nothing.
 func (t *Transfer) steal(at time.Duration, i int) {
+	if t.left <= int64(t.out) {
+		return // all that is left is out
+	}
 	own := t.to[i].pace(at)
-	end := t.horizon(at, own)
+	end := t.horizon(at, i)
 	k := int64(end / own)
 	if k == 0 {
 		return
 	}
-	for j := range t.to {
-		if s := &t.to[j]; j != i && !s.dead() && s.pace(at) > own {
+	for c := 1; c < t.near(); c++ {
+		j := (i + c) % len(t.to)
+		if s := &t.to[j]; !s.dead() && s.pace(at) > own {
 			if n, _ := s.spare(at, end); n > 0 {
 				k -= n
 				t.move(j, i, n)
@@ -104,9 +108,10 @@ func (t *Transfer) steal(at time.Duration, i int) {
 	// runs dry again asks again.
 	for range mostCuts {
 		victim, last, most := -1, end, int64(0)
-		for j := range t.to {
+		for c := 1; c < t.near(); c++ {
+			j := (i + c) % len(t.to)
 			s := &t.to[j]
-			if s.dead() || j == i {
+			if s.dead() {
 				continue
 			}
 			n, free := s.spare(at, end)
@@ -123,8 +128,16 @@ func (t *Transfer) steal(at time.Duration, i int) {
 	}
 }
 
-// mostCuts bounds what one call of steal costs.
-const mostCuts = 8
+// What bounds the cost of one call of steal: how often it cuts from the one that
+// finishes last, and how many receivers it looks at, the one that runs dry and
+// those after it. Of more than that, each group overlaps the next.
+const (
+	mostCuts = 8
+	mostNear = 1024
+)
+
+// near is how many receivers steal looks at.
+func (t *Transfer) near() int { return min(len(t.to), mostNear) }
 
 // move takes the last n segments of one receiver for another.
 func (t *Transfer) move(from, to int, n int64) {
@@ -133,23 +146,24 @@ func (t *Transfer) move(from, to int, n int64) {
 	}
 }
 
-// horizon is the shortest time in which the living can carry all that waits, in
-// whole segments, each at its own pace and each after what it has out. It is
-// searched for to a small part of own, the pace of who asks, who could carry it
-// all alone.
-func (t *Transfer) horizon(at, own time.Duration) time.Duration {
+// horizon is the shortest time in which the living near receiver i, itself among
+// them, can carry all that waits there, in whole segments, each at its own pace and
+// each after what it has out. It is searched for to a small part of i's pace, as i
+// could carry it all alone.
+func (t *Transfer) horizon(at time.Duration, i int) time.Duration {
 	var left int64
-	for j := range t.to {
-		if s := &t.to[j]; !s.dead() {
+	for c := range t.near() {
+		if s := &t.to[(i+c)%len(t.to)]; !s.dead() {
 			left += s.waiting()
 		}
 	}
+	own := t.to[i].pace(at)
 	lo, hi := time.Duration(0), time.Duration(min(float64(own)*float64(left), 1<<62))
 	for hi-lo > own/256 {
 		mid := lo + (hi-lo)/2
 		can := int64(0)
-		for j := range t.to {
-			if s := &t.to[j]; !s.dead() {
+		for c := range t.near() {
+			if s := &t.to[(i+c)%len(t.to)]; !s.dead() {
 				can += s.can(at, mid)
 			}
 		}

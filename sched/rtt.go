@@ -43,6 +43,10 @@ const (
 //   - Section 2.5: the ceiling is not 60 s or more but [FirstRTO], so that no
 //     timeout is slower than the original's, or SRTT·1.25 + MinVar where that is
 //     more. And section 5.5: back-off ends at [MaxBackoff].
+//   - Section 5.5 and Karn's algorithm keep the back-off until a round trip is
+//     measured, so that of two losses in a row the second costs twice the time.
+//     Here one acknowledgement that measured nothing ends it as well, but not two
+//     in a row (see [RTT.Forgive]).
 //   - Section 5.7 speaks of TCP's handshake and has no meaning here.
 type RTT struct {
 	// Fixed, when positive, is what RTO always returns: no adapting, no back-off.
@@ -51,6 +55,7 @@ type RTT struct {
 	srtt      time.Duration // 0 before the first sample
 	rttvar    time.Duration
 	doublings uint8
+	forgiven  bool // since the last sample
 }
 
 // Sample takes a measured round trip and ends the back-off. A sample that is not
@@ -58,6 +63,7 @@ type RTT struct {
 func (r *RTT) Sample(d time.Duration) {
 	d = min(max(d, 1), maxSample)
 	r.doublings = 0
+	r.forgiven = false
 	if r.srtt == 0 { // section 2.2
 		r.srtt, r.rttvar = d, d/2
 		return
@@ -74,6 +80,16 @@ func (r *RTT) Sample(d time.Duration) {
 // section 5.5).
 func (r *RTT) Backoff() {
 	r.doublings = min(r.doublings+1, maxDoublings)
+}
+
+// Forgive ends the back-off when a segment was acknowledged that was sent more
+// than once. A second call before the next sample does nothing: if it was not a
+// loss but a round trip that has become longer than the timeout, the next segment
+// but one waits long enough to measure it.
+func (r *RTT) Forgive() {
+	if !r.forgiven {
+		r.forgiven, r.doublings = true, 0
+	}
 }
 
 // RTO returns how long to wait for the acknowledgement of a segment sent now. It

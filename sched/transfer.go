@@ -177,6 +177,8 @@ func (t *Transfer) Ack(now time.Time, i int, seq int64) Outcome {
 	at := now.Sub(t.epoch)
 	if s.tries == 1 && !s.again {
 		t.sample(s, at-s.sent)
+	} else {
+		s.rtt.Forgive()
 	}
 	if s.out {
 		t.wheel.Stop(i)

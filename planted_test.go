@@ -1,0 +1,172 @@
+package mdalp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// plantedEnv tells a test binary with planted bugs which of them is on.
+const plantedEnv = "MDALP_PLANTED"
+
+// TestPlanted plants bugs, one at a time, and lets the swarm find each. A simulation
+// that finds nothing is worth nothing.
+//
+// A copy of the source with all bugs in it, each behind a number, is compiled once
+// (go build -overlay); the binary then runs the swarm for each number until a
+// check fails. With number 0 there is no bug, and nothing may be found. Each is
+// hunted twice: with the audit of the transfer's own state after every event, and
+// by what can be seen from outside alone.
+func TestPlanted(t *testing.T) {
+	if os.Getenv(plantedEnv) != "" {
+		t.Skip("this is the binary with the bugs")
+	}
+	if testing.Short() {
+		t.Skip("it builds a binary of its own")
+	}
+	bin := buildPlanted(t)
+	found := make([][2]string, len(plants)+1)
+	work := make(chan int)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for k := range work {
+				found[k] = [2]string{hunt(t, bin, k, false), hunt(t, bin, k, true)}
+			}
+		})
+	}
+	for k := range found {
+		work <- k
+	}
+	close(work)
+	wg.Wait()
+	for k, what := range found {
+		if k == 0 {
+			if what != [2]string{} {
+				t.Errorf("without a bug the swarm finds: %q", what)
+			}
+			continue
+		}
+		p := &plants[k-1]
+		t.Logf("%2d %-6s %-48s %.150s", k, p.dir, p.name, what[0])
+		if what[1] != what[0] {
+			t.Logf("%58s from outside: %.150s", "", what[1])
+		}
+		if what[0] == "" || what[1] == "" {
+			t.Errorf("bug %d is not found: %s: %s", k, p.dir, p.name)
+		}
+	}
+}
+
+// buildPlanted compiles the tests of this package with all the bugs in the source.
+func buildPlanted(t *testing.T) (bin string) {
+	tmp := t.TempDir()
+	root, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := map[string]string{}
+	texts := map[string]string{} // of the files that are touched, by path
+	for k, p := range plants {
+		for _, e := range p.edits {
+			file := find(t, root, p, e.old, texts)
+			texts[file] = strings.Replace(texts[file], e.old, strings.ReplaceAll(e.new, "PLANTED", fmt.Sprintf("planted(%d)", k+1)), 1)
+		}
+	}
+	put := func(path, text string) {
+		name := filepath.Join(tmp, strconv.Itoa(len(replace))+".go")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[path] = name
+	}
+	for path, text := range texts {
+		put(path, text)
+	}
+	for dir, name := range map[string]string{".": "mdalp", "sched": "sched", "server": "server"} {
+		put(filepath.Join(root, dir, "planted.go"), "package "+name+"\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\n"+
+			"var plantedBug, _ = strconv.Atoi(os.Getenv(\""+plantedEnv+"\"))\n\n"+
+			"func planted(k int) bool { return plantedBug == k }\n")
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(tmp, "overlay.json")
+	if err := os.WriteFile(overlay, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bin = filepath.Join(tmp, "planted.test")
+	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("the source with the bugs does not build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// find gives the one file of the plant's package that holds the text once. A bug
+// whose place is gone or no longer unique must be planted anew.
+func find(t *testing.T, root string, p plant, old string, texts map[string]string) (file string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(root, p.dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, ok := texts[name]
+		if !ok {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, old); n > 0 {
+			count += n
+			file = name
+			texts[name] = text
+		}
+	}
+	if count != 1 {
+		t.Fatalf("%s: %q: its place is found %d times in the source: %q", p.dir, p.name, count, old)
+	}
+	return file
+}
+
+// first matches what the swarm says of the first seed that fails.
+var first = regexp.MustCompile(`(?m)swarm_test.go:\d+: seed (\d+): (.*)$`)
+
+// hunt runs the swarm with bug k, and gives what it found; "" is nothing.
+func hunt(t *testing.T, bin string, k int, blind bool) string {
+	seeds := "10000" // it ends at the first that fails
+	if k == 0 {
+		seeds = "2000"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, "-test.run", "TestSwarm$", "-seeds", seeds, "-blind="+strconv.FormatBool(blind))
+	cmd.Env = append(os.Environ(), plantedEnv+"="+strconv.Itoa(k), "GOMAXPROCS=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	m := first.FindStringSubmatch(string(out))
+	if m == nil {
+		t.Errorf("bug %d: the swarm did not end by itself: %v\n%.2000s", k, err, out)
+		return "nothing"
+	}
+	return "seed " + m[1] + ": " + m[2]
+}

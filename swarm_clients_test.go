@@ -1,0 +1,144 @@
+package mdalp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"mdalp/internal/sim"
+)
+
+// drawClients draws the clients, their payloads and their paths.
+func (sc *scenario) drawClients() {
+	r, n := sc.rng, len(sc.receivers)
+	sc.failing, sc.restart = sc.with("hosts", 0.3), sc.with("restart", 0.05)
+	sc.faults = sc.faults || sc.failing || sc.restart
+	// A lost intent or offer must not be waited for without end.
+	c := &sc.cfg
+	if sc.lossy || sc.faults || sc.with("intent", 0.2) {
+		c.IntentRetry = sc.span(200*time.Millisecond, 5*time.Second)
+		c.IntentTimeout = sc.server.cfg.OfferDelay + 100*time.Second
+		if !sc.quiet && r.IntN(10) == 0 {
+			c.IntentTimeout, sc.faults = sc.span(time.Millisecond, time.Minute), true
+		}
+	}
+	if sc.with("orchestrator", 0.03) { // it may be one of the receivers too
+		c.IntentTimeout, sc.faults = time.Minute, true
+		sc.world.Host(sc.home.Addr()).State = []sim.State{sim.Silent, sim.Refusing, sim.Unreachable}[r.IntN(3)]
+	}
+	if c.Server = 1 + r.IntN(n); c.Balance == None && sc.with("no-such-receiver", 0.05) {
+		c.Server = n + 1
+	}
+	c.Orchestrator = sc.home
+	if sc.with("hostile", 0.3) {
+		sc.hostile = 2 * r.Float64()
+	}
+	base := make([]time.Duration, n)
+	for i := range base {
+		base[i] = time.Duration(float64(sc.links.base) * math.Pow(10, r.Float64()-0.5))
+	}
+	offer := int64(1000 + 100*n)
+	for k, p := range sc.payloads {
+		w := newWatch(sc, k, p)
+		sc.clients = append(sc.clients, w)
+		for i, a := range sc.receivers {
+			from := w.addr(a.Addr())
+			sc.world.Path(from.Addr(), a.Addr(), sc.link(base[i], offer))
+			sc.world.Path(a.Addr(), from.Addr(), sc.link(base[i], offer))
+			ping := sc.link(base[i]/5+1, 4096)
+			ping.Clogs = nil
+			sc.world.PingPath(from.Addr(), a.Addr(), ping)
+		}
+		if sc.home != sc.receivers[0] {
+			sc.world.Path(w.addr4.Addr(), sc.home.Addr(), sc.link(base[0], offer))
+			sc.world.Path(sc.home.Addr(), w.addr4.Addr(), sc.link(base[0], offer))
+		}
+	}
+	switch pings := r.IntN(4); {
+	case pings == 0 && sc.with("silent", 0.5):
+	case pings == 1 && sc.with("some-silent", 0.5):
+		for i, a := range sc.receivers {
+			if i%2 == 0 {
+				sc.world.Host(a.Addr()).Echo = sim.EchoReply
+			}
+		}
+	default:
+		for _, a := range sc.receivers {
+			sc.world.Host(a.Addr()).Echo = sim.EchoReply
+		}
+	}
+	if sc.lose = 2*sc.links.loss + sc.server.refuse; sc.links.wet {
+		sc.lose += 0.2 // damage may turn into loss, both ways
+	}
+	sc.lose = min(1, sc.lose)
+	for _, w := range sc.clients {
+		sc.add(w)
+	}
+}
+
+// add lets a client start.
+func (sc *scenario) add(w *watch) {
+	c, err := w.config().withDefaults()
+	if err != nil {
+		panic(err)
+	}
+	var src io.ReaderAt = bytes.NewReader(w.payload)
+	if sc.reader > 0 {
+		src = &unreliable{src, sc.reader, rand.New(rand.NewPCG(sc.seed, 7))}
+	}
+	w.cfg, w.progress = c, sim.Epoch
+	w.s = newSession(sim.Epoch, src, int64(len(w.payload)), c, sc.mode, sc.mode, sc.buffer)
+	sc.nodes = append(sc.nodes, sc.world.Add(fmt.Sprint("client ", w.id), w,
+		sim.Socket{Addrs: []netip.AddrPort{w.addr4, w.addr6}},
+		sim.Socket{Addrs: []netip.AddrPort{netip.AddrPortFrom(w.addr4.Addr(), 0)}, ICMP: true},
+		sim.Socket{Addrs: []netip.AddrPort{netip.AddrPortFrom(w.addr6.Addr(), 0)}, ICMP: true}))
+	w.observe(sim.Epoch)
+}
+
+// drawPayload draws a payload: mostly small, of all values.
+func (sc *scenario) drawPayload(k int) []byte {
+	r, n := sc.rng, len(sc.receivers)
+	var size int
+	switch d := r.IntN(100); {
+	case d < 2:
+	case d < 5:
+		size = 1 + r.IntN(3)
+	case d < 10:
+		size = max(1, 100*r.IntN(3*n)+r.IntN(3)-1)
+	case d < 91 || k > 0 || n > 50:
+		size = int(math.Pow(20_000, r.Float64()))
+	case n > 12:
+		size = int(20_000 * math.Pow(10, r.Float64()))
+	default:
+		size = int(20_000 * math.Pow(50, r.Float64()))
+	}
+	b := make([]byte, size)
+	for i := 0; i < size; i += 8 {
+		x := r.Uint64()
+		for j := range min(8, size-i) {
+			b[i+j] = byte(x >> (8 * j))
+		}
+	}
+	return b
+}
+
+// unreliable is a file that can not be read now and then.
+type unreliable struct {
+	io.ReaderAt
+	p float64
+	r *rand.Rand
+}
+
+var errRead = errors.New("read error")
+
+func (u *unreliable) ReadAt(b []byte, off int64) (int, error) {
+	if u.r.Float64() < u.p {
+		return 0, errRead
+	}
+	return u.ReaderAt.ReadAt(b, off)
+}

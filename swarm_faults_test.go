@@ -1,0 +1,182 @@
+package mdalp
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"mdalp/internal/sim"
+	"mdalp/loop"
+	"mdalp/wire"
+)
+
+// drawFaults draws what happens to the hosts.
+func (sc *scenario) drawFaults() {
+	r := sc.rng
+	if sc.failing {
+		for _, a := range sc.receivers {
+			if r.IntN(3) == 0 {
+				sc.fail(sc.world.Host(a.Addr()))
+			}
+		}
+	}
+	if sc.restart {
+		at := sc.span(10*time.Millisecond, 30*time.Second)
+		sc.world.At(at, func(time.Time) { sc.host.Kill() })
+		sc.world.At(at+sc.span(time.Millisecond, 10*time.Second), func(time.Time) {
+			sc.server.restart()
+			sc.host.Restart(sc.server)
+		})
+	}
+	if sc.with("liars", 0.04) {
+		sc.lies = true
+	}
+	if sc.links.wet {
+		for k, a := range sc.receivers {
+			sc.damage(a.Addr(), uint64(k))
+		}
+		for k, w := range sc.clients {
+			sc.damage(w.addr4.Addr(), uint64(1000+k))
+			sc.damage(w.addr6.Addr(), uint64(2000+k))
+		}
+	}
+}
+
+// fail draws what becomes of a host.
+func (sc *scenario) fail(h *sim.Host) {
+	r := sc.rng
+	down := []sim.State{sim.Silent, sim.Refusing, sim.Unreachable}[r.IntN(3)]
+	at := sc.span(time.Millisecond, 30*time.Second)
+	switch r.IntN(4) {
+	case 0: // dead from the start
+		h.State = down
+	case 1: // dies
+		sc.world.At(at, func(time.Time) { h.State = down })
+	case 2: // dies and revives, perhaps twice
+		for range 1 + r.IntN(2) {
+			sc.world.At(at, func(time.Time) { h.State = down })
+			at += sc.span(time.Millisecond, time.Minute)
+			sc.world.At(at, func(time.Time) { h.State = sim.Up })
+			at += sc.span(time.Millisecond, time.Minute)
+		}
+	case 3: // slow for a while, or from then on
+		slow := sc.span(time.Millisecond, 30*time.Second)
+		sc.world.At(at, func(time.Time) { h.Slow = slow })
+		if r.IntN(2) == 0 {
+			sc.world.At(at+sc.span(time.Second, time.Minute), func(time.Time) { h.Slow = 0 })
+		}
+	}
+}
+
+// damage lets datagrams that a host sends arrive with a byte flipped, or cut.
+//
+// UDP has a checksum: a damaged datagram that still says what another one could
+// have said is, in reality, one that never arrives, and if it did arrive no client
+// could tell. So what still parses as a message that would be taken (an intent, a
+// segment, an acknowledgement) is dropped here, and what remains is what a
+// program must survive: garbage that looks almost right. Offers are left
+// alone: a garbled one ends a transfer by design.
+func (sc *scenario) damage(a netip.Addr, salt uint64) {
+	r := rand.New(rand.NewPCG(sc.seed, 0xda3a6e+salt))
+	sc.world.Host(a).Mutate = func(_ netip.AddrPort, b []byte) []byte {
+		if r.Float64() >= 0.1 || len(b) < 6 || b[5] == '1' {
+			return b
+		}
+		if r.IntN(3) == 0 {
+			b = b[:r.IntN(len(b))]
+		} else {
+			b[r.IntN(min(len(b), 40))] ^= byte(1 + r.IntN(255))
+		}
+		if m, err := wire.Parse(b); err == nil && (m.Type == wire.Intent || m.Type == wire.Ack && m.Seq >= 0 || m.Type == wire.Data && m.Seq >= 0) {
+			return nil
+		}
+		if len(b) > 5 && string(b[:6]) == "Type:1" {
+			return nil
+		}
+		return b
+	}
+}
+
+// stranger sends what comes from nobody.
+var stranger = netip.MustParseAddrPort("192.0.2.66:4650")
+
+// inject draws hostile datagrams against a client that has just sent segment seq
+// to receiver i. They arrive before any answer can. None may change anything: each
+// differs in one thing from the acknowledgement that is awaited.
+func (w *watch) inject(now time.Time, i int, seq int64) {
+	sc, r := w.sc, w.rng
+	if sc.world == nil {
+		return
+	}
+	if sc.lies && i%2 == 0 {
+		// This receiver acknowledges at once, and has perhaps not got it.
+		w.spoof(now, time.Duration(r.Int64N(int64(time.Second))), w.to[i].addr, w.s.tid, seq)
+	}
+	for range 3 {
+		if r.Float64()*3 >= sc.hostile {
+			continue
+		}
+		peer := w.to[i].addr
+		switch r.IntN(11) {
+		case 0:
+			w.spoof(now, 0, stranger, w.s.tid, seq)
+		case 1:
+			w.spoof(now, 0, netip.AddrPortFrom(peer.Addr(), peer.Port()+1), w.s.tid, seq)
+		case 2:
+			w.spoof(now, 0, peer, w.s.tid^(1+r.Int64N(7)), seq)
+		case 3:
+			w.spoof(now, 0, peer, w.s.tid, seq+1+r.Int64N(3))
+		case 4:
+			w.spoof(now, 0, peer, w.s.tid, wire.MaxNumber-r.Int64N(2))
+		case 5: // an ack that this receiver gave before, or may have given
+			if seq > 0 {
+				w.spoof(now, 0, peer, w.s.tid, r.Int64N(seq))
+			}
+		case 6: // another receiver's segment
+			if j := r.IntN(len(w.to)); j != i {
+				w.spoof(now, 0, w.to[j].addr, w.s.tid, seq)
+			}
+		case 7:
+			w.spoof(now, 0, sc.home, w.s.tid+1, seq)
+		case 8:
+			b := make([]byte, r.IntN(80))
+			for k := range b {
+				b[k] = byte(r.Uint32())
+			}
+			w.throw(now, 0, peer, b)
+		case 9:
+			w.throw(now, 0, peer, wire.AppendData(nil, w.s.tid, seq, []byte("Type:3;")))
+		case 10: // an offer that comes too late, and garbage for the server
+			w.throw(now, 0, sc.home, wire.AppendOffer(nil, 77, []wire.Receiver{{Host: "10.1.0.0"}}))
+			sc.world.Inject(now.Sub(sim.Epoch), stranger, peer, wire.AppendData(nil, w.s.tid+1+r.Int64N(9), seq, []byte("garbage")))
+		}
+	}
+}
+
+// seduce draws offers from others than the orchestrator, and other things from it.
+func (w *watch) seduce(now time.Time) {
+	if w.rng.Float64()*2 >= w.sc.hostile {
+		return
+	}
+	offer := wire.AppendOffer(nil, 666, []wire.Receiver{{Host: stranger.Addr().String()}})
+	w.throw(now, 0, stranger, offer)
+	w.throw(now, 0, netip.AddrPortFrom(w.sc.home.Addr(), w.sc.home.Port()+1), offer)
+	w.throw(now, 0, w.sc.home, []byte("Type:3;TID:666;SEQ:0;"))
+	w.throw(now, 0, w.sc.home, []byte("Type:;"))
+	w.throw(now, 0, w.sc.home, nil)
+}
+
+// spoof lets an acknowledgement arrive after d.
+func (w *watch) spoof(now time.Time, d time.Duration, from netip.AddrPort, tid, seq int64) {
+	b := append([]byte("Type:3;TID:"), strconv.FormatInt(max(0, tid), 10)...)
+	b = append(b, ";SEQ:"...)
+	w.throw(now, d, from, append(strconv.AppendInt(b, max(0, seq), 10), ';'))
+}
+
+// throw lets a datagram arrive after d.
+func (w *watch) throw(now time.Time, d time.Duration, from netip.AddrPort, b []byte) {
+	w.sc.world.Inject(now.Sub(sim.Epoch)+d, from, w.addr(from.Addr()), b)
+}
+
+var _ loop.Handler = (*recorder)(nil)

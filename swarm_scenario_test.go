@@ -1,0 +1,262 @@
+package mdalp
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+
+	"mdalp/icmp"
+	"mdalp/internal/sim"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+// forever is longer than any transfer of the swarm may take.
+const forever = 900 * time.Hour
+
+// A scenario is what a seed stands for: a world with a server, its receivers and
+// one or two clients, and what is wrong with it.
+type scenario struct {
+	seed  uint64
+	rng   *rand.Rand
+	quiet bool     // nothing is wrong
+	on    []string // the features that are on, for the reader of a failure
+
+	world     *sim.World
+	home      netip.AddrPort // of the orchestrator
+	receivers []netip.AddrPort
+	payloads  [][]byte // one for each client
+	server    *recorder
+	clients   []*watch
+	nodes     []*sim.Node // of the clients
+	host      *sim.Node   // of the server
+
+	cfg    Config // of all clients
+	buffer int    // receive buffer of the clients, bytes
+	mode   icmp.Mode
+	links  features
+
+	// What the checks need to know.
+	failing bool // hosts fail
+	faults  bool // hosts fail, paths are cut, time is short: anything may remain undelivered
+	lies    bool // receivers acknowledge what they do not have
+	varies  bool // delays are not the same for all datagrams of a path
+	lossy   bool // datagrams get lost or doubled
+	restart bool
+	hostile float64       // datagrams injected for each segment sent
+	lose    float64       // most loss of a round trip, each datagram on its own
+	trip    time.Duration // most a round trip can take
+	reader  float64       // probability that a read of the payload fails
+	started time.Duration // when the clients start, at the latest
+}
+
+// String tells what is on.
+func (sc *scenario) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %d receivers, balance %v, tries %d, rto %v, ping %v, buffer %d", sc.seed, len(sc.receivers), sc.cfg.Balance, sc.cfg.Tries, sc.cfg.RTO, sc.mode, sc.buffer)
+	for _, w := range sc.clients {
+		fmt.Fprintf(&b, ", %d bytes", len(w.payload))
+	}
+	fmt.Fprintf(&b, "; on: %s", strings.Join(sc.on, " "))
+	return b.String()
+}
+
+// with draws whether a feature is on.
+func (sc *scenario) with(name string, p float64) bool {
+	if sc.rng.Float64() >= p || sc.quiet {
+		return false
+	}
+	sc.on = append(sc.on, name)
+	return true
+}
+
+// span draws a time between lo and hi, each order of magnitude as likely as another.
+func (sc *scenario) span(lo, hi time.Duration) time.Duration {
+	return time.Duration(float64(lo) * math.Pow(float64(hi)/float64(lo), sc.rng.Float64()))
+}
+
+// newScenario draws the scenario of a seed.
+func newScenario(seed uint64, trace io.Writer) *scenario {
+	sc := &scenario{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6d64616c70)), cfg: Config{Balance: Balance(seed % 4)}}
+	sc.quiet = sc.rng.IntN(4) == 0
+	closed := []sim.State{sim.Silent, sim.Refusing}[sc.rng.IntN(2)]
+	sc.world = sim.New(sim.Config{Seed: seed, Limit: 1000 * time.Hour, Closed: closed, Check: sc.check, Trace: trace})
+	sc.drawConfig()
+	sc.drawLinks()
+	sc.drawServer()
+	sc.drawClients()
+	sc.drawFaults()
+	return sc
+}
+
+// drawConfig draws how the clients behave.
+func (sc *scenario) drawConfig() {
+	r, c := sc.rng, &sc.cfg
+	c.Tries = 8
+	if sc.with("tries", 0.3) {
+		c.Tries = 1 + r.IntN(12)
+	}
+	if sc.with("rto", 0.3) {
+		c.RTO = sc.span(50*time.Millisecond, 5*time.Second)
+	}
+	c.NoFailover = sc.with("no-failover", 0.2)
+	if sc.with("deadline", 0.1) {
+		c.Deadline, sc.faults = sc.span(10*time.Millisecond, 100*time.Second), true
+	}
+	if sc.with("buffer", 0.2) {
+		sc.buffer = 1300 * (1 + r.IntN(12))
+	}
+	if r.IntN(2) == 0 { // windows instead of the whole payload
+		c.memory = 1 + r.Int64N(64<<10)
+	}
+	if sc.with("progress", 0.1) {
+		c.ProgressEvery = sc.span(time.Second, time.Minute)
+	}
+	if sc.with("unreadable", 0.03) {
+		sc.reader, sc.faults = r.Float64()*0.2, true
+	}
+	sc.mode = icmp.Raw
+	switch {
+	case sc.with("ping-off", 0.15):
+		sc.mode = icmp.Off
+	case sc.with("echoes", 0.2):
+		c.Echoes = 1 + r.IntN(5)
+		c.EchoTimeout = sc.span(time.Millisecond, 5*time.Second)
+	}
+}
+
+// drawServer draws the server and where its receivers are.
+func (sc *scenario) drawServer() {
+	r := sc.rng
+	n := 0
+	switch k := r.IntN(100); {
+	case k < 60:
+		n = 1 + r.IntN(4)
+	case k < 85:
+		n = 5 + r.IntN(8)
+	case k < 97:
+		n = 13 + r.IntN(38)
+	default:
+		n = 51 + r.IntN(150)
+	}
+	six, ports, same := sc.with("ipv6", 0.2), sc.with("ports", 0.3), sc.with("same-host", 0.15)
+	if six { // an orchestrator of IPv4 alone would make a socket that cannot reach them
+		sc.cfg.Bind = netip.IPv6Unspecified()
+	}
+	cfg := server.Config{Limit: forever, Idle: forever, IntentRate: -1, Concurrent: 4, Remember: 16}
+	for i := range n {
+		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
+		if six && r.IntN(2) == 0 {
+			a = netip.AddrFrom16([16]byte{0xfd, 15: byte(i)})
+		}
+		port := uint16(Port)
+		if ports && r.IntN(2) == 0 {
+			port = uint16(1024 + r.IntN(3000))
+		}
+		if same && i > 0 && r.IntN(2) == 0 {
+			a, port = sc.receivers[i-1].Addr(), 10000+uint16(i)
+		}
+		sc.receivers = append(sc.receivers, netip.AddrPortFrom(a, port))
+		cfg.Receivers = append(cfg.Receivers, server.Receiver{Addr: sc.receivers[i], Name: fmt.Sprint(i)})
+	}
+	sc.home = netip.MustParseAddrPort("10.254.0.1:4650")
+	if r.IntN(8) == 0 {
+		sc.home = sc.receivers[0] // as a server with a single address
+	}
+	if sc.with("limit", 0.1) {
+		cfg.Limit, sc.faults = sc.span(time.Second, 90*time.Second), true
+	}
+	if sc.with("idle", 0.05) {
+		cfg.Idle, sc.faults = sc.span(time.Second, 20*time.Second), true
+	}
+	if sc.with("offer-delay", 0.1) {
+		cfg.OfferDelay = sc.span(time.Millisecond, time.Minute)
+	}
+	sc.payloads = append(sc.payloads, sc.drawPayload(0))
+	if r.IntN(5) == 0 {
+		sc.payloads = append(sc.payloads, sc.drawPayload(1))
+	} else if r.IntN(3) == 0 {
+		cfg.Expect = &server.Payload{Size: int64(len(sc.payloads[0])), SHA256: sha256.Sum256(sc.payloads[0])}
+	}
+	var store float64
+	if sc.with("store", 0.1) {
+		store, sc.lossy = 0.3*r.Float64(), true
+	}
+	sc.server = newRecorder(sc, cfg, store)
+	sc.host = sc.world.Add("server", sc.server, sc.sockets()...)
+}
+
+// sockets are those of the server: one for each port, with all addresses of it.
+func (sc *scenario) sockets() (socks []sim.Socket) {
+	at := map[uint16]int{}
+	listen := func(a netip.AddrPort) {
+		k, ok := at[a.Port()]
+		if !ok {
+			k = len(socks)
+			at[a.Port()] = k
+			socks = append(socks, sim.Socket{PacketInfo: true})
+		}
+		socks[k].Addrs = append(socks[k].Addrs, a)
+	}
+	if sc.home != sc.receivers[0] {
+		listen(sc.home)
+	}
+	for _, a := range sc.receivers {
+		listen(a)
+	}
+	return socks
+}
+
+// run lets the world go on until all clients have ended, and checks the end.
+func (sc *scenario) run() error {
+	if err := sc.world.Run(sc.nodes...); err != nil {
+		return err
+	}
+	now := sc.world.Now()
+	sc.server.close(now)
+	for _, w := range sc.clients {
+		if err := w.end(); err != nil {
+			return fmt.Errorf("client %d: %w", w.id, err)
+		}
+	}
+	return sc.server.err
+}
+
+// check is called after every event.
+func (sc *scenario) check(now time.Time) error {
+	if sc.server.err != nil {
+		return fmt.Errorf("server: %w", sc.server.err)
+	}
+	for _, w := range sc.clients {
+		if w.stalled(now); w.err != nil {
+			return fmt.Errorf("client %d: %w", w.id, w.err)
+		}
+	}
+	return nil
+}
+
+// calm reports whether a payload of that many segments must arrive: nobody fails,
+// there is time, every answer comes within what its receiver is given, and
+// that some segment is lost as often as it may be sent has a probability
+// below 1e-9.
+func (sc *scenario) calm(segments int64) bool {
+	if sc.faults || sc.lies {
+		return false
+	}
+	patience := time.Duration(sc.cfg.Tries) * sc.cfg.RTO
+	if sc.cfg.RTO == 0 {
+		for k := range sc.cfg.Tries { // the least that RFC 6298 with our bounds gives
+			patience += min(200*time.Millisecond<<min(k, 10), 6*time.Second)
+		}
+	}
+	intents := 100 * time.Second / max(sc.cfg.IntentRetry, 1)
+	return sc.trip < patience && float64(segments)*math.Pow(sc.lose, float64(sc.cfg.Tries)) < 1e-9 &&
+		math.Pow(sc.lose, float64(intents)) < 1e-9 && sc.trip < 50*time.Second
+}
+
+var _ loop.Handler = (*watch)(nil)
