@@ -14,7 +14,11 @@ import (
 
 // receiveAck is the hot path: one acknowledgement.
 func (s *session) receiveAck(now time.Time, e *loop.Envelope, b []byte) {
-	i, ok := s.place[e.Peer]
+	// Acknowledgements come back in the order of the segments, most of the time.
+	i, ok := s.expect, true
+	if s.peers[i].addr != e.Peer {
+		i, ok = s.place[e.Peer]
+	}
 	if !ok {
 		if e.Peer == s.cfg.Orchestrator {
 			s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
@@ -31,6 +35,9 @@ func (s *session) receiveAck(now time.Time, e *loop.Envelope, b []byte) {
 	if m.Type != wire.Ack || m.TID != s.tid || m.Seq == wire.Absent {
 		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
 		return
+	}
+	if s.expect = i + 1; s.expect == len(s.peers) {
+		s.expect = 0
 	}
 	if s.debug {
 		s.log.Debug("received", "peer", e.Peer, "type", 3, "tid", m.TID, "seq", m.Seq)

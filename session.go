@@ -60,6 +60,7 @@ type session struct {
 	tid      int64
 	peers    []peer // whom segments go to; their places are the transfer's numbers
 	place    map[netip.AddrPort]int
+	expect   int    // the peer whose acknowledgement is likely the next
 	prefix   []byte // "Type:2;TID:7;SEQ:"
 	prober   *icmp.Prober
 	probed   []int // the prober's host → peer

@@ -14,7 +14,7 @@ const (
 	sourceMemory = 2 << 20 // bytes, over all receivers
 	wholeLimit   = sourceMemory / 2
 	windowMin    = 1 << 10
-	windowMax    = 64 << 10
+	windowMax    = 16 << 10 // more would leave the processor's cache before it is sent
 )
 
 // A source reads a payload as its segments are sent.

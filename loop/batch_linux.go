@@ -20,8 +20,9 @@ const (
 	// batch is the number of datagrams moved by one system call. Larger batches
 	// gain nothing measurable, one datagram a call costs a third more CPU.
 	batch = 64
-	// slotSize is what a transmit slot holds before append has to grow it.
-	slotSize = 2048
+	// slotSize is what a transmit slot holds before append has to grow it. Small
+	// slots keep a batch within four pages.
+	slotSize = 256
 	// skew keeps slots of a power of two from falling on the same cache sets.
 	skew = 192
 	// ctlWords is the room for control messages in 8-byte words: packet info of
@@ -202,9 +203,9 @@ type outbox struct {
 func newOutbox() *outbox {
 	o := new(outbox)
 	o.init()
-	mem := make([]byte, batch*(slotSize+skew))
+	mem := make([]byte, batch*slotSize)
 	for i := range o.slot {
-		o.slot[i] = mem[i*(slotSize+skew):][:0:slotSize]
+		o.slot[i] = mem[i*slotSize:][:0:slotSize]
 	}
 	return o
 }

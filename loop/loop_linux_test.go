@@ -387,11 +387,11 @@ func TestCancel(t *testing.T) {
 	if err := Run(ctx, p, s); err != why {
 		t.Errorf("cancelled before: %v", err)
 	}
-	// Cancelled while it sleeps: the second Next of a round is the last call before.
+	// Cancelled while it sleeps: Next is the last call before.
 	ctx, cancel = context.WithCancelCause(context.Background())
 	asleep, calls := make(chan struct{}), 0
 	h := &hooked{program: p, next: func() {
-		if calls++; calls == 2 {
+		if calls++; calls == 1 {
 			close(asleep)
 		}
 	}}

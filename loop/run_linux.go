@@ -29,6 +29,8 @@ type runner struct {
 	env   Envelope
 
 	base, now time.Time
+	at        time.Time // when Expire is due, if due
+	due       bool
 	stamped   bool // some socket is
 	blocked   bool // the first datagram of out waits for room to send
 	hot       int  // the socket that received last
@@ -131,7 +133,9 @@ func (r *runner) round() (done bool, err error) {
 			again = again || s.ready
 		}
 	}
-	if at, ok := r.h.Next(); ok && !at.After(r.now) {
+	// When Expire was due before this round is enough to know: if a datagram has just
+	// made something due, the next round comes at once.
+	if r.due && !r.at.After(r.now) {
 		r.h.Expire(r.now)
 	}
 	full, err := r.transmit()
@@ -139,6 +143,7 @@ func (r *runner) round() (done bool, err error) {
 		return true, err
 	}
 	at, ok := r.h.Next()
+	r.at, r.due = at, ok
 	if !ok && !full && !r.blocked {
 		return true, nil
 	}
@@ -232,15 +237,17 @@ func (r *runner) receive(i, n int) {
 		r.now, wall = r.base.Add(t.Sub(r.base)), t.UnixNano()
 	}
 	e := &r.env
+	*e = Envelope{Sock: i, At: r.now}
 	for k := range n {
 		b, ok := in.bytes(k)
 		if !ok {
 			s.stats.Truncated++
 			continue
 		}
-		*e = Envelope{Sock: i, Peer: decode(&in.name[k], &r.z), At: r.now}
+		e.Peer = decode(&in.name[k], &r.z)
 		if in.control {
 			r.ctl.parse(&in.msg[k].hdr, &r.z)
+			e.Local, e.At = netip.AddrPort{}, r.now
 			if r.ctl.local.IsValid() {
 				e.Local = netip.AddrPortFrom(r.ctl.local, s.local.Port())
 			}

@@ -153,7 +153,7 @@ func (t *Transfer) Transmit(now time.Time) (receiver int, seg Segment, ok bool) 
 		if s.stats.Sent++; s.stats.Sent == 1 {
 			s.stats.First = now
 		}
-		t.wheel.Arm(i, now.Add(s.rtt.RTO()))
+		t.wheel.arm(i, s.sent+s.rtt.RTO())
 		return i, Segment{Seq: s.span.Seq, Off: s.span.Off, Len: int(s.span.head(t.segment)), Try: s.tries}, true
 	}
 	return 0, Segment{}, false
