@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -130,10 +131,21 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 
 // A trial is one way to send the payload.
 type trial struct {
-	server  int // 0: balanced over all
+	server  int  // 0: balanced over all
+	faulty  bool // a receiver in it fails, as the profile has it
 	report  *mdalp.Report
 	err     error
 	verdict server.Result
+}
+
+// faulty reports whether a profile lets receiver n, from 1, fail; or any, if n is 0.
+func faulty(p *lab.Profile, n int) bool {
+	for i, r := range p.Receivers {
+		if (n == 0 || n == i+1) && (r.Dead || r.Refuse || r.DieAfter > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // compare sends the same payload balanced and to each receiver alone, all at the
@@ -158,6 +170,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	var all sync.WaitGroup
 	for i := range trials {
 		trials[i].server = i
+		trials[i].faulty = faulty(l.Profile(), i)
 		// One after the other asks for its offer, so that each is the same flow of the
 		// network in every run.
 		offered := make(chan struct{})
@@ -193,6 +206,9 @@ func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []
 	c := &mdalp.Config{Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
 	if t.server > 0 {
 		c.Balance, c.Server = mdalp.None, t.server
+		if t.faulty {
+			c.Deadline = 10 * time.Second // nobody else can take over
+		}
 	}
 	if t.report, t.err = mdalp.Send(ctx, bytes.NewReader(payload), int64(len(payload)), c); t.err == nil {
 		l.Verdict(ctx, t.report.TID)
@@ -215,12 +231,17 @@ func show(trials []trial, receivers []server.Receiver, want [32]byte) error {
 			}
 		}
 		same := "equal"
-		if t.verdict.SHA256 != want {
+		switch {
+		case t.err != nil:
+			same = "failed"
+		case t.verdict.SHA256 != want:
 			same = "NOT EQUAL"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
 		balanced := t.server == 0 || len(receivers) == 1
-		if t.err != nil || t.verdict.SHA256 != want || t.verdict.Status != balanced {
+		switch {
+		case t.server > 0 && t.faulty: // it may fail
+		case t.err != nil || t.verdict.SHA256 != want || t.verdict.Status != balanced && !t.faulty:
 			wrong++
 		}
 	}
