@@ -41,6 +41,10 @@ func (t *Transfer) level(at time.Duration, n int64) []int64 {
 		pace float64 // ns a segment
 		ends float64 // ns from now until it has nothing left
 	}
+	var most int64
+	for i := range t.to {
+		most = max(most, t.to[i].stats.Assigned)
+	}
 	var vs []vessel
 	for i := range t.to {
 		s := &t.to[i]
@@ -48,6 +52,10 @@ func (t *Transfer) level(at time.Duration, n int64) []int64 {
 			continue
 		}
 		p := float64(s.pace(at))
+		if s.stats.Acked == 0 {
+			// Nothing is known of it but the split, which gave the near ones more.
+			p *= float64(most) / float64(max(1, s.stats.Assigned))
+		}
 		vs = append(vs, vessel{i, p, p * float64(s.backlog())})
 	}
 	slices.SortStableFunc(vs, func(a, b vessel) int { return cmp.Compare(a.ends, b.ends) })

@@ -145,3 +145,14 @@ func TestReviveLast(t *testing.T) {
 		}
 	})
 }
+
+// TestShareBeforeAnyAck: when a receiver refuses at once, the split is all that is
+// known of the others, and a far one does not get as much as a near one.
+func TestShareBeforeAnyAck(t *testing.T) {
+	tr := NewTransfer(epoch, []int64{1000, 2000, 2100}, TransferConfig{})
+	drain(tr, at(0))
+	tr.Kill(at(1), 1, ErrTries)
+	if far, near := tr.Stats(0).Took, tr.Stats(2).Took; far+near != 20 || near < 12 {
+		t.Errorf("the far one takes %d segments over, the near one %d", far, near)
+	}
+}
