@@ -3,6 +3,7 @@ package mdalp
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -67,8 +68,8 @@ type Config struct {
 	// intent may open a second transaction.
 	IntentRetry time.Duration
 
-	// DropPrivileges makes the process give up its capabilities for good once
-	// the sockets are open. It is for commands, not for programs that go on needing
+	// DropPrivileges makes the process give up its capabilities for good: once the
+	// sockets are open, and before it looks at any datagram. It is for commands, not for programs that go on needing
 	// them.
 	DropPrivileges bool
 	// Logger gets what happens; nobody if nil. Retransmissions and the split are at
@@ -80,8 +81,20 @@ type Config struct {
 	Progress      func(*Report)
 	ProgressEvery time.Duration
 
+	// Capture, if not nil, gets everything sent and received, echoes too, as a pcapng
+	// capture with comments. The IP headers in it are made up; the source address
+	// is the socket's, or the one that the kernel would choose. Send waits for
+	// its Write, from time to time, and does not close it. An error of it ends the
+	// capture with a warning, and not the transfer.
+	Capture io.Writer
+
+	// seal, if not nil, is called once, after the intent is out and before any
+	// datagram is looked at.
+	seal func()
 	// offerOnly ends the session once it has an offer.
 	offerOnly bool
+	// planOnly ends the session once the payload is split.
+	planOnly bool
 	// resolve gives the addresses of host names in an offer.
 	resolve func(hosts []string) []netip.Addr
 	// key seeds the cookies of the echoes and their identifier.
@@ -129,8 +142,8 @@ func (c *Config) withDefaults() (*Config, error) {
 	return &d, nil
 }
 
-// reaches6 reports whether the UDP socket can send to IPv6 hosts.
-func (c *Config) reaches6() bool { return c.Orchestrator.Addr().Is6() || c.Bind.Is6() }
+// reaches6 reports whether the UDP socket can send to IPv6 hosts, or need not.
+func (c *Config) reaches6() bool { return c.offerOnly || c.Orchestrator.Addr().Is6() || c.Bind.Is6() }
 
 // pings reports whether receivers are to be pinged.
 func (c *Config) pings() bool {

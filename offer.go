@@ -18,6 +18,7 @@ type peer struct {
 
 // receiveOffer takes what comes before the transfer.
 func (s *session) receiveOffer(now time.Time, e *loop.Envelope, b []byte) {
+	s.seal()
 	if e.Peer != s.cfg.Orchestrator {
 		s.drop(&s.report.Dropped.Foreign, "foreign", e, b)
 		return
@@ -93,6 +94,8 @@ func (s *session) choose(offer []wire.Receiver) {
 		found = s.cfg.resolve(names)
 	}
 	s.place = make(map[netip.AddrPort]int, len(offer))
+	s.peers = make([]peer, 0, len(offer))
+	s.report.Receivers = make([]ReceiverReport, 0, len(offer))
 	for _, r := range offer {
 		addr, err := netip.ParseAddr(r.Host)
 		if err != nil {

@@ -196,6 +196,12 @@ func TestOfferOnly(t *testing.T) {
 	if diff := cmp.Diff(want, r.Receivers, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 		t.Error(diff)
 	}
+	// Hosts that an IPv4 socket cannot reach are there as well.
+	b = start(t, 1, Config{Balance: Equal, offerOnly: true})
+	b.in(ms(1), orchestrator, "Type:1;TID:7;DATA:[{'ip_address': '2001:db8::1'}];")
+	if err := b.ended(); err != nil || len(b.s.report.Receivers) != 1 {
+		t.Errorf("%v, %+v", err, b.s.report.Receivers)
+	}
 	if r.TID != 3740 || r.Wait != 100*time.Millisecond || r.Elapsed != r.Wait || r.Segments != 0 {
 		t.Errorf("%+v", r)
 	}

@@ -115,7 +115,6 @@ func (s *session) begin(now time.Time) {
 	default:
 		shares = sched.Split(s.size, latencies)
 	}
-	s.source.open(s.reader, s.size, len(s.peers), s.cfg.memory)
 	s.transfer = sched.NewTransfer(now, shares, sched.TransferConfig{
 		Tries: s.cfg.Tries, Fixed: s.cfg.RTO, Outstanding: s.bufferAcks,
 		NoFailover: s.cfg.NoFailover || s.cfg.Balance == None, Adaptive: s.cfg.Balance == Adaptive,
@@ -133,5 +132,10 @@ func (s *session) begin(now time.Time) {
 		r.Share, r.Assigned = shares[i], s.transfer.Stats(i).Assigned
 		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "bytes", shares[i], "segments", r.Assigned)
 	}
+	if s.cfg.planOnly {
+		s.finish(now, nil)
+		return
+	}
+	s.source.open(s.reader, s.size, len(s.peers), s.cfg.memory)
 	s.enter(now, Sending)
 }

@@ -26,9 +26,9 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 	mode4, mode6 := icmp.Off, icmp.Off
 	if cfg.pings() && size > 0 {
 		var s4, s6 *loop.Socket
-		if s4, mode4, err = listenEcho(4, cfg.Ping, &cfg.key, cfg.Bind); err == nil {
+		if s4, mode4, err = listenEcho(4, cfg.Ping, &cfg.key, echoBind(cfg, 4)); err == nil {
 			socks = append(socks, s4)
-			if s6, mode6, err = listenEcho(6, cfg.Ping, &cfg.key, cfg.Bind); err == nil {
+			if s6, mode6, err = listenEcho(6, cfg.Ping, &cfg.key, echoBind(cfg, 6)); err == nil {
 				socks = append(socks, s6)
 			}
 		}
@@ -37,12 +37,24 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 		}
 	}
 	if cfg.DropPrivileges {
-		if err := dropCapabilities(); err != nil {
-			cfg.Logger.Debug("capabilities are kept", "err", err)
+		cfg.seal = func() {
+			if err := dropCapabilities(); err != nil {
+				cfg.Logger.Debug("capabilities are kept", "err", err)
+			}
 		}
 	}
 	s := newSession(time.Now(), src, size, cfg, mode4, mode6, udp.ReceiveBuffer())
-	if err := loop.Run(ctx, s, socks...); err != nil {
+	h := loop.Handler(s)
+	if cfg.Capture != nil {
+		var local [3]netip.AddrPort
+		for i, sock := range socks {
+			local[i] = sock.LocalAddr()
+		}
+		t := newTap(s, local, sourceTo)
+		defer t.close()
+		h = t
+	}
+	if err := loop.Run(ctx, h, socks...); err != nil {
 		s.finish(time.Now(), err)
 	}
 	return &s.report, s.err
@@ -59,6 +71,18 @@ func listen(cfg *Config) (*loop.Socket, error) {
 		local = cfg.Bind
 	}
 	return loop.Listen(netip.AddrPortFrom(local, 0), loop.Options{Errors: true})
+}
+
+// echoBind is the source address of the echoes to IPv4 or IPv6 hosts. For a capture it
+// is never left out, because a datagram socket has its identifier from the bind on.
+func echoBind(cfg *Config, family int) netip.Addr {
+	switch {
+	case cfg.Capture == nil || cfg.Bind.IsValid() && cfg.Bind.Is4() == (family == 4):
+		return cfg.Bind
+	case family == 4:
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }
 
 // listenEcho opens the socket for echoes to IPv4 or IPv6 hosts.

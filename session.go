@@ -28,6 +28,7 @@ const (
 	timerRetry    // the intent is due again
 	timerRemind   // the wait is worth a line
 	timerProgress
+	timerSeal // the intent is out: time for what need not hold it up
 	timers
 )
 
@@ -99,10 +100,22 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 		s.timers.Arm(timerRetry, now.Add(cfg.IntentRetry))
 	}
 	s.timers.Arm(timerRemind, now.Add(remindEvery))
+	if cfg.seal != nil {
+		s.timers.Arm(timerSeal, now)
+	}
 	if cfg.Progress != nil {
 		s.timers.Arm(timerProgress, now.Add(cfg.ProgressEvery))
 	}
 	return s
+}
+
+// seal does what the caller wants done once the intent is out, and before any
+// datagram is looked at.
+func (s *session) seal() {
+	if s.cfg.seal != nil {
+		s.cfg.seal()
+		s.cfg.seal = nil
+	}
 }
 
 // Receive implements loop.Handler.
@@ -163,6 +176,8 @@ func (s *session) Expire(now time.Time) {
 			s.log.Warn("still waiting for the offer; real orchestrators queue clients for minutes",
 				"orchestrator", s.cfg.Orchestrator, "waited", now.Sub(s.began).Round(time.Second))
 			s.timers.Arm(timerRemind, now.Add(remindEvery))
+		case timerSeal:
+			s.seal()
 		case timerProgress:
 			s.timers.Arm(timerProgress, now.Add(s.cfg.ProgressEvery))
 			s.progress(now)

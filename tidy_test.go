@@ -37,14 +37,20 @@ var imports = map[string]struct{ ours, others []string }{
 	"loop":         {others: []string{xsys, socket}},
 	"server":       {ours: []string{"wire", "sched", "loop"}},
 	"internal/sim": {ours: []string{"loop"}},
-	".":            {ours: []string{"wire", "sched", "icmp", "loop"}, others: []string{xsys}},
+
+	"internal/pcapng": {},
+	"internal/trace":  {ours: []string{"wire", "internal/pcapng"}},
+
+	"packaging/build": {ours: []string{"."}},
+
+	".": {ours: []string{"wire", "sched", "icmp", "loop", "internal/pcapng"}, others: []string{xsys}},
 }
 
 // joins tells the packages that may join what they like.
 func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
-var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "offer.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go"}
+var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "offer.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
 
 // excuse, behind a range over a map, says that its order cannot be seen.
 const excuse = "order does not show"

@@ -16,8 +16,11 @@ const (
 	// usual tick (4 ms at 250 Hz): a sleep that ends before the next tick makes the kernel
 	// reprogram the clock's hardware twice, 2 µs a sleep in a virtual machine.
 	rawWait = 8 * time.Millisecond
-	// shortWait is how long a round may have taken for the loop to count as busy.
+	// shortWait is how long a round may have taken for the loop to count as busy once
+	// busyAfter of them came in a row: over a wide-area network, where two answers may
+	// come together by chance, a raw wait would only keep sysmon awake.
 	shortWait = time.Millisecond
+	busyAfter = 8
 	// wake marks the eventfd among the events, where a socket has its index.
 	wake = -1
 )

@@ -36,6 +36,7 @@ type runner struct {
 	hot       int  // the socket that received last
 	caught    int  // datagrams that hot received while spinning
 	skipped   int  // rounds since the poller was asked
+	short     int  // short rounds in a row
 }
 
 // Run drives h over socks until h has ended and everything it gave is sent, which
@@ -115,7 +116,10 @@ func (r *runner) round() (done bool, err error) {
 	prev := r.now
 	r.now = r.clock()
 	gap := r.now.Sub(prev)
-	r.poll.busy = gap <= shortWait
+	if r.short++; gap > shortWait {
+		r.short = 0
+	}
+	r.poll.busy = r.short >= busyAfter
 	if n := r.caught; n > 0 {
 		r.caught = 0
 		r.receive(r.hot, n)

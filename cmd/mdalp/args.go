@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"mdalp/cmd/internal/shell"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -17,6 +18,9 @@ var originals = []string{"addr", "file", "help", "mode", "port", "server", "verb
 // arrange makes the original's command line one of ours: "send" is put in front
 // where no command is named, and abbreviated long options are spelled out.
 func arrange(root *cobra.Command, args []string) []string {
+	if shell.Asked(args) {
+		return arrangeCompletion(args)
+	}
 	if len(args) == 0 || !strings.HasPrefix(args[0], "-") && args[0] != "send" {
 		return args
 	}
@@ -65,16 +69,18 @@ func expand(known *pflag.FlagSet, arg string) string {
 }
 
 // fromEnvironment sets every option that the command line left out from
-// MDALP_<OPTION>, where that is set: --intent-timeout is MDALP_INTENT_TIMEOUT.
+// MDALP_<OPTION>, where that is set: --intent-timeout is MDALP_INTENT_TIMEOUT. A bad
+// value does not keep it from the options that follow, since they may say how to
+// print errors; the first one is told.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || err != nil {
+		if f.Changed || f.Name == "help" {
 			return
 		}
 		key := "MDALP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if v, ok := os.LookupEnv(key); ok && v != "" {
-			if e := flags.Set(f.Name, v); e != nil {
+			if e := flags.Set(f.Name, v); e != nil && err == nil {
 				err = usage.Errorf("%s: %w", key, usage.Value(e))
 			}
 		}

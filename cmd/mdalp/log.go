@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -15,19 +16,43 @@ import (
 // newLogger writes to standard error: warnings only, or with -v what happens, or
 // with -vv every datagram; in colour on a terminal unless NO_COLOR is set.
 func newLogger(verbose int) *slog.Logger {
-	level := slog.LevelWarn
+	return slog.New(newHandler(os.Stderr, "text", level(verbose)))
+}
+
+// level gives what -v, so many times, lets through.
+func level(verbose int) slog.Level {
 	switch {
+	case verbose <= 0:
+		return slog.LevelWarn
 	case verbose == 1:
-		level = slog.LevelInfo
-	case verbose >= 2:
-		level = slog.LevelDebug
+		return slog.LevelInfo
 	}
-	if isTerminal(os.Stderr) {
-		return slog.New(tint.NewTextHandler(os.Stderr, &tint.Options{
+	return slog.LevelDebug
+}
+
+// newHandler writes log lines to w, which leads to standard error, as text or JSON.
+func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
+	switch {
+	case format == "json":
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inUnits})
+	case isTerminal(os.Stderr):
+		return tint.NewTextHandler(w, &tint.Options{
 			Level: level, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: printable,
-		}))
+		})
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten}))
+	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten})
+}
+
+// inUnits makes durations numbers, and puts their unit in the key. Errors would be
+// empty objects else.
+func inUnits(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case time.Duration:
+		return slog.Float64(a.Key+"_ms", inMillis(v))
+	case error:
+		return slog.String(a.Key, v.Error())
+	}
+	return a
 }
 
 // shorten rounds durations to what a person reads.

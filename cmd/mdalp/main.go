@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mdalp"
+	"mdalp/cmd/internal/shell"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -54,7 +55,14 @@ func main() { os.Exit(run(os.Args[1:])) }
 // run is the program: it gives the exit code.
 func run(args []string) int {
 	root := newRoot()
-	root.SetArgs(arrange(root, args))
+	args = arrange(root, args)
+	if len(args) == 0 || args[0] != "send" {
+		addOthers(root)
+	}
+	if shell.Asked(args) {
+		shell.Complete(root, completions())
+	}
+	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	var code exited
 	switch {
@@ -114,7 +122,7 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
 	send := newSend()
-	root.AddCommand(send, newPing(), newBench(), newLab(), newVersion())
+	root.AddCommand(send)
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(c *cobra.Command, args []string) {
 		help(c, args)
@@ -123,6 +131,11 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 		}
 	})
 	return root
+}
+
+// addOthers adds the commands beside send, which does not wait for them to be built.
+func addOthers(root *cobra.Command) {
+	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newVersion(), shell.Command("mdalp"), newMan())
 }
 
 // noArgs refuses arguments that are no options.

@@ -66,6 +66,14 @@ func newPayload(path string) (*payload, error) {
 	if err != nil {
 		return nil, err
 	}
+	if st.Size() == 0 {
+		// Files of /proc and the like have no size, but may have content.
+		if n, err := f.ReadAt(make([]byte, 1), at); n > 0 {
+			return spool(f)
+		} else if err != io.EOF {
+			return nil, err
+		}
+	}
 	size := max(0, st.Size()-at)
 	return &payload{io.NewSectionReader(f, at, size), f, size}, nil
 }

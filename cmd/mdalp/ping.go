@@ -77,8 +77,8 @@ socket cannot be had, 130 if interrupted.`, pingLimit),
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.StringVarP(&s.addr, "addr", "a", "", "address or name of an orchestrator whose receivers to ping")
-	f.Uint16VarP(&s.port, "port", "p", 0, "UDP port of the orchestrator")
+	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of an orchestrator whose receivers to ping")
+	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
 	f.IntVar(&o.count, "count", icmp.DefaultCount, "echoes to each host")
 	f.DurationVar(&o.interval, "interval", icmp.DefaultGap, "time between the rounds")
 	f.DurationVar(&o.timeout, "timeout", icmp.DefaultTimeout, "wait for answers after the last echo")
@@ -87,7 +87,7 @@ socket cannot be had, 130 if interrupted.`, pingLimit),
 	f.StringVar(&o.mode, "ping", "auto", "sockets: raw, dgram or auto")
 	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&s.ipv6, "ipv6", "6", false, "use IPv6 only")
-	f.StringVar(&s.bind, "bind", "", "source address, or the interface to take it from")
+	f.StringVar(&s.bind, "bind", "", "source `address`, or the interface to take it from")
 	f.CountVarP(&s.verbose, "verbose", "v", "say what happens; twice: every message dropped")
 	return c
 }

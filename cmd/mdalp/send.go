@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -22,7 +19,7 @@ import (
 
 // sendOptions is the command line of send.
 type sendOptions struct {
-	addr, file    string
+	addr, file    string // file is bench's; send has files
 	port          uint16
 	mode, server  int
 	verbose       int
@@ -35,6 +32,14 @@ type sendOptions struct {
 	ipv4, ipv6    bool
 	bind          string
 	noFailover    bool
+	pcap          string
+
+	files      []string
+	progress   string
+	logFormat  string
+	quiet      bool
+	json       bool
+	jsonStream bool
 }
 
 // newSend is the command that sends: the original's options first, as it has
@@ -42,23 +47,35 @@ type sendOptions struct {
 func newSend() *cobra.Command {
 	var o sendOptions
 	c := &cobra.Command{
-		Use:   "send -a ADDR -p PORT -f FILE",
+		Use:   "send -a ADDR -p PORT -f FILE [FILE...]",
 		Short: "Send a file (the default)",
-		Args:  noArgs,
+		Long: `Send a file to the receivers that an orchestrator names.
+
+Several files, by -f again or behind the options, are sent one after the other, each in a
+transaction of its own. One that fails does not stop the next, a signal does; the exit
+code is the highest of all.
+
+SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes on.`,
+		Args: cobra.ArbitraryArgs,
 		Example: `  mdalp -a 18.139.29.142 -p 4650 -f large_payload -vv
-  tar c logs | mdalp -a orchestrator.example -p 4650 -f - --deadline 2m`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := fromEnvironment(c.Flags()); err != nil {
-				return err
+  tar c logs | mdalp -a orchestrator.example -p 4650 -f - --deadline 2m
+  mdalp -a orchestrator.example -p 4650 --json *.log | jq .elapsed_seconds`,
+		RunE: func(c *cobra.Command, args []string) error {
+			// The command line wins over MDALP_FILE also where it names files without -f.
+			named := c.Flags().Changed("file")
+			bad := fromEnvironment(c.Flags())
+			if len(args) > 0 && !named {
+				o.files = nil
 			}
-			return o.run(c.Context())
+			o.files = append(o.files, args...)
+			return o.run(c.Context(), bad)
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator")
 	f.Uint16VarP(&o.port, "port", "p", 0, "UDP `port` of the orchestrator")
-	f.StringVarP(&o.file, "file", "f", "", "`file` to send, - for standard input")
+	f.StringArrayVarP(&o.files, "file", "f", nil, "`file` to send, - for standard input; again for more")
 	f.IntVarP(&o.mode, "mode", "m", 1, "1: balance the load over all receivers, 2: send to one")
 	f.IntVarP(&o.server, "server", "s", 1, "with mode 2, the receiver to use, from 1")
 	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
@@ -73,6 +90,12 @@ func newSend() *cobra.Command {
 	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "use IPv6 only")
 	f.StringVar(&o.bind, "bind", "", "source `address`, or the interface to take it from")
+	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
+	f.StringVar(&o.progress, "progress", "auto", "bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors, and JSON if asked for; wins over -v")
+	f.BoolVar(&o.json, "json", false, "print a JSON object for each file instead of the summary")
+	f.BoolVar(&o.jsonStream, "json-stream", false, "print events as JSON, one a line; the last of a file is what --json prints")
+	f.StringVar(&o.logFormat, "log-format", "text", "log lines as text, json, or like the original client's (original)")
 	return c
 }
 
@@ -88,7 +111,7 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 		return nil, usage.Errorf("the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)")
 	case o.port == 0:
 		return nil, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
-	case o.file == "":
+	case o.file == "" && len(o.files) == 0:
 		return nil, usage.Errorf("the file to send is needed: -f FILE, or -f - for standard input")
 	case o.mode != 1 && o.mode != 2:
 		return nil, usage.Errorf("-m %d: the mode is 1 (balance the load) or 2 (one receiver)", o.mode)
@@ -127,39 +150,6 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 		return nil, usage.Errorf("--rto %s: it is adaptive or fixed", o.rto)
 	}
 	return c, nil
-}
-
-// run sends the file and prints the summary.
-func (o *sendOptions) run(ctx context.Context) error {
-	c, err := o.config()
-	if err != nil {
-		return err
-	}
-	// A pipe that nobody reads any more is no reason to stop sending.
-	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := cancelBySignal(ctx)
-	defer stop()
-	p, err := openPayload(ctx, o.file)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	if err := o.resolve(ctx, c); err != nil {
-		return err
-	}
-	report, err := mdalp.Send(ctx, p, p.size, c)
-	switch {
-	case errors.Is(err, mdalp.ErrConfig): // all else of it was checked before
-		return usage.Errorf("-s %d: %s", o.server, strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
-	case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("--bind %s: this host has no such address: %w", o.bind, err)
-	}
-	var text bytes.Buffer
-	summarize(&text, report)
-	if _, e := os.Stdout.Write(text.Bytes()); e != nil && err == nil && !errors.Is(e, syscall.EPIPE) {
-		return fmt.Errorf("all was sent, but the summary could not be written to standard output: %w", usage.File(e))
-	}
-	return err
 }
 
 // resolve looks up the orchestrator and the source address.

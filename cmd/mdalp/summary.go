@@ -3,55 +3,165 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"mdalp"
 	"mdalp/wire"
 )
 
-// summarize writes what a transfer did: a line for the whole, a line for each
-// receiver, and what was not acknowledged.
-func summarize(w io.Writer, r *mdalp.Report) {
+// summarize writes what a transfer did, for a terminal of width columns: a line for
+// the whole, a line for each receiver, and what was not acknowledged.
+func summarize(w io.Writer, r *mdalp.Report, width int) {
 	switch {
 	case r.Size == 0:
 		fmt.Fprintln(w, "nothing to send: the payload is empty")
 		return
-	case r.TID == 0:
-		fmt.Fprintf(w, "no transaction: waited %s for the offer of %v\n", seconds(r.Wait), r.Orchestrator)
+	case r.TID == 0 && len(r.Receivers) == 0:
+		wrap(w, width, "no transaction: waited %s for the offer of %v", seconds(r.Wait), r.Orchestrator)
 		return
 	}
 	state := "complete"
-	if r.Phase != mdalp.Finished {
-		state = r.Phase.String()
-	} else if r.Acked < r.Size {
+	if r.Acked < r.Size {
 		state = "INCOMPLETE"
 	}
-	fmt.Fprintf(w, "transaction %d: %s, %d of %d bytes acknowledged in %s (waited %s, pinged %s, sent %s)\n",
-		r.TID, state, r.Acked, r.Size, seconds(r.Elapsed), seconds(r.Wait), seconds(r.Probe), seconds(r.Transfer))
+	figures(w, r, width, state)
+	if len(r.Missing) > 0 {
+		// Not broken up: whoever searches for the line wants all of it.
+		fmt.Fprintf(w, "not acknowledged: %d of %d segments, SEQ %s\n", r.Left, r.Segments, wire.AppendRanges(nil, r.Missing))
+	}
+}
+
+// interim writes how far a transfer is that goes on.
+func interim(w io.Writer, r *mdalp.Report, width int) {
+	switch r.Phase {
+	case mdalp.Waiting:
+		wrap(w, width, "waiting for the offer of %v: %s so far", r.Orchestrator, seconds(r.Wait))
+	case mdalp.Pinging:
+		wrap(w, width, "transaction %d: pinging %d receivers: %s so far", r.TID, len(r.Receivers), seconds(r.Probe))
+	case mdalp.Sending:
+		// One write, so that nothing comes in between.
+		var b strings.Builder
+		figures(&b, r, width, r.Phase.String())
+		io.WriteString(w, b.String())
+	}
+}
+
+// figures writes what is known of a transfer that has begun.
+func figures(w io.Writer, r *mdalp.Report, width int, state string) {
+	wrap(w, width, "transaction %d: %s, %d of %d bytes acknowledged in %s", r.TID, state, r.Acked, r.Size, seconds(r.Elapsed))
+	wrap(w, width, "waited %s, pinged %s, sent %s", seconds(r.Wait), seconds(r.Probe), seconds(r.Transfer))
 	if r.Segments > 0 {
-		receivers(w, r)
+		receivers(w, r, width)
 	}
 	if n := r.Dropped.Total(); n > 0 {
 		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, %d acks of segments never sent, %d duplicate acks\n",
 			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted, r.Dropped.Unsent, r.Dropped.Duplicate)
 	}
-	if len(r.Missing) > 0 {
-		fmt.Fprintf(w, "not acknowledged: %d of %d segments, SEQ %s\n", r.Left, r.Segments, wire.AppendRanges(nil, r.Missing))
+}
+
+// wrap writes a line, broken at blanks where it is wider than width.
+func wrap(w io.Writer, width int, format string, args ...any) {
+	used := 0
+	var b strings.Builder
+	for i, word := range strings.Fields(fmt.Sprintf(format, args...)) {
+		switch {
+		case i > 0 && used+1+len(word) > width:
+			b.WriteString("\n  ")
+			used = 2
+		case i > 0:
+			b.WriteByte(' ')
+			used++
+		}
+		b.WriteString(word)
+		used += len(word)
+	}
+	io.WriteString(w, b.String()+"\n")
+}
+
+// A field is a column of the table.
+type field struct {
+	head string
+	of   func(*mdalp.ReceiverReport) string
+}
+
+// fields are the columns in their order.
+var fields = [...]field{
+	{"receiver", func(x *mdalp.ReceiverReport) string { return address(x.Addr) }},
+	{"latency", latency},
+	{"bytes", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Bytes) }},
+	{"segments", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%d/%d", x.Acked, assigned(x)) }},
+	{"resent", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Resent) }},
+	{"timeouts", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Timeouts) }},
+	{"took over", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Took) }},
+	{"ack min/mean/max", acks},
+	{"bytes/s", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%.0f", x.Rate) }},
+	{"state", health},
+}
+
+// sacrifices are the columns that go, in this order, until the table is narrow enough.
+var sacrifices = []string{"ack min/mean/max", "bytes/s", "took over", "timeouts", "latency", "bytes", "resent"}
+
+// receivers writes the table. What killed a receiver stands below it, as it may be
+// long. Where even the shortest table is too wide, each receiver has two lines.
+func receivers(w io.Writer, r *mdalp.Report, width int) {
+	var cells [len(fields)][]string
+	var wide [len(fields)]int
+	all := 0
+	for i, f := range fields {
+		wide[i] = len(f.head)
+		for k := range r.Receivers {
+			s := f.of(&r.Receivers[k])
+			cells[i] = append(cells[i], s)
+			wide[i] = max(wide[i], len(s))
+		}
+		all += 2 + wide[i]
+	}
+	for _, s := range sacrifices {
+		if all > width {
+			i := slices.IndexFunc(fields[:], func(f field) bool { return f.head == s })
+			all -= 2 + wide[i]
+			wide[i] = 0
+		}
+	}
+	stacked := all > width
+	var b strings.Builder
+	row := func(cell func(int) string) {
+		for i := range fields {
+			switch {
+			case wide[i] == 0:
+			case stacked && i == 0:
+				b.WriteString("  " + cell(i) + "\n")
+			default:
+				fmt.Fprintf(&b, "  %*s", wide[i], cell(i))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	row(func(i int) string { return fields[i].head })
+	for k := range r.Receivers {
+		row(func(i int) string { return cells[i][k] })
+	}
+	io.WriteString(w, b.String())
+	for i := range r.Receivers {
+		if x := &r.Receivers[i]; x.Err != nil {
+			fmt.Fprintf(w, "%s is dead: %v\n", address(x.Addr), root(x.Err))
+		}
 	}
 }
 
-// receivers writes the table. Those that had nothing to do are left out.
-func receivers(w io.Writer, r *mdalp.Report) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "receiver\tlatency\tbytes\tsegments\tresent\ttimeouts\ttook over\tack min/mean/max\tbytes/s\tstate\t")
-	for i := range r.Receivers {
-		x := &r.Receivers[i]
-		fmt.Fprintf(t, "%v\t%s\t%d\t%d/%d\t%d\t%d\t%d\t%s\t%.0f\t%s\t\n", x.Addr, latency(x), x.Bytes, x.Acked, x.Assigned+x.Took-x.Gave,
-			x.Resent, x.Timeouts, x.Took, acks(x), x.Rate, health(x))
-	}
-	t.Flush()
+// address writes a receiver's address. Its zone may be anything that a stranger wrote
+// into the offer.
+func address(a netip.AddrPort) string {
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, a.String())
 }
 
 // latency is the base of a receiver's weight.
@@ -74,19 +184,12 @@ func acks(x *mdalp.ReceiverReport) string {
 	return one(x.AckMin) + "/" + one(x.AckMean) + "/" + millis(x.AckMax)
 }
 
-// health is one word, or why the receiver is dead.
+// health is one word.
 func health(x *mdalp.ReceiverReport) string {
-	if x.Err == nil {
-		return "ok"
+	if x.Err != nil {
+		return "dead"
 	}
-	var err = x.Err
-	for {
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return "dead: " + err.Error()
-		}
-		err = u.Unwrap()
-	}
+	return "ok"
 }
 
 // millis writes a time in milliseconds, to a thousandth as ping does.

@@ -31,6 +31,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mdalp"
+	"mdalp/cmd/internal/shell"
 	"mdalp/cmd/internal/usage"
 	"mdalp/loop"
 	"mdalp/server"
@@ -48,6 +49,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	c := newCommand()
 	c.SetArgs(args)
+	if shell.Asked(args) {
+		shell.Complete(c, nil)
+	}
 	err := c.ExecuteContext(context.Background())
 	if err == nil {
 		return 0
@@ -101,6 +105,7 @@ and puts the segments of each transaction together in a directory.`,
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
+	c.AddCommand(shell.Command("mdalpd"), book.Command())
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.listen, "listen", ":4650", "address and port for intents")

@@ -224,19 +224,27 @@ func threads(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	re, err := regexp.Compile("(?m)" + args[2])
 	ts.Check(err)
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", named(ts, args[0]).cmd.Process.Pid))
-	ts.Check(err)
-	all, match := 0, 0
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			continue // the thread has ended
+	// What is waited for may come a moment after the line that was awaited.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var all, match int
+	for range 200 {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", named(ts, args[0]).cmd.Process.Pid))
+		ts.Check(err)
+		all, match = 0, 0
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				continue // the thread has ended
+			}
+			if all++; re.Match(b) {
+				match++
+			}
 		}
-		if all++; re.Match(b) {
-			match++
+		if match == all && all > 0 || match > 0 && args[1] == "some" {
+			return
 		}
+		<-tick.C
 	}
-	if match == 0 || args[1] == "all" && match < all {
-		ts.Fatalf("%d of %d threads have it", match, all)
-	}
+	ts.Fatalf("%d of %d threads have it", match, all)
 }

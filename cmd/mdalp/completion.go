@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net"
+	"strings"
+
+	"mdalp/cmd/internal/shell"
+	"mdalp/internal/lab"
+)
+
+// completions are the values of options that are one of a few. It is made only when a
+// completion script asks.
+func completions() shell.Values {
+	balance := []string{"icmp\tby inverse latency, as the protocol has it", "equal\tthe same to all",
+		"adaptive\twhoever runs dry helps the slowest"}
+	ping := []string{"auto\traw, else dgram, else none", "raw\traw sockets", "dgram\tICMP datagram sockets"}
+	v := shell.Values{
+		"mode":          {"1\tbalance over all receivers", "2\tsend to one"},
+		"balance":       append([]string{"none\tall to one receiver"}, balance...),
+		"bench balance": balance,
+		"rto":           {"adaptive\tthe measured time", "fixed\t3 s"},
+		"ping":          append([]string{"off\tno pings"}, ping...),
+		"ping ping":     ping,
+		"progress":      {"auto\tbars on a terminal", "plain\tlines", "off"},
+		"log-format":    {"text", "json", "original\tas the original client"},
+		"bench format":  {"table", "json", "benchfmt\tfor benchstat"},
+		"profile":       append(lab.Names(), "..."),
+	}
+	// --bind takes an interface too.
+	all, _ := net.Interfaces()
+	for _, i := range all {
+		v["bind"] = append(v["bind"], i.Name+"\t"+i.Flags.String())
+	}
+	return v
+}
+
+// arrangeCompletion arranges the arguments that a completion script gives: as on a real
+// command line, "send" may be left out.
+func arrangeCompletion(args []string) []string {
+	if strings.HasPrefix(args[1], "-") {
+		return append([]string{args[0], "send"}, args[1:]...)
+	}
+	return args
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"mdalp/cmd/internal/usage"
+	"mdalp/internal/trace"
+)
+
+// newDecode is the command that tells what a capture shows.
+func newDecode() *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "decode FILE...",
+		Short: "Tell the transactions of a capture",
+		Long: `Tell the transactions in captures: intent, offer and the wait between them, the
+round trips of the pings, and for each receiver its segments, what was sent again,
+which first transmissions were lost, how long acknowledgements took, and whether
+everything was acknowledged.
+
+FILE is a pcapng or pcap capture, as tcpdump, Wireshark or send --pcap write it, or -
+for standard input. Ethernet (with VLAN), Linux cooked captures, loopback and raw IP are
+read. What the capture lacks is left out: a transaction whose offer is missing is known
+by its TID.
+
+An ack delay counts from the transmission that the acknowledgement belongs to. Times are
+UTC.
+
+The exit code is 0 if all transactions were acknowledged completely, 1 if one was not or
+there is none, 2 if the command line makes no sense, 4 if a file cannot be read, is no
+capture, or is damaged; what comes before the damage is told.`,
+		Example: `  mdalp decode capture.pcapng
+  mdalp decode --json *.pcapng | jq '.transactions[].receivers[].ack_delay'
+  tcpdump -i any -w - udp or icmp | mdalp decode -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage.Errorf("name the captures to decode: FILE..., or - for standard input")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return decode(args, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, an object a line for each file")
+	return c
+}
+
+// decode tells all files, those after a bad one too.
+func decode(files []string, asJSON bool) error {
+	signal.Ignore(syscall.SIGPIPE)
+	code := exitOK
+	for i, name := range files {
+		t, err := decodeFile(name)
+		if t != nil {
+			var text bytes.Buffer
+			if asJSON {
+				if e := traceJSON(&text, name, t, err); e != nil {
+					return e
+				}
+			} else {
+				if i > 0 {
+					text.WriteByte('\n')
+				}
+				showTrace(&text, name, t)
+			}
+			if _, e := os.Stdout.Write(text.Bytes()); errors.Is(e, syscall.EPIPE) {
+				return exited(code) // nobody wants more
+			} else if e != nil {
+				return fmt.Errorf("standard output: %w", usage.File(e))
+			}
+			if !acknowledged(t) {
+				code = max(code, exitIncomplete)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "mdalp: %s: %v\n", name, err)
+			code = exitSystem
+		}
+	}
+	if code != exitOK {
+		return exited(code)
+	}
+	return nil
+}
+
+// decodeFile reads one. The trace is nil if there is nothing to tell.
+func decodeFile(name string) (*trace.Trace, error) {
+	var in io.Reader = os.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, usage.File(err)
+		}
+		defer f.Close()
+		in = f
+	}
+	t, err := trace.Read(in)
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path): // a directory, or a disk that fails
+		return nil, path.Err
+	case err != nil && t.Stats.Frames == 0 && errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("the capture ends before its first packet")
+	case err != nil && t.Stats.Frames == 0:
+		return nil, err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("the capture ends in the middle of packet %d: it was cut", t.Stats.Frames+1)
+	case err != nil:
+		err = fmt.Errorf("the capture is damaged after packet %d: %w", t.Stats.Frames, err)
+	}
+	return t, err
+}
+
+// acknowledged reports whether all that the capture shows was acknowledged.
+func acknowledged(t *trace.Trace) bool {
+	for _, x := range t.Transactions {
+		if !x.Complete() {
+			return false
+		}
+	}
+	return len(t.Transactions) > 0
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mdalp/internal/pcapng"
+	"mdalp/internal/trace"
+)
+
+// continents is a capture with the instants of a real transaction.
+const continents = "../../internal/trace/testdata/continents.pcapng"
+
+func TestDecodeContinents(t *testing.T) {
+	tr, err := decodeFile(continents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	showTrace(&got, "continents.pcapng", tr)
+	want := `continents.pcapng: 126 packets, 2021-06-23 20:06:32.451806 to 20:20:13.732535 UTC; 108 MDALP messages, 18 ICMP echoes and answers
+
+transaction 3740 of 172.31.43.71:49710: everything was acknowledged
+  intent  20:06:32.451806  to 18.139.29.142:4650, sent once
+  offer   20:19:47.485433  after 795.034 s, 3 receivers
+  pings   2.348 s, 9 of 9 echoes answered
+  data    20:19:49.833796  for 23.899 s: 51 segments, 5000 bytes in 55 datagrams
+  resent  4 retransmissions; 4 first transmissions lost
+  acks    51 of 51 segments, 0 duplicates
+
+             receiver          name  echoes  rtt mean ms  segments  bytes  resent  lost  acked  duplicate     ack delay min/median/mean/max ms
+   177.71.168.45:4650  5th Receiver     3/3      335.133        10    963       2     2     10          0  1704.170/1712.139/1712.124/1720.486
+   54.200.52.112:4650  4th Receiver     3/3      162.839        20   1981       1     1     20          0      831.803/853.302/852.567/874.709
+  18.134.193.153:4650  2nd Receiver     3/3      156.852        21   2056       1     1     21          0      833.095/860.030/855.075/879.003
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+	got.Reset()
+	if err := traceJSON(&got, "continents.pcapng", tr, nil); err != nil {
+		t.Fatal(err)
+	}
+	var j decodeJSON
+	if err := json.Unmarshal(got.Bytes(), &j); err != nil || strings.Count(got.String(), "\n") != 1 {
+		t.Fatal(err, got.String())
+	}
+	x := j.Transactions[0]
+	if !x.Acknowledged || x.Segments != 51 || x.Retransmissions != 4 || x.LostFirst != 4 || *x.WaitMS != 795033.627123 || *x.DataMS != 23898.739696 {
+		t.Errorf("%+v", x)
+	}
+	if d := x.Receivers[1].Delay; d.MinMS != 831.80299 || d.MaxMS != 874.708958 || *x.Receivers[0].EchoMean != 335.132983 {
+		t.Errorf("%+v, %+v", d, x.Receivers[0])
+	}
+}
+
+// TestDecodeOdd shows what a good transaction does not have.
+func TestDecodeOdd(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	say := func(s float64, out bool, text string) *pcapng.Datagram {
+		d := &pcapng.Datagram{
+			At: at.Add(time.Duration(s * 1e9)), Proto: pcapng.UDP, Data: []byte(text),
+			Src: netip.MustParseAddrPort("10.0.0.1:7"), Dst: netip.MustParseAddrPort("10.0.0.2:4650"),
+		}
+		if !out {
+			d.Src, d.Dst = d.Dst, d.Src
+		}
+		return d
+	}
+	tests := []struct {
+		name string
+		in   []*pcapng.Datagram
+		want []string // lines, in their order
+	}{
+		{"hostile", []*pcapng.Datagram{say(0, false, "Type:1;TID:1;DATA:[evil()]")}, []string{
+			"transaction 1 of 10.0.0.1:7: nothing was sent", "  offer   22:13:20.000000  from 10.0.0.2:4650, bad: offer: byte 1: ",
+		}},
+		{"no intent, too long, verdict", []*pcapng.Datagram{
+			say(0, false, "Type:1;TID:1;DATA:[{'ip_address': '10.0.0.2', 'name': '\\x1b[2J'}]"),
+			say(1, true, "Type:2;TID:1;SEQ:0;DATA:a"), say(100, false, "Type:3;TID:1;SEQ:0;"), say(101, false, "Type:5;TID:1;DATA:\x1b[2J"),
+		}, []string{
+			"everything was acknowledged", "1 receiver; the intent is not in the capture",
+			"  limit   it went on for 100.000 s after the offer; receivers may fall silent after 1m30s", `  verdict "\x1b[2J"`, `\x1b[2J`,
+		}},
+		{"late", []*pcapng.Datagram{
+			say(0, true, "Type:2;TID:1;SEQ:5;DATA:a"), say(1, false, "Type:3;TID:1;SEQ:5;"), say(2, true, "Type:2"), say(2, true, "Type:;"),
+		}, []string{"also there: 1 malformed MDALP messages", "all that is in the capture was acknowledged, but parts are not in it", "  offer   not in the capture", "  unseen  not in the capture: SEQ 0-4"}},
+		{"acks", []*pcapng.Datagram{say(0, false, "Type:3;TID:1;SEQ:5;")}, []string{"only acknowledgements are in the capture"}},
+	}
+	for _, tt := range tests {
+		var a trace.Analyzer
+		for _, d := range tt.in {
+			a.Add(d)
+		}
+		var b bytes.Buffer
+		showTrace(&b, "x", a.Finish())
+		rest := b.String()
+		for _, w := range tt.want {
+			_, after, ok := strings.Cut(rest, w)
+			if !ok {
+				t.Errorf("%s: no %q in its place in\n%s", tt.name, w, &b)
+			}
+			rest = after
+		}
+		if strings.Contains(b.String(), "\x1b") {
+			t.Errorf("%s: an escape sequence reaches the terminal: %q", tt.name, &b)
+		}
+		if err := traceJSON(&b, "x", a.Finish(), nil); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"mdalp/internal/trace"
+	"mdalp/sched"
+	"mdalp/wire"
+)
+
+// transactionLimit is how long after the offer real receivers answer.
+const transactionLimit = 90 * time.Second
+
+// showTrace writes what a capture shows, as text.
+func showTrace(w io.Writer, name string, t *trace.Trace) {
+	s := &t.Stats
+	fmt.Fprintf(w, "%s: %s", name, count(s.Frames, "packet"))
+	if !s.First.IsZero() {
+		fmt.Fprintf(w, ", %s to %s UTC", s.First.UTC().Format("2006-01-02 15:04:05.000000"), clock(s.Last))
+	}
+	fmt.Fprintf(w, "; %s, %s\n", count(t.Messages, "MDALP message"), count(t.Echoes, "ICMP echo or answer", "ICMP echoes and answers"))
+	var odd []string
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{
+		{t.Malformed, "malformed MDALP messages"}, {t.Copies, "second copies"}, {s.Fragments, "fragments"}, {s.Malformed, "malformed packets"},
+		{s.Strange, "packets of an unknown link type"}, {s.Cut, "packets cut short by the capture"},
+	} {
+		if x.n > 0 {
+			odd = append(odd, fmt.Sprintf("%d %s", x.n, x.what))
+		}
+	}
+	if len(odd) > 0 {
+		fmt.Fprintf(w, "also there: %s\n", strings.Join(odd, ", "))
+	}
+	for _, i := range t.Unanswered {
+		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n", i.Client, i.Orchestrator, clock(i.At), times(i.Times))
+	}
+	if len(t.Transactions) == 0 {
+		fmt.Fprintln(w, "no transaction")
+	}
+	for _, x := range t.Transactions {
+		fmt.Fprintln(w)
+		showTransaction(w, x)
+	}
+}
+
+// showTransaction writes one: its phases, its receivers, and how it ended.
+func showTransaction(w io.Writer, t *trace.Transaction) {
+	fmt.Fprintf(w, "transaction %d of %v: %s\n", t.TID, t.Client, outcome(t))
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(w, "  %-8s"+format+"\n", append([]any{what}, args...)...)
+	}
+	if !t.Intent.IsZero() {
+		line("intent", "%s  to %v, sent %s", clock(t.Intent), t.Orchestrator, times(t.Intents))
+	}
+	switch {
+	case t.Offer.IsZero():
+		line("offer", "not in the capture")
+	case t.BadOffer != nil:
+		line("offer", "%s  from %v, bad: %v", clock(t.Offer), t.Orchestrator, t.BadOffer)
+	case t.Intent.IsZero():
+		line("offer", "%s  from %v, %s; the intent is not in the capture", clock(t.Offer), t.Orchestrator, count(inOffer(t), "receiver"))
+	default:
+		line("offer", "%s  after %s, %s", clock(t.Offer), seconds(t.Offer.Sub(t.Intent)), count(inOffer(t), "receiver"))
+	}
+	if t.Datagrams == 0 {
+		return
+	}
+	if sent, answered := tracedEchoes(t); sent > 0 {
+		took := ""
+		if !t.Offer.IsZero() {
+			took = seconds(t.Begin.Sub(t.Offer)) + ", "
+		}
+		line("pings", "%s%d of %d echoes answered", took, answered, sent)
+	}
+	line("data", "%s  for %s: %s, %s in %s", clock(t.Begin), seconds(t.End.Sub(t.Begin)),
+		count(t.Segments, "segment"), count(t.Bytes, "byte"), count(t.Datagrams, "datagram"))
+	line("resent", "%s; %s lost", count(t.Again(), "retransmission"), count(t.Lost(), "first transmission"))
+	line("acks", "%d of %d segments, %s", t.Acked, t.Segments, count(t.Duplicate(), "duplicate"))
+	if t.Moved > 0 {
+		line("moved", "%s to more than one receiver", count(t.Moved, "segment"))
+	}
+	if len(t.Missing) > 0 {
+		line("missing", "not acknowledged: SEQ %s", wire.AppendRanges(nil, t.Missing))
+	}
+	if len(t.Unseen) > 0 {
+		line("unseen", "not in the capture: SEQ %s", wire.AppendRanges(nil, t.Unseen))
+	}
+	if !t.Offer.IsZero() && t.End.Sub(t.Offer) > transactionLimit {
+		line("limit", "it went on for %s after the offer; receivers may fall silent after %v", seconds(t.End.Sub(t.Offer)), transactionLimit)
+	}
+	if low := neglected(t); len(low) > 0 {
+		line("balance", "a server may see a violation: less than %d bytes to %s", sched.MinShare(t.Bytes, int(inOffer(t))), strings.Join(low, ", "))
+	}
+	for _, v := range t.Verdicts {
+		line("verdict", "%s", strconv.QuoteToGraphic(v))
+	}
+	showReceivers(w, t)
+}
+
+// outcome is the verdict in a few words, as far as the capture goes.
+func outcome(t *trace.Transaction) string {
+	switch {
+	case t.Datagrams == 0 && t.Offers == 0:
+		return "only acknowledgements are in the capture"
+	case t.Datagrams == 0:
+		return "nothing was sent"
+	case t.Complete():
+		return "everything was acknowledged"
+	case t.Acked == t.Segments:
+		return "all that is in the capture was acknowledged, but parts are not in it"
+	}
+	return fmt.Sprintf("NOT COMPLETE, %d of %d segments were acknowledged", t.Acked, t.Segments)
+}
+
+// showReceivers writes the table.
+func showReceivers(w io.Writer, t *trace.Transaction) {
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "receiver\tname\techoes\trtt mean ms\tsegments\tbytes\tresent\tlost\tacked\tduplicate\tack delay min/median/mean/max ms\t")
+	for _, r := range t.Receivers {
+		rtt, delay := "-", "-"
+		if len(r.Echoes) > 0 {
+			rtt = strings.TrimSuffix(millis(trace.SpreadOf(r.Echoes).Mean), " ms")
+		}
+		if len(r.Delays) > 0 {
+			s := r.AckDelays()
+			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", inMillis(s.Min), inMillis(s.Median), inMillis(s.Mean), inMillis(s.Max))
+		}
+		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.Addr, shown(r.Name), len(r.Echoes), r.EchoesSent, rtt,
+			r.Segments, r.Bytes, r.Again(), r.Lost, r.Acked, r.Duplicate, delay)
+	}
+	tw.Flush()
+}
+
+// shown makes a name fit for a terminal: a capture may hold anything.
+func shown(name string) string {
+	if name == "" {
+		return "-"
+	}
+	q := strconv.QuoteToGraphic(name)
+	return q[1 : len(q)-1]
+}
+
+// inOffer counts the receivers that the offer names.
+func inOffer(t *trace.Transaction) (n int64) {
+	for _, r := range t.Receivers {
+		if r.Offered {
+			n++
+		}
+	}
+	return n
+}
+
+// tracedEchoes counts echoes, those to a host once.
+func tracedEchoes(t *trace.Transaction) (sent, answered int) {
+	seen := make(map[netip.Addr]bool, len(t.Receivers))
+	for _, r := range t.Receivers {
+		if h := r.Addr.Addr(); !seen[h] {
+			seen[h] = true
+			sent, answered = sent+r.EchoesSent, answered+len(r.Echoes)
+		}
+	}
+	return sent, answered
+}
+
+// neglected lists the receivers of the offer that got less than the least share.
+func neglected(t *trace.Transaction) (low []string) {
+	n := inOffer(t)
+	if n == 0 || len(t.Unseen) > 0 {
+		return nil
+	}
+	for _, r := range t.Receivers {
+		if r.Offered && r.Bytes < sched.MinShare(t.Bytes, int(n)) {
+			low = append(low, r.Addr.String())
+		}
+	}
+	return low
+}
+
+// count gives "1 packet", "2 packets", or the plural that is named.
+func count[N int | int64](n N, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// times says how often.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// clock is the time of day of an instant.
+func clock(at time.Time) string { return at.UTC().Format("15:04:05.000000") }

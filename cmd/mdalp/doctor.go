@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"mdalp"
+	"mdalp/cmd/internal/usage"
+	"mdalp/wire"
+)
+
+// exitMend says that a send would not work, or would go without pings.
+const exitMend = 1
+
+// doctorOptions is the command line of doctor.
+type doctorOptions struct {
+	addr       string
+	receivers  int
+	json       bool
+	inside     bool
+	ipv4, ipv6 bool
+}
+
+// newDoctor is the command that looks why things do not work.
+func newDoctor() *cobra.Command {
+	var o doctorOptions
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look whether this host lets a send work, and say what to mend",
+		Long: `Look whether this host lets a send work with pings, and say what to mend. What can be
+tried is tried: sockets are opened, 127.0.0.1 is pinged, namespaces are made. Nothing is
+sent to other hosts and nothing is changed.
+
+Each line is "ok"; or "warning" where a send works all the same; or "mend" where it does
+not, or goes without pings. The command that mends it stands below the line.
+
+The exit code is 0 if a send works with pings, also with warnings; 1 if something is to
+be mended; 2 if the command line makes no sense; 4 if the name behind -a has no address.`,
+		Example: `  mdalp doctor
+  mdalp doctor -a orchestrator.example --receivers 1000
+  mdalp doctor --json | jq '.checks[] | select(.state != "ok")'`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.inside {
+				return insideNamespace()
+			}
+			if err := fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return o.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator, to look at the way there")
+	f.IntVar(&o.receivers, "receivers", 100, "how many receivers are to be sent to at the same time")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "look for an IPv4 address behind -a only")
+	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "look for an IPv6 address behind -a only")
+	f.BoolVar(&o.inside, "inside", false, "")
+	f.MarkHidden("inside") // for the process in the namespaces that are tried
+	return c
+}
+
+// run looks and prints.
+func (o *doctorOptions) run(ctx context.Context) error {
+	switch {
+	case o.receivers < 1 || o.receivers > wire.MaxReceivers:
+		return usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name", o.receivers, wire.MaxReceivers)
+	case o.ipv4 && o.ipv6:
+		return usage.Errorf("-4 and -6 exclude each other")
+	}
+	var to netip.Addr
+	if o.addr != "" {
+		family := 0
+		if o.ipv4 {
+			family = 4
+		} else if o.ipv6 {
+			family = 6
+		}
+		a, err := mdalp.Resolve(ctx, o.addr, 0, family)
+		if err != nil {
+			return fmt.Errorf("-a %s: %s", o.addr, reason(err))
+		}
+		to = a.Addr()
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	f := gather(ctx, to)
+	checks := f.judge(o.receivers)
+	out := bufio.NewWriter(os.Stdout)
+	if o.json {
+		j := json.NewEncoder(out)
+		j.SetEscapeHTML(false) // commands have & and > in them
+		j.Encode(newDoctorJSON(f, checks))
+	} else {
+		showChecks(out, f, checks)
+	}
+	if err := out.Flush(); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return fmt.Errorf("standard output: %w", usage.File(err))
+	}
+	if sick(checks) {
+		return exited(exitMend)
+	}
+	return nil
+}
+
+// A state is what a check came to.
+type state string
+
+// The states.
+const (
+	fine    state = "ok"
+	warning state = "warning" // a send works all the same
+	mend    state = "mend"    // a send does not work, or goes without pings
+)
+
+// A check is one line.
+type check struct {
+	Name  string `json:"name"`
+	State state  `json:"state"`
+	Text  string `json:"text"`
+	// Mend is a command line, or a few words where there is no such command.
+	Mend string `json:"mend,omitempty"`
+}
+
+// sick reports whether something is to be mended.
+func sick(checks []check) bool {
+	for _, c := range checks {
+		if c.State == mend {
+			return true
+		}
+	}
+	return false
+}
+
+// The JSON that doctor prints.
+type doctorJSON struct {
+	Schema string  `json:"schema"` // "mdalp.doctor/1"
+	OK     bool    `json:"ok"`     // as the exit code says
+	Socket string  `json:"socket"` // for pings: raw, dgram or off
+	Checks []check `json:"checks"`
+}
+
+func newDoctorJSON(f *facts, checks []check) doctorJSON {
+	return doctorJSON{Schema: "mdalp.doctor/1", OK: !sick(checks), Socket: f.mode(), Checks: checks}
+}
+
+// showChecks writes a line for each check, and one for the whole.
+func showChecks(w io.Writer, f *facts, checks []check) {
+	for _, c := range checks {
+		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, c.Text)
+		if c.Mend != "" {
+			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", c.Mend)
+		}
+	}
+	switch mode := f.mode(); {
+	case !sick(checks):
+		fmt.Fprintf(w, "\na send works here, with pings by %s sockets\n", map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
+	case mode == "off" && f.udp == nil:
+		fmt.Fprintln(w, "\na send works here, but without pings: all receivers get the same share")
+	default:
+		fmt.Fprintln(w, "\na send does not work here as it should")
+	}
+}

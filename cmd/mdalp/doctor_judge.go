@@ -1,0 +1,334 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mdalp/cmd/internal/usage"
+)
+
+const (
+	// ackBytes is what an acknowledgement takes of a receive buffer: the kernel counts
+	// what it holds for it, not its 25 bytes.
+	ackBytes = 1300
+	// mostBuffer is the receive buffer that a send asks for; the kernel doubles it.
+	mostBuffer = 4 << 20
+	// mostSegment is the longest IP packet with a segment, in bytes: 160 of message
+	// with the largest numbers, the UDP header, and IPv6's.
+	mostSegment = 160 + 8 + 40
+)
+
+// judge makes the lines of what was found. It does no I/O. receivers is how many are
+// to be sent to at once.
+func (f *facts) judge(receivers int) []check {
+	var all []check
+	add := func(c ...check) { all = append(all, c...) }
+	where := "in no container"
+	if f.container != "" {
+		where = "in a container (" + f.container + ")"
+	}
+	add(check{"process", fine, fmt.Sprintf("user %d, %s", f.uid, where), ""})
+	add(f.judgePings()...)
+	add(f.judgeCapabilities()...)
+	add(f.judgeGroups(), f.judgeUDP(), f.judgeBuffer(receivers))
+	for i := range f.ways {
+		add(f.ways[i].judge())
+	}
+	add(f.judgeIPv6(), f.judgeClock())
+	add(f.judgeNamespaces()...)
+	return all
+}
+
+// sudo puts sudo in front of a command where it is needed.
+func (f *facts) sudo(command string) string {
+	if f.uid == 0 {
+		return command
+	}
+	return "sudo " + command
+}
+
+// permission is the command that lets this process ping. Where file capabilities
+// do not count, or are out of bounds, it is another.
+func (f *facts) permission() string {
+	const open = `net.ipv4.ping_group_range="0 2147483647"`
+	bounded := f.status.noNewPrivs || f.status.bounding&(1<<unix.CAP_NET_RAW) == 0
+	switch {
+	case bounded && f.container != "":
+		return "start the container with --cap-add NET_RAW as root, or with --sysctl " + open
+	case bounded:
+		return f.sudo("sysctl -w " + open)
+	case f.nosuid:
+		return fmt.Sprintf("sudo install %s /usr/local/bin/mdalp && sudo setcap cap_net_raw+ep /usr/local/bin/mdalp", f.path)
+	}
+	return f.sudo("setcap cap_net_raw+ep " + f.path)
+}
+
+// judgePings looks at the sockets for echoes.
+func (f *facts) judgePings() []check {
+	pings := f.raw[0] == nil || f.dgram[0] == nil
+	kind := func(name string, errs [2]error) check {
+		switch {
+		case errs[0] == nil && errs[1] == nil:
+			return check{name, fine, "IPv4 and IPv6", ""}
+		case errs[0] == nil && noIPv6(errs[1]):
+			return check{name, fine, "IPv4; this host has no IPv6", ""}
+		case errs[0] == nil:
+			return check{name, warning, "IPv4; not IPv6: " + kernel(errs[1]), ""}
+		case pings:
+			return check{name, fine, kernel(errs[0]) + "; the other kind will do", ""}
+		}
+		return check{name, mend, kernel(errs[0]), f.permission()}
+	}
+	all := []check{kind("raw ICMP", f.raw), kind("datagram ICMP", f.dgram)}
+	if !pings {
+		all[1].Mend = "" // one remedy is enough
+	}
+	c := check{Name: "echo", State: fine}
+	switch {
+	case !pings:
+		c.State, c.Text = mend, "not tried: there is no socket for it"
+	case f.echo != nil:
+		c.State, c.Text = mend, "127.0.0.1 cannot be pinged: "+f.echo.Error()
+		if errors.Is(f.echo, unix.ENETUNREACH) {
+			c.Mend = f.sudo("ip link set lo up")
+		}
+	case f.rtt == 0:
+		c.State, c.Text, c.Mend = warning, "127.0.0.1 does not answer", f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
+	default:
+		c.Text = "127.0.0.1 answered in " + millis(f.rtt)
+	}
+	return append(all, c)
+}
+
+// noIPv6 reports whether an error means that the kernel has, or was given, no IPv6.
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EPROTONOSUPPORT)
+}
+
+// kernel is what the kernel said, without who asked what for.
+func kernel(err error) string {
+	var se *os.SyscallError
+	if errors.As(err, &se) {
+		return se.Error()
+	}
+	return err.Error()
+}
+
+// judgeCapabilities looks at what may stand between a capability and this process.
+func (f *facts) judgeCapabilities() []check {
+	const raw = uint64(1) << unix.CAP_NET_RAW
+	s := &f.status
+	process := check{Name: "capabilities", State: fine}
+	switch {
+	case s.effective&raw != 0:
+		process.Text = "of the process: " + capNames(s.effective)
+	case s.permitted&raw != 0:
+		process.Text = "of the process: cap_net_raw is permitted, but not effective"
+	case s.bounding&raw == 0:
+		process.Text = "of the process: " + capNames(s.effective) + "; cap_net_raw is out of bounds"
+	default:
+		process.Text = "of the process: " + capNames(s.effective)
+	}
+	c := &f.fileCaps
+	file := check{Name: "file capabilities", State: fine}
+	switch {
+	case errors.Is(c.err, unix.ENOTSUP), errors.Is(c.err, unix.EOPNOTSUPP):
+		file.Text = "the filesystem of " + f.path + " cannot have them"
+	case c.err != nil:
+		file.Text = f.path + ": " + c.err.Error()
+	case c.permitted == 0 && f.uid == 0:
+		file.Text = "none; root needs none, for other users: setcap cap_net_raw+ep " + f.path
+	case c.permitted == 0:
+		file.Text = "none"
+	default:
+		flags := "+p"
+		if c.effective {
+			flags = "+ep"
+		}
+		file.Text = capNames(c.permitted) + flags
+		switch {
+		case s.effective&raw != 0 || c.permitted&raw == 0:
+		case !c.effective:
+			file.State, file.Mend = warning, f.sudo("setcap cap_net_raw+ep "+f.path)
+		case f.nosuid:
+			file.State, file.Text = warning, file.Text+", in vain: its filesystem is mounted nosuid"
+		case s.noNewPrivs:
+			file.State, file.Text = warning, file.Text+", in vain: no_new_privs is set"
+		}
+	}
+	nnp := check{"no_new_privs", fine, "not set", ""}
+	if s.noNewPrivs {
+		nnp.Text = "set: file capabilities do not count here"
+		if f.raw[0] != nil && f.dgram[0] != nil {
+			nnp.State = warning
+		}
+	}
+	seccomp := check{"seccomp", fine, "off", ""}
+	if s.seccomp != 0 {
+		seccomp.Text = map[int]string{1: "strict", 2: "a filter is in force"}[s.seccomp]
+		// The capability is there, and the call is refused all the same.
+		if s.effective&raw != 0 && f.raw[0] != nil {
+			seccomp.State, seccomp.Text = warning, seccomp.Text+", and may be what refuses raw sockets"
+		}
+	}
+	return []check{process, file, nnp, seccomp}
+}
+
+// capNames writes a set of capabilities: those that matter here by name.
+func capNames(set uint64) string {
+	var names []string
+	for _, c := range []struct {
+		bit  int
+		name string
+	}{{unix.CAP_NET_RAW, "cap_net_raw"}, {unix.CAP_NET_ADMIN, "cap_net_admin"}} {
+		if set&(1<<c.bit) != 0 {
+			names = append(names, c.name)
+			set &^= 1 << c.bit
+		}
+	}
+	others := 0
+	for ; set != 0; set &= set - 1 {
+		others++
+	}
+	if others > 0 {
+		names = append(names, fmt.Sprintf("%d others", others))
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// judgeGroups tells who may open ICMP datagram sockets. Whether that matters, the
+// sockets have shown.
+func (f *facts) judgeGroups() check {
+	return check{"ping_group_range", fine, f.groups.String(), ""}
+}
+
+// judgeUDP looks at the socket for segments.
+func (f *facts) judgeUDP() check {
+	if f.udp != nil {
+		return check{"UDP", mend, f.udp.Error(), ""}
+	}
+	return check{"UDP", fine, "a socket can be had", ""}
+}
+
+// judgeBuffer looks whether the acknowledgements of all receivers fit at once.
+func (f *facts) judgeBuffer(receivers int) check {
+	if f.udp != nil {
+		return check{"receive buffer", fine, "not tried", ""}
+	}
+	room := f.buffer / ackBytes
+	c := check{"receive buffer", fine, fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted", f.buffer, room, receivers), ""}
+	if room < receivers {
+		c.State = warning
+		c.Text += ": the others wait"
+		if f.rmemMax < mostBuffer {
+			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", mostBuffer))
+		}
+	}
+	return c
+}
+
+// judge looks at one way out.
+func (w *way) judge() check {
+	c := check{Name: "way " + w.name, State: fine}
+	switch {
+	case w.err != nil && w.wanted:
+		c.State, c.Text = mend, w.err.Error()
+	case w.err != nil:
+		c.State, c.Text = warning, w.err.Error()
+		if w.to.Is6() {
+			c.State = fine // most receivers have IPv4
+		}
+	default:
+		device := w.device
+		if device == "" {
+			device = "an unknown device"
+		}
+		c.Text = fmt.Sprintf("from %v by %s, MTU %d", w.local, device, w.mtu)
+		if w.pathMTU != 0 && w.pathMTU != w.mtu {
+			c.Text += fmt.Sprintf(", of the path %d", w.pathMTU)
+		}
+		if mtu := w.smallest(); mtu > 0 && mtu < mostSegment {
+			c.State, c.Text = warning, c.Text+fmt.Sprintf(": segments of up to %d bytes go in fragments", mostSegment)
+			c.Mend = "sudo ip link set dev " + device + " mtu 1500"
+		}
+	}
+	return c
+}
+
+// smallest gives the smaller MTU of those that are known, or 0.
+func (w *way) smallest() int {
+	if w.mtu == 0 || w.pathMTU != 0 && w.pathMTU < w.mtu {
+		return w.pathMTU
+	}
+	return w.mtu
+}
+
+// judgeIPv6 says whether receivers may have IPv6 addresses.
+func (f *facts) judgeIPv6() check {
+	if f.udp6 != nil {
+		return check{"IPv6", warning, "no sockets for it: " + kernel(f.udp6) + "; receivers with IPv6 addresses are left out", ""}
+	}
+	return check{"IPv6", fine, "sockets for it can be had", ""}
+}
+
+// judgeClock looks at what round trips are measured with. Echoes are stamped with
+// the clock of the day, so a step of it would be part of a round trip.
+func (f *facts) judgeClock() check {
+	c := check{"clock", fine, fmt.Sprintf("%s, %d ns a reading", f.clockSource, f.clockCost.Nanoseconds()), ""}
+	if f.clockSource == "" {
+		c.Text = fmt.Sprintf("source unknown, %d ns a reading", f.clockCost.Nanoseconds())
+	}
+	switch step := f.clockStep.Abs(); {
+	case step > time.Millisecond:
+		c.State = warning
+		c.Text += fmt.Sprintf("; the clock of the day moved by %s within %s: pings are wrong while it does", millis(f.clockStep), millis(f.clockOver))
+	case f.clockCost > time.Microsecond:
+		c.State = warning
+		c.Text += ": slow"
+		if f.clockSource != "tsc" && strings.Contains(" "+f.clockSources+" ", " tsc ") {
+			c.Mend = "echo tsc | " + f.sudo("tee /sys/devices/system/clocksource/clocksource0/current_clocksource")
+		}
+	default:
+		c.Text += fmt.Sprintf("; no step within %s", millis(f.clockOver))
+	}
+	return c
+}
+
+// judgeNamespaces looks at what the lab needs. It can do without.
+func (f *facts) judgeNamespaces() []check {
+	user := check{"user namespaces", fine, "the lab can have a network of its own", ""}
+	armor := check{"AppArmor", fine, "kernel.apparmor_restrict_unprivileged_userns is " + f.appArmor, ""}
+	if f.appArmor == "" {
+		armor.Text = "this kernel does not restrict user namespaces by it"
+	}
+	if f.namespace == nil {
+		return []check{user, armor}
+	}
+	var path *fs.PathError
+	text := f.namespace.Error()
+	if errors.As(f.namespace, &path) {
+		text = usage.File(path).Error()
+	}
+	user.State, user.Text = warning, "refused: "+text+"; the lab runs on plain loopback"
+	switch {
+	case f.userMax == "0":
+		user.Mend = f.sudo("sysctl -w user.max_user_namespaces=10000")
+	case f.userClone == "0":
+		user.Mend = f.sudo("sysctl -w kernel.unprivileged_userns_clone=1")
+	case f.appArmor == "1" && f.uid != 0:
+		armor.State = warning
+		armor.Mend = f.sudo("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+	case f.container != "" || f.status.seccomp != 0:
+		user.Text += "; the container or its seccomp filter forbids them"
+	}
+	return []check{user, armor}
+}

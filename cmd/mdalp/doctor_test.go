@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	denied  = os.NewSyscallError("socket", unix.EACCES)
+	noPerm  = os.NewSyscallError("socket", unix.EPERM)
+	netRaw  = uint64(1) << unix.CAP_NET_RAW
+	allCaps = uint64(1)<<41 - 1
+)
+
+// healthy is a host on which everything works, for an ordinary user whose command has
+// the capability.
+func healthy() *facts {
+	return &facts{
+		uid: 1000, path: "/usr/bin/mdalp", dgram: [2]error{denied, denied}, rtt: 20 * time.Microsecond,
+		status:   status{effective: netRaw, permitted: netRaw, bounding: allCaps},
+		fileCaps: fileCaps{permitted: netRaw, effective: true},
+		groups:   groupRange{1, 0, true}, buffer: 425984, rmemMax: 212992,
+		ways:        []way{{name: "out, IPv4", to: anywhere4, local: anywhere4, device: "eth0", mtu: 1500, pathMTU: 1500}},
+		clockSource: "tsc", clockSources: "tsc hpet", clockCost: 50, clockOver: 20 * time.Millisecond,
+	}
+}
+
+func TestDoctorJudges(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*facts)
+		check  string // the line that the change shows in
+		state  state
+		text   string // is part of it
+		mend   string
+		sick   bool
+	}{
+		{"healthy", func(f *facts) {}, "raw ICMP", fine, "IPv4 and IPv6", "", false},
+		{"no capability", func(f *facts) { f.raw = [2]error{noPerm, noPerm}; f.fileCaps = fileCaps{}; f.status.effective = 0 },
+			"raw ICMP", mend, "socket: operation not permitted", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", true},
+		{"datagram", func(f *facts) { f.raw = [2]error{noPerm, noPerm}; f.dgram = [2]error{} },
+			"raw ICMP", fine, "the other kind will do", "", false},
+		{"no_new_privs", func(f *facts) { f.raw = [2]error{noPerm, noPerm}; f.status.noNewPrivs = true; f.status.effective = 0 },
+			"raw ICMP", mend, "", `sudo sysctl -w net.ipv4.ping_group_range="0 2147483647"`, true},
+		{"the line of no_new_privs", func(f *facts) { f.raw = [2]error{noPerm, noPerm}; f.status.noNewPrivs = true },
+			"no_new_privs", warning, "file capabilities do not count", "", true},
+		{"container without the capability", func(f *facts) { f.raw = [2]error{noPerm, noPerm}; f.container = "Podman"; f.status.bounding = 0 },
+			"raw ICMP", mend, "", `start the container with --cap-add NET_RAW as root, or with --sysctl net.ipv4.ping_group_range="0 2147483647"`, true},
+		{"container's line", func(f *facts) { f.container = "Podman" }, "process", fine, "user 1000, in a container (Podman)", "", false},
+		{"nosuid", func(f *facts) { f.raw = [2]error{noPerm, noPerm}; f.status.effective = 0; f.nosuid = true },
+			"raw ICMP", mend, "", "sudo install /usr/bin/mdalp /usr/local/bin/mdalp && sudo setcap cap_net_raw+ep /usr/local/bin/mdalp", true},
+		{"nosuid, the line of the file", func(f *facts) { f.status.effective = 0; f.nosuid = true }, "file capabilities", warning, "mounted nosuid", "", false},
+		{"not effective", func(f *facts) { f.status.effective = 0; f.fileCaps.effective = false },
+			"file capabilities", warning, "cap_net_raw+p", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", false},
+		{"out of bounds", func(f *facts) { f.status = status{} }, "capabilities", fine, "none; cap_net_raw is out of bounds", "", false},
+		{"seccomp", func(f *facts) { f.raw[0] = noPerm; f.dgram[0] = nil; f.status.seccomp = 2 }, "seccomp", warning, "what refuses raw sockets", "", false},
+		{"no IPv6", func(f *facts) {
+			f.raw[1] = os.NewSyscallError("socket", unix.EAFNOSUPPORT)
+			f.udp6 = f.raw[1]
+		}, "IPv6", warning, "address family not supported by protocol; receivers with IPv6 addresses are left out", "", false},
+		{"no echo", func(f *facts) { f.rtt = 0 }, "echo", warning, "does not answer", "sudo sysctl -w net.ipv4.icmp_echo_ignore_all=0", false},
+		{"lo is down", func(f *facts) { f.echo = unix.ENETUNREACH }, "echo", mend, "network is unreachable", "sudo ip link set lo up", true},
+		{"no UDP", func(f *facts) { f.udp = noPerm }, "UDP", mend, "operation not permitted", "", true},
+		{"small buffer", func(f *facts) { f.buffer = 2 * 65536; f.rmemMax = 65536 }, "receive buffer", warning,
+			"131072 bytes, room for 100 acknowledgements at once, 101 wanted: the others wait", "sudo sysctl -w net.core.rmem_max=4194304", false},
+		{"as root", func(f *facts) { f.buffer, f.uid = 1300, 0 }, "receive buffer", warning, "room for 1 ", "sysctl -w net.core.rmem_max=4194304", false},
+		{"namespaces, by AppArmor", func(f *facts) {
+			f.namespace = errors.New("ioctl SIOCSIFFLAGS: operation not permitted")
+			f.appArmor = "1"
+		},
+			"AppArmor", warning, "is 1", "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0", false},
+		{"namespaces, by Debian", func(f *facts) { f.namespace = unix.EPERM; f.userClone = "0" },
+			"user namespaces", warning, "refused: operation not permitted", "sudo sysctl -w kernel.unprivileged_userns_clone=1", false},
+		{"namespaces, none", func(f *facts) { f.namespace = unix.ENOSPC; f.userMax = "0" }, "user namespaces", warning, "", "sudo sysctl -w user.max_user_namespaces=10000", false},
+		{"no way", func(f *facts) { f.ways[0].err = unix.ENETUNREACH }, "way out, IPv4", warning, "network is unreachable", "", false},
+		{"no way that is wanted", func(f *facts) { f.ways[0].err = unix.ENETUNREACH; f.ways[0].wanted = true }, "way out, IPv4", mend, "", "", true},
+		{"MTU", func(f *facts) { f.ways[0].pathMTU = 128 }, "way out, IPv4", warning, "of the path 128: segments of up to 208 bytes go in fragments", "sudo ip link set dev eth0 mtu 1500", false},
+		{"clock steps", func(f *facts) { f.clockStep = -2 * time.Millisecond }, "clock", warning, "moved by -2.000 ms within 20.000 ms", "", false},
+		{"slow clock", func(f *facts) { f.clockSource, f.clockCost = "hpet", 1500 }, "clock", warning, "hpet, 1500 ns a reading: slow",
+			"echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := healthy()
+			tt.change(f)
+			checks := f.judge(101)
+			found := 0
+			for _, c := range checks {
+				if c.Name != tt.check {
+					continue
+				}
+				found++
+				if c.State != tt.state || !strings.Contains(c.Text, tt.text) || c.Mend != tt.mend {
+					t.Errorf("%+v, want %s, %q, %q", c, tt.state, tt.text, tt.mend)
+				}
+			}
+			if found != 1 || sick(checks) != tt.sick {
+				t.Errorf("%d lines %q, to be mended: %v", found, tt.check, sick(checks))
+			}
+		})
+	}
+}
+
+func TestDoctorParses(t *testing.T) {
+	got := parseStatus([]byte("Name:\tmdalp\nCapInh:\t0000000000000000\nCapPrm:\t0000000000002000\nCapEff:\t0000000000002000\n" +
+		"CapBnd:\t000001ffffffffff\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"))
+	want := status{effective: netRaw, permitted: netRaw, bounding: allCaps, noNewPrivs: true, seccomp: 2}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(status{})); diff != "" {
+		t.Error(diff)
+	}
+	// As `setcap cap_net_raw+ep` and `cap_net_raw,cap_bpf+p` write them, and one of a
+	// user namespace (revision 3).
+	for _, tt := range []struct {
+		b    string
+		want string
+	}{
+		{"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "cap_net_raw true"},
+		{"\x00\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x80\x00\x00\x00\x00\x00\x00\x00", "cap_net_raw, 1 others false"},
+		{"\x01\x00\x00\x03\x00\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xe8\x03\x00\x00", "cap_net_raw, cap_net_admin true"},
+		{"\x01\x00\x00\x01\x00\x20\x00\x00\x00\x00\x00\x00", "cap_net_raw true"},
+		{"\x01\x00", "error"},
+	} {
+		c := parseFileCaps([]byte(tt.b))
+		text := "error"
+		if c.err == nil {
+			text = capNames(c.permitted) + " " + map[bool]string{true: "true", false: "false"}[c.effective]
+		}
+		if text != tt.want {
+			t.Errorf("%q: %s, want %s", tt.b, text, tt.want)
+		}
+	}
+	for s, want := range map[string]string{
+		"1\t0\n": "1 0: nobody", "0\t2147483647\n": "groups 0 to 2147483647", "": "cannot be read", "x 1": "cannot be read",
+	} { // order does not show
+		if got := parseGroups(s).String(); got != want {
+			t.Errorf("%q: %s, want %s", s, got, want)
+		}
+	}
+}

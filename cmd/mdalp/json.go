@@ -1,0 +1,243 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net/netip"
+	"time"
+
+	"mdalp"
+)
+
+// sendSchema names the form of what --json and --json-stream print. The number
+// changes when a key goes or changes its meaning; keys may come without that. It is
+// written down in docs/schema/send.schema.json.
+const sendSchema = "mdalp.send/1"
+
+// The JSON of a file that was sent, or was not. Every key is always there, and null
+// where there is nothing to tell.
+type (
+	resultJSON struct {
+		Event        string     `json:"event"` // "finished"
+		Schema       string     `json:"schema"`
+		Version      string     `json:"version"`
+		File         *string    `json:"file"` // null if the command line was wrong
+		Status       string     `json:"status"`
+		ExitCode     int        `json:"exit_code"`
+		Error        *errorJSON `json:"error"`
+		Orchestrator *string    `json:"orchestrator"`
+		TID          *int64     `json:"tid"`
+		Balance      *string    `json:"balance"`
+		Socket       *string    `json:"ping_socket"`
+		countsJSON
+		Share    float64     `json:"acknowledged_ratio"`
+		Missing  []rangeJSON `json:"missing"`
+		Wait     float64     `json:"wait_seconds"`
+		Probe    float64     `json:"probe_seconds"`
+		Transfer float64     `json:"transfer_seconds"`
+		Elapsed  float64     `json:"elapsed_seconds"`
+		Dropped  dropsJSON   `json:"dropped"`
+
+		Receivers []receiverJSON `json:"receivers"`
+	}
+	errorJSON struct {
+		Kind    string `json:"kind"`
+		Message string `json:"message"`
+	}
+	// countsJSON is how far a transfer is.
+	countsJSON struct {
+		Size     int64 `json:"size_bytes"`
+		Bytes    int64 `json:"acknowledged_bytes"`
+		Segments int64 `json:"segments"`
+		Acked    int64 `json:"acknowledged_segments"`
+		Sent     int64 `json:"sent_datagrams"`
+		Resent   int64 `json:"resent_datagrams"`
+		Timeouts int64 `json:"timeouts"`
+	}
+	rangeJSON struct {
+		First int64 `json:"first_segment"`
+		Last  int64 `json:"last_segment"`
+	}
+	dropsJSON struct {
+		Malformed int64 `json:"malformed_datagrams"`
+		Foreign   int64 `json:"foreign_datagrams"`
+		Unwanted  int64 `json:"unwanted_datagrams"`
+		Unsent    int64 `json:"unsent_acks"`
+		Duplicate int64 `json:"duplicate_acks"`
+	}
+	// peerJSON tells which receiver is meant.
+	peerJSON struct {
+		Address string `json:"address"`
+		Port    uint16 `json:"port"`
+	}
+	echoesJSON struct {
+		Sent      int      `json:"echoes_sent"`
+		Received  int      `json:"echoes_received"`
+		MinMS     *float64 `json:"echo_min_ms"`
+		MedianMS  *float64 `json:"echo_median_ms"`
+		MeanMS    *float64 `json:"echo_mean_ms"`
+		MaxMS     *float64 `json:"echo_max_ms"`
+		LatencyMS *float64 `json:"latency_ms"`
+		Guessed   bool     `json:"latency_guessed"`
+	}
+	shareJSON struct {
+		Share    int64 `json:"share_bytes"`
+		Assigned int64 `json:"assigned_segments"`
+	}
+	doneJSON struct {
+		Bytes     int64 `json:"acknowledged_bytes"`
+		Acked     int64 `json:"acknowledged_segments"`
+		Sent      int64 `json:"sent_datagrams"`
+		Resent    int64 `json:"resent_datagrams"`
+		Timeouts  int64 `json:"timeouts"`
+		Duplicate int64 `json:"duplicate_acks"`
+		Took      int64 `json:"took_segments"`
+		Gave      int64 `json:"gave_segments"`
+	}
+	receiverJSON struct {
+		peerJSON
+		Name string `json:"name"`
+		echoesJSON
+		shareJSON
+		doneJSON
+		AckMinMS  *float64 `json:"ack_min_ms"`
+		AckMeanMS *float64 `json:"ack_mean_ms"`
+		AckMaxMS  *float64 `json:"ack_max_ms"`
+		Rate      float64  `json:"rate_bytes_per_second"`
+		Error     *string  `json:"error"` // why it is dead
+	}
+)
+
+// newResult makes the JSON of a transfer that ended with err. r is nil if it never
+// began.
+func newResult(file string, r *mdalp.Report, err error) *resultJSON {
+	j := &resultJSON{
+		Event: "finished", Schema: sendSchema, Version: mdalp.Version, Status: "complete",
+		Missing: []rangeJSON{}, Receivers: []receiverJSON{},
+	}
+	if file != "" {
+		j.File = &file
+	}
+	if err != nil {
+		j.ExitCode = exitCode(err)
+		kind := errorKind(err)
+		j.Status = map[string]string{"incomplete": "incomplete", "interrupted": "interrupted"}[kind]
+		if j.Status == "" {
+			j.Status = "failed"
+		}
+		j.Error = &errorJSON{kind, err.Error()}
+	}
+	if r == nil {
+		return j
+	}
+	if r.Orchestrator.IsValid() {
+		j.Orchestrator = ptr(r.Orchestrator.String())
+	}
+	if r.TID != 0 || len(r.Receivers) > 0 {
+		j.TID = &r.TID
+		j.Socket = ptr(r.Ping.String())
+	}
+	j.Balance = ptr(r.Balance.String())
+	j.countsJSON = newCounts(r)
+	if r.Size > 0 {
+		j.Share = float64(r.Acked) / float64(r.Size)
+	} else if err == nil {
+		j.Share = 1
+	}
+	for _, m := range r.Missing {
+		j.Missing = append(j.Missing, rangeJSON(m))
+	}
+	j.Wait, j.Probe, j.Transfer, j.Elapsed = inSeconds(r.Wait), inSeconds(r.Probe), inSeconds(r.Transfer), inSeconds(r.Elapsed)
+	j.Dropped = dropsJSON(r.Dropped)
+	for i := range r.Receivers {
+		j.Receivers = append(j.Receivers, newReceiver(&r.Receivers[i]))
+	}
+	return j
+}
+
+// errorKind is a word for scripts.
+func errorKind(err error) string {
+	switch c := exitCode(err); {
+	case c == exitInterrupted:
+		return "interrupted"
+	case c == exitUsage:
+		return "usage"
+	case errors.Is(err, mdalp.ErrBadOffer):
+		return "bad_offer"
+	case c == exitNoOffer:
+		return "no_offer"
+	case c == exitIncomplete:
+		return "incomplete"
+	}
+	return "system"
+}
+
+// newCounts makes the counts of a report.
+func newCounts(r *mdalp.Report) countsJSON {
+	return countsJSON{r.Size, r.Acked, r.Segments, r.Segments - r.Left, r.Sent(), r.Resent(), r.Timeouts()}
+}
+
+// newPeer says which receiver is meant.
+func newPeer(a netip.AddrPort) peerJSON { return peerJSON{a.Addr().String(), a.Port()} }
+
+// newEchoes makes what was measured of a receiver.
+func newEchoes(x *mdalp.ReceiverReport) echoesJSON {
+	e := &x.Echoes
+	j := echoesJSON{Sent: e.Sent, Received: e.Received, LatencyMS: maybe(x.Latency), Guessed: x.Guessed}
+	if e.Received > 0 {
+		j.MinMS, j.MedianMS, j.MeanMS, j.MaxMS = maybe(e.Min), maybe(e.Median), maybe(e.Mean), maybe(e.Max)
+	}
+	return j
+}
+
+// newDone makes how far a receiver is.
+func newDone(x *mdalp.ReceiverReport) doneJSON {
+	return doneJSON{x.Bytes, x.Acked, x.Sent, x.Resent, x.Timeouts, x.Duplicate, x.Took, x.Gave}
+}
+
+// newReceiver makes all of a receiver.
+func newReceiver(x *mdalp.ReceiverReport) receiverJSON {
+	j := receiverJSON{
+		peerJSON: newPeer(x.Addr), Name: x.Name, echoesJSON: newEchoes(x),
+		shareJSON: shareJSON{x.Share, x.Assigned}, doneJSON: newDone(x),
+		AckMinMS: maybe(x.AckMin), AckMeanMS: maybe(x.AckMean), AckMaxMS: maybe(x.AckMax), Rate: math.Round(x.Rate*1e3) / 1e3,
+	}
+	if x.Err != nil {
+		j.Error = ptr(root(x.Err).Error())
+	}
+	return j
+}
+
+// encode writes v on one line.
+func encode(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// root is the innermost cause of an error.
+func root(err error) error {
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return err
+		}
+		err = u.Unwrap()
+	}
+}
+
+// maybe gives a time in milliseconds, or nil if there is none.
+func maybe(d time.Duration) *float64 {
+	if d == 0 {
+		return nil
+	}
+	return ptr(inMillis(d))
+}
+
+// inSeconds gives d in seconds, to a microsecond.
+func inSeconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / 1e9 }
+
+// ptr gives the address of a copy.
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,411 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A schema is as much of JSON Schema 2020-12 as the published one uses. A key that it
+// does not name is a fault too, which the published one leaves open for later keys.
+type schema struct {
+	Ref        string             `json:"$ref"`
+	Type       any                `json:"type"`
+	Const      any                `json:"const"`
+	Enum       []any              `json:"enum"`
+	OneOf      []*schema          `json:"oneOf"`
+	Properties map[string]*schema `json:"properties"`
+	Required   []string           `json:"required"`
+	Items      *schema            `json:"items"`
+	Minimum    *float64           `json:"minimum"`
+	Maximum    *float64           `json:"maximum"`
+	Defs       map[string]*schema `json:"$defs"`
+	// For people.
+	Dialect     string `json:"$schema"`
+	ID          string `json:"$id"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+}
+
+func published(t *testing.T) *schema {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "schema", "send.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // the validator must know all that the schema uses
+	var s schema
+	if err := d.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return &s
+}
+
+// check says what is wrong with v, or "".
+func (s *schema) check(top *schema, at string, v any) string {
+	if s.Ref != "" {
+		return top.Defs[strings.TrimPrefix(s.Ref, "#/$defs/")].check(top, at, v)
+	}
+	if s.OneOf != nil {
+		var faults []string
+		for _, o := range s.OneOf {
+			if f := o.check(top, at, v); f != "" {
+				faults = append(faults, f)
+			}
+		}
+		if len(faults) != len(s.OneOf)-1 {
+			return fmt.Sprintf("%s: %d of %d fit: %s", at, len(s.OneOf)-len(faults), len(s.OneOf), strings.Join(faults, "; "))
+		}
+		return ""
+	}
+	if s.Const != nil && v != s.Const {
+		return fmt.Sprintf("%s: %v is not %v", at, v, s.Const)
+	}
+	if s.Enum != nil && !slices.Contains(s.Enum, v) {
+		return fmt.Sprintf("%s: %v is none of %v", at, v, s.Enum)
+	}
+	types, _ := s.Type.([]any)
+	if s.Type != nil && types == nil {
+		types = []any{s.Type}
+	}
+	if types != nil && !slices.Contains(types, any(kind(v))) && !(kind(v) == "integer" && slices.Contains(types, any("number"))) {
+		return fmt.Sprintf("%s: a %v instead of %v", at, kind(v), types)
+	}
+	switch v := v.(type) {
+	case float64:
+		if s.Minimum != nil && v < *s.Minimum || s.Maximum != nil && v > *s.Maximum {
+			return fmt.Sprintf("%s: %v is out of range", at, v)
+		}
+	case []any:
+		for i, x := range v {
+			if f := s.Items.check(top, fmt.Sprintf("%s[%d]", at, i), x); f != "" {
+				return f
+			}
+		}
+	case map[string]any:
+		for _, k := range s.Required {
+			if _, ok := v[k]; !ok {
+				return at + ": no " + k
+			}
+		}
+		for k, x := range v {
+			if s.Properties[k] == nil {
+				return at + ": undocumented key " + k
+			}
+			if f := s.Properties[k].check(top, at+"."+k, x); f != "" {
+				return f
+			}
+		}
+	}
+	return ""
+}
+
+// kind is JSON Schema's word for v's type.
+func kind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case float64:
+		if v == float64(int64(v)) {
+			return "integer"
+		}
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+// result reads one finished object strictly.
+func result(t *testing.T, line []byte) *resultJSON {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	r := new(resultJSON)
+	if err := d.Decode(r); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	return r
+}
+
+// events splits output into lines, each of which must be as the schema says.
+func events(t *testing.T, out []byte) (names []string, lines [][]byte) {
+	t.Helper()
+	top := published(t)
+	in := bufio.NewScanner(bytes.NewReader(out))
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		var v map[string]any
+		if err := json.Unmarshal(in.Bytes(), &v); err != nil {
+			t.Fatalf("%v: %s", err, in.Bytes())
+		}
+		if f := top.check(top, "$", v); f != "" {
+			t.Errorf("%s\n%s", f, in.Bytes())
+		}
+		names, lines = append(names, v["event"].(string)), append(lines, bytes.Clone(in.Bytes()))
+	}
+	return names, lines
+}
+
+// command runs mdalp with one more variable in its environment, or "".
+func command(t *testing.T, env string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	c := exec.Command("mdalp", args...)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	c.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MDALP_") }), "GORACE=atexit_sleep_ms=0", env)
+	if err := c.Run(); err != nil && c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), c.ProcessState.ExitCode()
+}
+
+// TestSchemaIsStrict sees that the validator can say no.
+func TestSchemaIsStrict(t *testing.T) {
+	top := published(t)
+	good := newResult("f", nil, nil)
+	for _, mend := range []func(map[string]any){
+		func(v map[string]any) { delete(v, "tid") },
+		func(v map[string]any) { v["more"] = 1.0 },
+		func(v map[string]any) { v["schema"] = "mdalp.send/2" },
+		func(v map[string]any) { v["exit_code"] = 5.0 },
+		func(v map[string]any) { v["segments"] = 0.5 },
+		func(v map[string]any) { v["segments"] = -1.0 },
+		func(v map[string]any) { v["receivers"] = []any{map[string]any{}} },
+		func(v map[string]any) { v["event"] = "offer" },
+		nil,
+	} {
+		b, err := json.Marshal(good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v map[string]any
+		json.Unmarshal(b, &v)
+		if mend != nil {
+			mend(v)
+		}
+		if f := top.check(top, "$", v); (f == "") != (mend == nil) {
+			t.Errorf("%v: %q", v, f)
+		}
+	}
+}
+
+// TestJSON sends, and fails in every way; what comes out fits the schema, and tells
+// what happened.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := payloadFile(t, dir, "f", 250)
+	good := newReceivers(t, 2)
+	refused := newReceivers(t, 1)
+	refused.close()
+	bad := newReceivers(t, 1)
+	bad.say("Type:1;TID:7;DATA:[1];")
+	deaf := newReceivers(t, 2)
+	deaf.hold(1, 0)
+	silent := newReceivers(t, 1)
+	silent.say("-")
+	for name, c := range map[string]struct {
+		args   []string
+		code   int
+		status string
+		kind   string
+		tid    int64
+		bytes  int64
+	}{
+		"complete":   {[]string{"-p", good.port, "-f", f, "--balance", "equal"}, 0, "complete", "", 3740, 250},
+		"pinged":     {[]string{"-p", good.port, "-f", f}, 0, "complete", "", 3740, 250},
+		"single":     {[]string{"-p", good.port, "-f", f, "-m2", "-s2"}, 0, "complete", "", 3740, 250},
+		"empty":      {[]string{"-p", good.port, "-f", payloadFile(t, dir, "empty", 0)}, 0, "complete", "", 0, 0},
+		"quiet":      {[]string{"-p", good.port, "-f", f, "-q"}, 0, "complete", "", 3740, 250},
+		"server":     {[]string{"-p", good.port, "-f", f, "-m2", "-s9"}, 2, "failed", "usage", 3740, 0},
+		"mode":       {[]string{"-p", good.port, "-f", f, "-m3"}, 2, "failed", "usage", 0, 0},
+		"no file":    {[]string{"-p", good.port}, 2, "failed", "usage", 0, 0},
+		"no port":    {[]string{"-f", f}, 2, "failed", "usage", 0, 0},
+		"missing":    {[]string{"-p", good.port, "-f", dir + "/missing"}, 4, "failed", "system", 0, 0},
+		"name":       {[]string{"-p", good.port, "-f", f, "-4", "-a", "::1"}, 4, "failed", "system", 0, 0},
+		"bind":       {[]string{"-p", good.port, "-f", f, "--bind", "192.0.2.77"}, 4, "failed", "system", 0, 0},
+		"refused":    {[]string{"-p", refused.port, "-f", f}, 3, "failed", "no_offer", 0, 0},
+		"bad offer":  {[]string{"-p", bad.port, "-f", f}, 3, "failed", "bad_offer", 0, 0},
+		"timeout":    {[]string{"-p", silent.port, "-f", f, "--intent-timeout", "10ms"}, 3, "failed", "no_offer", 0, 0},
+		"deadline":   {[]string{"-p", deaf.port, "-f", f, "--balance", "equal", "--deadline", "1s", "--max-tries", "2"}, 1, "incomplete", "incomplete", 3740, 125},
+		"no address": {[]string{"-p", good.port, "-f", f, "-a", ""}, 2, "failed", "usage", 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{"-a", "127.0.0.1"}, c.args...)
+			for _, mode := range []string{"--json", "--json-stream"} {
+				out, errs, code := command(t, "", append(args, mode)...)
+				if code != c.code || (errs == "") != (c.code == 0) {
+					t.Errorf("exit code %d: %s", code, errs)
+				}
+				names, lines := events(t, []byte(out))
+				if n := len(names); n == 0 || names[n-1] != "finished" || mode == "--json" && n != 1 {
+					t.Fatalf("%s: %v", mode, names)
+				}
+				r := result(t, lines[len(lines)-1])
+				kind, tid := "", int64(0)
+				if r.Error != nil {
+					kind = r.Error.Kind
+					if !strings.Contains(errs, r.Error.Message) {
+						t.Errorf("%q is not on standard error: %s", r.Error.Message, errs)
+					}
+				}
+				if r.TID != nil {
+					tid = *r.TID
+				}
+				if r.ExitCode != c.code || r.Status != c.status || kind != c.kind || tid != c.tid || r.Bytes != c.bytes {
+					t.Errorf("%s", lines[len(lines)-1])
+				}
+				if r.Bytes > 0 && (len(r.Receivers) == 0 || r.Elapsed <= 0 || r.Segments != r.Acked+int64(missing(r))) {
+					t.Errorf("%s", lines[len(lines)-1])
+				}
+			}
+		})
+	}
+}
+
+// missing counts the segments in the ranges.
+func missing(r *resultJSON) (n int64) {
+	for _, m := range r.Missing {
+		n += m.Last - m.First + 1
+	}
+	return n
+}
+
+// TestJSONInterrupted ends a transfer by a signal.
+func TestJSONInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newReceivers(t, 2)
+	p.hold(1, 0)
+	c := exec.Command("mdalp", "-a", "127.0.0.1", "-p", p.port, "-f", payloadFile(t, t.TempDir(), "f", 250), "--balance", "equal", "--json-stream", "--rto", "fixed")
+	pipe, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	in := bufio.NewReader(pipe)
+	for err == nil {
+		var line []byte
+		line, err = in.ReadBytes('\n')
+		all = append(all, line...)
+		// The first receiver's two segments are through, the other one is deaf.
+		if bytes.Contains(line, []byte(`"progress"`)) && bytes.Contains(line, []byte(`"acknowledged_segments":2,`)) {
+			c.Process.Signal(syscall.SIGINT)
+		}
+	}
+	if err != io.EOF {
+		t.Fatal(err)
+	}
+	c.Wait()
+	names, lines := events(t, all)
+	r := result(t, lines[len(lines)-1])
+	if c.ProcessState.ExitCode() != exitInterrupted || r.ExitCode != exitInterrupted || r.Status != "interrupted" ||
+		r.Error == nil || r.Error.Message != "interrupted by interrupt" || !reflect.DeepEqual(r.Missing, []rangeJSON{{2, 3}}) {
+		t.Errorf("%s", lines[len(lines)-1])
+	}
+	if want := []string{"started", "offer", "split", "progress"}; !reflect.DeepEqual(names[:4], want) {
+		t.Errorf("%v", names)
+	}
+}
+
+// TestJSONEvents follows losses and a dead receiver in the stream.
+func TestJSONEvents(t *testing.T) {
+	t.Parallel()
+	p := newReceivers(t, 3)
+	p.hold(1, 0)
+	out, _, code := command(t, "", "-a", "127.0.0.1", "-p", p.port, "-f", payloadFile(t, t.TempDir(), "f", 900), "--json-stream", "--max-tries", "2")
+	names, lines := events(t, []byte(out))
+	if code != 0 {
+		t.Fatalf("%d: %s", code, out)
+	}
+	var kept []string
+	for _, n := range names {
+		if n != "progress" || kept[len(kept)-1] != n {
+			kept = append(kept, n)
+		}
+	}
+	// Progress comes before, between and behind, as time has it.
+	kept = slices.DeleteFunc(kept, func(n string) bool { return n == "progress" })
+	if want := []string{"started", "offer", "pinged", "split", "retransmission", "dead", "finished"}; !reflect.DeepEqual(kept, want) {
+		t.Errorf("%v instead of %v", kept, want)
+	}
+	var last float64
+	for _, l := range lines[:len(lines)-1] {
+		var e eventJSON
+		json.Unmarshal(l, &e)
+		if e.At < last {
+			t.Errorf("back in time: %s", l)
+		}
+		last = e.At
+	}
+	r := result(t, lines[len(lines)-1])
+	x := r.Receivers[1]
+	if r.Bytes != 900 || x.Error == nil || *x.Error != "no acknowledgement" || x.Resent != 1 || x.Gave == 0 || x.Acked != 0 {
+		t.Errorf("%s", lines[len(lines)-1])
+	}
+}
+
+// TestJSONStreamBehind fills the pipe: progress is left out, and told when there is room
+// again.
+func TestJSONStreamBehind(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	s := &stream{f: w}
+	report := halfway(3, "192.0.2.1")
+	s.see(report) // offer, split, dead...
+	text := make([]byte, 1<<16)
+	n, err := r.Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, _ := events(t, text[:n])
+	if want := []string{"offer", "split", "retransmission", "dead", "progress"}; !slices.Equal(names, want) {
+		t.Errorf("%v", names)
+	}
+	full := bytes.Repeat([]byte{'x'}, 1<<16) // pipe(7)
+	if _, err := w.Write(full); err != nil {
+		t.Fatal(err)
+	}
+	x := &report.Receivers[2]
+	for range 3 {
+		x.Acked, x.Sent = x.Acked+1, x.Sent+1
+		s.see(report) // must not block
+	}
+	if n, err := io.ReadFull(r, text); err != nil || !bytes.Equal(text[:n], full) {
+		t.Fatal(err)
+	}
+	report.Receivers[1].Err = nil
+	s.see(report)
+	if n, err = r.Read(text); err != nil {
+		t.Fatal(err)
+	}
+	names, lines := events(t, text[:n])
+	var p progressJSON
+	json.Unmarshal(lines[len(lines)-1], &p)
+	if !slices.Equal(names, []string{"revived", "progress"}) || len(p.Receivers) != 1 || p.Receivers[0].Acked != 13 {
+		t.Errorf("%s", text[:n])
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"time"
+
+	"mdalp"
+)
+
+// The events of --json-stream, one a line. The last one of a file is the same object
+// that --json prints. at_seconds counts from the beginning of the transfer.
+type (
+	eventJSON struct {
+		Event  string  `json:"event"`
+		Schema string  `json:"schema"`
+		At     float64 `json:"at_seconds"`
+	}
+	startedJSON struct {
+		eventJSON
+		File         string `json:"file"`
+		Size         int64  `json:"size_bytes"`
+		Orchestrator string `json:"orchestrator"`
+		Balance      string `json:"balance"`
+	}
+	offerJSON struct {
+		eventJSON
+		TID       int64       `json:"tid"`
+		Receivers []namedJSON `json:"receivers"`
+	}
+	namedJSON struct {
+		peerJSON
+		Name string `json:"name"`
+	}
+	pingedJSON struct {
+		eventJSON
+		Socket    string       `json:"ping_socket"`
+		Receivers []probedJSON `json:"receivers"`
+	}
+	probedJSON struct {
+		peerJSON
+		echoesJSON
+	}
+	splitJSON struct {
+		eventJSON
+		Segments  int64          `json:"segments"`
+		Receivers []assignedJSON `json:"receivers"`
+	}
+	assignedJSON struct {
+		peerJSON
+		shareJSON
+	}
+	progressJSON struct {
+		eventJSON
+		countsJSON
+		Receivers []doneByJSON `json:"receivers"` // those that did something since the last one
+	}
+	doneByJSON struct {
+		peerJSON
+		doneJSON
+	}
+	resentJSON struct {
+		eventJSON
+		peerJSON
+		More     int64 `json:"new_resent_datagrams"` // since the last such event of this receiver
+		Resent   int64 `json:"resent_datagrams"`
+		Timeouts int64 `json:"timeouts"`
+	}
+	deadJSON struct {
+		eventJSON
+		peerJSON
+		Error string `json:"error"`
+	}
+	revivedJSON struct { // by a late acknowledgement
+		eventJSON
+		peerJSON
+	}
+)
+
+// A stream writes the events of a transfer as they happen, told from one report to
+// the next.
+type stream struct {
+	f     *os.File
+	phase mdalp.Phase
+	seen  []doneJSON // by receiver, when it was last told
+	dead  []bool
+	text  bytes.Buffer
+}
+
+// begin tells that a file is being sent.
+func (s *stream) begin(file string, size int64, c *mdalp.Config) {
+	*s = stream{f: s.f}
+	s.write(startedJSON{s.event("started", 0), file, size, c.Orchestrator.String(), c.Balance.String()})
+	s.flush()
+}
+
+// see tells what is new.
+func (s *stream) see(r *mdalp.Report) {
+	at := r.Elapsed
+	// A transfer that ended at once may have gone through a phase unseen.
+	if s.phase == mdalp.Waiting && len(r.Receivers) > 0 {
+		s.phase = mdalp.Pinging
+		j := offerJSON{s.event("offer", at), r.TID, []namedJSON{}}
+		for i := range r.Receivers {
+			j.Receivers = append(j.Receivers, namedJSON{newPeer(r.Receivers[i].Addr), r.Receivers[i].Name})
+		}
+		s.write(j)
+	}
+	if s.phase == mdalp.Pinging && r.Segments > 0 {
+		s.phase = mdalp.Sending
+		s.split(r)
+	}
+	if s.phase == mdalp.Sending {
+		s.changes(r)
+	}
+	s.flush()
+}
+
+// split tells the outcome of the pings, if there were any, and who gets how much.
+func (s *stream) split(r *mdalp.Report) {
+	n := len(r.Receivers)
+	s.seen, s.dead = make([]doneJSON, n), make([]bool, n)
+	pinged := pingedJSON{s.event("pinged", r.Elapsed), r.Ping.String(), []probedJSON{}}
+	split := splitJSON{s.event("split", r.Elapsed), r.Segments, []assignedJSON{}}
+	sent := 0
+	for i := range r.Receivers {
+		x := &r.Receivers[i]
+		sent += x.Echoes.Sent
+		p := newPeer(x.Addr)
+		pinged.Receivers = append(pinged.Receivers, probedJSON{p, newEchoes(x)})
+		split.Receivers = append(split.Receivers, assignedJSON{p, shareJSON{x.Share, x.Assigned}})
+	}
+	if sent > 0 {
+		s.write(pinged)
+	}
+	s.write(split)
+}
+
+// changes tells which receivers came further, repeated segments, or died.
+func (s *stream) changes(r *mdalp.Report) {
+	// Progress is told again and again: a reader that is behind gets less of it, and
+	// does not stop the transfer.
+	behind := !writable(s.f)
+	j := progressJSON{s.event("progress", r.Elapsed), newCounts(r), []doneByJSON{}}
+	for i := range r.Receivers {
+		x := &r.Receivers[i]
+		p, now := newPeer(x.Addr), newDone(x)
+		if more := now.Resent - s.seen[i].Resent; more > 0 {
+			s.write(resentJSON{s.event("retransmission", r.Elapsed), p, more, now.Resent, now.Timeouts})
+			s.seen[i].Resent = now.Resent
+		}
+		if died := x.Err != nil; died != s.dead[i] {
+			s.dead[i] = died
+			if died {
+				s.write(deadJSON{s.event("dead", r.Elapsed), p, root(x.Err).Error()})
+			} else {
+				s.write(revivedJSON{s.event("revived", r.Elapsed), p})
+			}
+		}
+		if now != s.seen[i] && !behind {
+			j.Receivers = append(j.Receivers, doneByJSON{p, now})
+			s.seen[i] = now
+		}
+	}
+	if len(j.Receivers) > 0 {
+		s.write(j)
+	}
+}
+
+// event makes what all events begin with.
+func (s *stream) event(name string, at time.Duration) eventJSON {
+	return eventJSON{name, sendSchema, inSeconds(at)}
+}
+
+// write appends a line.
+func (s *stream) write(v any) { encode(&s.text, v) }
+
+// flush writes the lines. That nobody reads them is no reason to stop sending.
+func (s *stream) flush() {
+	if s.text.Len() > 0 {
+		s.f.Write(s.text.Bytes())
+		s.text.Reset()
+	}
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"mdalp"
+	"mdalp/sched"
+	"mdalp/wire"
+)
+
+// original is a slog.Handler that writes the lines of the original client, for those
+// who search logs for them: "LEVEL:__main__:text", as Python's logging has it. What the
+// original has no line for comes in the same form, with its attributes behind it.
+//
+// The session does not log the bytes of segments, and names a receiver where the
+// original prints the whole offer; the rest is taken from its reports and from the
+// payload.
+type original struct {
+	w       io.Writer
+	level   slog.Level
+	options *sendOptions
+
+	file   string
+	data   io.ReaderAt
+	from   netip.AddrPort
+	tid    int64
+	offer  bool     // has been written
+	shares []extent // by receiver
+	line   bytes.Buffer
+}
+
+// An extent is a receiver's share: the first segment and the one behind the last, and
+// the same in bytes.
+type extent struct{ seq, seqEnd, off, end int64 }
+
+// begin starts over with another file.
+func (o *original) begin(file string, p *payload, c *mdalp.Config) {
+	*o = original{w: o.w, level: o.level, options: o.options, file: file, data: p, from: c.Orchestrator}
+	name := file
+	if file == "-" {
+		name = "<stdin>"
+	}
+	o.print(slog.LevelInfo, "Parsed args: Namespace(addr=%s, file=<_io.TextIOWrapper name=%s mode='r' encoding='UTF-8'>, mode=%d, port=%d, server=%d, verbose=%d)",
+		quote(o.options.addr), quote(name), o.options.mode, o.options.port, o.options.server, o.options.verbose)
+}
+
+// see writes the offer as soon as a report has it.
+func (o *original) see(r *mdalp.Report) {
+	if o.offer || len(r.Receivers) == 0 {
+		return
+	}
+	o.offer, o.tid = true, r.TID
+	var rs []wire.Receiver
+	for i := range r.Receivers {
+		x := wire.Receiver{Host: r.Receivers[i].Addr.Addr().String(), Name: r.Receivers[i].Name}
+		if p := r.Receivers[i].Addr.Port(); p != mdalp.Port {
+			x.Port = p
+		}
+		rs = append(rs, x)
+	}
+	text := fmt.Sprintf("{'Type': 1, 'TID': %d, 'SEQ': None, 'DATA': %s}", r.TID, wire.AppendReceivers(nil, rs))
+	o.print(slog.LevelDebug, "Parsed data: %s", text)
+	o.print(slog.LevelInfo, "Response: %s", text)
+}
+
+// end writes what the original says last.
+func (o *original) end(r *mdalp.Report) {
+	if len(r.Receivers) > 0 {
+		for i := range r.Receivers {
+			o.print(slog.LevelInfo, "MDALP: %s closed.", tuple(r.Receivers[i].Addr))
+		}
+		o.print(slog.LevelInfo, "Send took %ss.", number((r.Probe + r.Transfer).Seconds()))
+	}
+	o.print(slog.LevelDebug, "return: %d | data length: %d", r.Acked, r.Size)
+	o.print(slog.LevelInfo, "MDALP: %s closed.", tuple(o.from))
+}
+
+// Enabled implements slog.Handler.
+func (o *original) Enabled(_ context.Context, l slog.Level) bool { return l >= o.level }
+
+// WithAttrs implements slog.Handler. The session makes no such loggers.
+func (o *original) WithAttrs([]slog.Attr) slog.Handler { return o }
+
+// WithGroup implements slog.Handler. The session makes no such loggers.
+func (o *original) WithGroup(string) slog.Handler { return o }
+
+// Handle implements slog.Handler.
+func (o *original) Handle(_ context.Context, r slog.Record) error {
+	at := make(map[string]slog.Value, r.NumAttrs())
+	r.Attrs(func(a slog.Attr) bool {
+		at[a.Key] = a.Value
+		return true
+	})
+	addr := func(key string) string {
+		a, _ := at[key].Any().(netip.AddrPort)
+		return tuple(a)
+	}
+	switch r.Message {
+	case "intent":
+		o.print(slog.LevelDebug, "client -> %s (return 0): b'Type:0;'", addr("orchestrator"))
+		o.print(slog.LevelInfo, "Intent message sent to %s.", addr("orchestrator"))
+	case "offer":
+		// Written by see, which knows what is in it.
+	case "receiver":
+		n := at["segments"].Int64()
+		var last extent
+		if len(o.shares) > 0 {
+			last = o.shares[len(o.shares)-1]
+		}
+		o.shares = append(o.shares, extent{last.seqEnd, last.seqEnd + n, last.end, last.end + at["bytes"].Int64()})
+		if o.options.mode == 1 {
+			latency, _ := at["latency"].Any().(time.Duration)
+			o.print(r.Level, "addr: %s, latency: %s, data_len: %d", addr("addr"), number(float64(latency)/1e6), n)
+		}
+	case "timeout: sending again":
+		if o.options.mode == 1 {
+			o.print(r.Level, "Timeout! %s | seq: %d", addr("addr"), at["seq"].Int64())
+		} else {
+			o.print(r.Level, "Receive timeout!")
+		}
+	case "sending":
+		seq, n := at["seq"].Int64(), at["bytes"].Int64()
+		b := wire.AppendData(nil, o.tid, seq, o.segment(seq, n))
+		o.print(r.Level, "client -> %s (return %d): %s", addr("peer"), n, appendBytes(nil, b))
+	case "received":
+		o.print(r.Level, "Parsed data: {'Type': 3, 'TID': %d, 'SEQ': %d, 'DATA': None}", o.tid, at["seq"].Int64())
+	default:
+		o.other(&r)
+	}
+	return nil
+}
+
+// other writes a line that the original does not have.
+func (o *original) other(r *slog.Record) {
+	text := []byte(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		v := shorten(nil, a).Value.String()
+		text = append(text, ' ')
+		text = append(text, a.Key...)
+		text = append(text, '=')
+		if plain(v) {
+			text = append(text, v...)
+		} else {
+			text = strconv.AppendQuote(text, v)
+		}
+		return true
+	})
+	o.print(r.Level, "%s", text)
+}
+
+// plain reports whether v needs no quotes.
+func plain(v string) bool {
+	for _, c := range v {
+		if c <= ' ' || c == '"' || !strconv.IsPrint(c) {
+			return false
+		}
+	}
+	return v != ""
+}
+
+// segment reads the bytes of a segment, as they were, or will be, sent.
+func (o *original) segment(seq, n int64) []byte {
+	b := make([]byte, n)
+	for _, x := range o.shares {
+		if seq >= x.seq && seq < x.seqEnd {
+			got, _ := o.data.ReadAt(b, x.off+(seq-x.seq)*sched.DefaultSegment)
+			return b[:got]
+		}
+	}
+	return nil
+}
+
+// print writes a line if its level is wanted.
+func (o *original) print(level slog.Level, format string, args ...any) {
+	if level < o.level {
+		return
+	}
+	name := level.String()
+	if level == slog.LevelWarn {
+		name = "WARNING"
+	}
+	o.line.Reset()
+	o.line.WriteString(name + ":__main__:")
+	fmt.Fprintf(&o.line, format, args...)
+	o.line.WriteByte('\n')
+	o.w.Write(o.line.Bytes())
+}
+
+// tuple writes an address as Python's sockets give it.
+func tuple(a netip.AddrPort) string {
+	if a.Addr().Is6() {
+		return fmt.Sprintf("(%s, %d, 0, 0)", quote(a.Addr().WithZone("").String()), a.Port())
+	}
+	return fmt.Sprintf("('%v', %d)", a.Addr(), a.Port())
+}
+
+// number writes a float as Python does, unless it is very large or small.
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// quote is Python's repr of a text, with all but ASCII escaped.
+func quote(s string) string { return string(appendBytes(nil, []byte(s)))[1:] }
+
+// appendBytes appends Python's repr of bytes.
+func appendBytes(out, b []byte) []byte {
+	mark := byte('\'')
+	if bytes.IndexByte(b, '\'') >= 0 && bytes.IndexByte(b, '"') < 0 {
+		mark = '"'
+	}
+	out = append(out, 'b', mark)
+	for _, c := range b {
+		switch {
+		case c == mark || c == '\\':
+			out = append(out, '\\', c)
+		case c == '\n':
+			out = append(out, `\n`...)
+		case c == '\r':
+			out = append(out, `\r`...)
+		case c == '\t':
+			out = append(out, `\t`...)
+		case c < ' ' || c >= 0x7f:
+			out = fmt.Appendf(out, `\x%02x`, c)
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(out, mark)
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"mdalp"
+	"mdalp/cmd/internal/manual"
+)
+
+// newMan is the hidden command that writes the man pages.
+func newMan() *cobra.Command {
+	b := manual.Book{
+		Program: "mdalp", Version: mdalp.Version, Section: 1, See: []string{"mdalpd(8)", "ping(8)", "capabilities(7)"},
+		Usage: "-a ADDR -p PORT -f FILE [OPTION...]",
+		Root: []manual.Section{
+			{Title: "ENVIRONMENT", Text: `Every option of a command can come from the environment: --intent-timeout from
+MDALP_INTENT_TIMEOUT. The command line wins. NO_COLOR keeps colour from a terminal,
+TMPDIR says where what is no plain file is kept while it is sent.`},
+			{Title: "EXIT STATUS", Text: `Of send; the pages of the other commands tell theirs.
+
+  0    every byte was acknowledged
+  1    incomplete: tries used up, deadline, no receiver left
+  2    the command line makes no sense
+  3    no offer, or none that can be used
+  4    name, socket, permission, file
+  130  interrupted`},
+		},
+	}
+	return b.Command()
+}

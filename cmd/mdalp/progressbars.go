@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mdalp"
+)
+
+// paintAfter is how long a transfer must last before it is worth bars: what is over
+// at once should not flicker.
+const paintAfter = 300 * time.Millisecond
+
+// A screen paints bars on a terminal, in place, and lets log lines through above
+// them.
+//
+// It is our own rather than a library's (vbauerster/mpb is the usual one) since all
+// it needs is a frame of lines, given ten times a second by a session that has all
+// the figures already. Libraries keep a goroutine and a queue for each bar, which
+// would take turns with the loop on its core, and their packages are initialized
+// also when there is nothing to paint.
+type screen struct {
+	f     *os.File
+	color bool
+	file  string
+	pace  pace
+	rows  []int         // how wide each line is that stands there
+	cols  int           // the terminal's width then
+	last  time.Duration // when they were painted, since the transfer's beginning
+}
+
+// see paints a report, unless that would do harm: to a terminal that does not take
+// it (Ctrl-S) the write would block the transfer, and a job in the background should
+// not write into what its user does now.
+func (s *screen) see(r *mdalp.Report) {
+	if r.Phase == mdalp.Finished {
+		s.erase()
+		return
+	}
+	s.pace.see(r)
+	if r.Elapsed < paintAfter || !writable(s.f) || !foreground(s.f) {
+		return
+	}
+	if r.Elapsed-s.last > time.Second {
+		s.rows = nil // stopped by Ctrl-Z in between: the bars are not where they were
+	}
+	s.last = r.Elapsed
+	cols, rows := size(s.f)
+	if cols < 20 || rows < 3 {
+		return
+	}
+	s.paint(frame(r, s.pace.rate, cols-1, rows-1), cols)
+}
+
+// paint puts a frame where the last one stands. The cursor stays below it.
+func (s *screen) paint(frame []string, cols int) {
+	var b strings.Builder
+	n := s.up(&b, cols)
+	if cols != s.cols {
+		// Lines that the terminal has broken would be one to it for ever, whatever is
+		// written over them, and be joined when it is wide again.
+		wipe(&b, n)
+		s.cols = cols
+	}
+	s.rows = s.rows[:0]
+	for _, line := range frame {
+		s.rows = append(s.rows, len(line))
+		if s.color && strings.HasSuffix(line, dead) {
+			line = "\x1b[31m" + line + "\x1b[m"
+		}
+		b.WriteString(line + "\x1b[K\r\n")
+	}
+	b.WriteString("\x1b[J")
+	s.f.WriteString(b.String())
+}
+
+// up moves the cursor to where the frame begins, and gives the number of its rows. The
+// terminal may have become narrower since, and have broken the lines. What it has
+// pushed into its scroll-back then is out of reach, and stays there.
+func (s *screen) up(b *strings.Builder, cols int) (n int) {
+	for _, w := range s.rows {
+		n += max(1, (w+cols-1)/cols)
+	}
+	if n > 0 {
+		fmt.Fprintf(b, "\r\x1b[%dA", n)
+	}
+	return n
+}
+
+// wipe clears n rows from the cursor's on and the one below them, where the keyboard's
+// echo may stand. Line by line: tmux, told to clear all of the screen, saves it first.
+func wipe(b *strings.Builder, n int) {
+	if n > 0 {
+		fmt.Fprintf(b, "%s\x1b[2K\x1b[%dA", strings.Repeat("\x1b[2K\x1b[B", n), n)
+	}
+}
+
+// erase takes the frame away.
+func (s *screen) erase() {
+	if len(s.rows) == 0 {
+		return
+	}
+	cols, _ := size(s.f)
+	var b strings.Builder
+	wipe(&b, s.up(&b, cols))
+	s.f.WriteString(b.String())
+	s.rows = nil
+}
+
+// Write implements io.Writer, for what is not progress.
+func (s *screen) Write(b []byte) (int, error) {
+	s.erase()
+	return s.f.Write(b)
+}
+
+// size gives the columns and rows of a terminal, as they are now: asked for each
+// time, nothing has to follow SIGWINCH. What is no terminal has 80 by 24.
+func size(f *os.File) (cols, rows int) {
+	w, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || w.Col == 0 || w.Row == 0 {
+		return 80, 24
+	}
+	return int(w.Col), int(w.Row)
+}
+
+// width gives the columns of f.
+func width(f *os.File) int {
+	cols, _ := size(f)
+	return cols
+}
+
+// writable reports whether f takes some kilobytes without blocking.
+func writable(f *os.File) bool {
+	p := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n == 1
+}
+
+// foreground reports whether this process may use the terminal now.
+func foreground(f *os.File) bool {
+	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
+}

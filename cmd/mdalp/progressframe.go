@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mdalp"
+)
+
+// dead ends the line of a receiver that is.
+const dead = "  dead"
+
+// frame gives the lines that show a report: one for the whole, and below it one for
+// each receiver, as far as there is room. None is wider than cols, and all are
+// ASCII, so that bytes are columns: names, which strangers choose, are left out.
+func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
+	switch r.Phase {
+	case mdalp.Waiting:
+		return []string{clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), r.Orchestrator), cols)}
+	case mdalp.Pinging:
+		return []string{clip(fmt.Sprintf("pinging %d receivers  %.1f s ...", len(r.Receivers), r.Probe.Seconds()), cols)}
+	}
+	out := []string{total(r, rate, cols)}
+	shown := make([]*mdalp.ReceiverReport, len(r.Receivers))
+	for i := range r.Receivers {
+		shown[i] = &r.Receivers[i]
+	}
+	more := 0
+	if room := rows - 1; len(shown) > room {
+		// Whoever still has something to do is worth a line first.
+		slices.SortStableFunc(shown, func(a, b *mdalp.ReceiverReport) int {
+			return min(1, int(remaining(b))) - min(1, int(remaining(a)))
+		})
+		more = len(shown) - (room - 1)
+		shown = shown[:room-1]
+	}
+	out = append(out, receiverLines(shown, cols)...)
+	if more > 0 {
+		out = append(out, clip(fmt.Sprintf("... and %d more", more), cols))
+	}
+	return out
+}
+
+// total is the line for the whole.
+func total(r *mdalp.Report, rate float64, cols int) string {
+	share := fmt.Sprintf("sending %3d %%", percent(r.Acked, r.Size))
+	resent := ""
+	if n := r.Resent(); n > 0 {
+		resent = fmt.Sprintf("  %d resent", n)
+	}
+	left := "  ETA " + eta(r)
+	speed := fmt.Sprintf("  %.0f segments/s", rate)
+	long := share + "  " + amount(r.Acked) + " of " + amount(r.Size) + speed + resent + left
+	if len(long) <= cols {
+		return long
+	}
+	line := share
+	for _, s := range []string{left, fmt.Sprintf("  %.0f/s", rate), resent} {
+		if len(line)+len(s) <= cols {
+			line += s
+		}
+	}
+	return clip(line, cols)
+}
+
+// receiverLines gives the lines of receivers, their bars below each other.
+func receiverLines(shown []*mdalp.ReceiverReport, cols int) []string {
+	name, count := 0, 0
+	end := false
+	for _, x := range shown {
+		name = max(name, len(address(x.Addr)))
+		count = max(count, len(counted(x)))
+		end = end || ending(x) != ""
+	}
+	// What does not fit goes, the least telling first; the bar gets the rest, and at
+	// least half of a narrow line is for figures.
+	name = min(name, max(20, cols/2))
+	const least, share, tail = len("  [####]"), len(" 100 %"), len("  99 resent") // share is len(dead) too
+	rest := cols - name - share
+	counts, ends := rest-count-tail >= least, end && rest-tail >= least
+	if !end {
+		counts = rest-count >= least
+	}
+	if counts {
+		rest -= count
+	}
+	if ends {
+		rest -= tail
+	}
+	var out []string
+	for _, x := range shown {
+		line := fmt.Sprintf("%-*s", name, squeeze(address(x.Addr), name))
+		done, all := x.Acked, assigned(x)
+		if all == 0 && x.Err == nil {
+			done, all = 1, 1 // it had nothing to do
+		}
+		if rest >= least {
+			line += bar(min(30, rest-4), done, all)
+		}
+		if x.Err != nil && !ends {
+			line += dead
+		} else {
+			line += fmt.Sprintf(" %3d %%", percent(done, all))
+		}
+		if counts {
+			line += fmt.Sprintf("%-*s", count, counted(x))
+		}
+		if ends {
+			line += ending(x)
+		}
+		out = append(out, clip(strings.TrimRight(line, " "), cols))
+	}
+	return out
+}
+
+// counted tells of how many segments how many are acknowledged.
+func counted(x *mdalp.ReceiverReport) string { return fmt.Sprintf("  %d/%d", x.Acked, assigned(x)) }
+
+// ending is what is out of the ordinary about a receiver.
+func ending(x *mdalp.ReceiverReport) string {
+	switch {
+	case x.Err != nil:
+		return dead
+	case x.Resent > 0:
+		return fmt.Sprintf("  %d resent", x.Resent)
+	}
+	return ""
+}
+
+// bar is a bar of n columns, in brackets.
+func bar(n int, done, all int64) string {
+	full := n
+	if all > 0 {
+		full = min(n, int(float64(done)/float64(all)*float64(n)))
+	}
+	return "  [" + strings.Repeat("#", full) + strings.Repeat(".", n-full) + "]"
+}
+
+// percent rounds down: 100 % is all.
+func percent(done, all int64) int {
+	if all == 0 {
+		return 0
+	}
+	return int(float64(done) / float64(all) * 100)
+}
+
+// amount writes bytes for people.
+func amount(n int64) string {
+	if n < 10_000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n)/1e3, 0
+	for f >= 999.95 && unit < 3 {
+		f, unit = f/1e3, unit+1
+	}
+	return fmt.Sprintf("%.1f %cB", f, "kMGT"[unit])
+}
+
+// squeeze takes out of the middle of s what is more than n columns: an address tells
+// most at its ends.
+func squeeze(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	back := (n - 2) / 2
+	return s[:n-2-back] + ".." + s[len(s)-back:]
+}
+
+// clip cuts s after n columns.
+func clip(s string, n int) string { return s[:min(n, len(s))] }

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"mdalp"
+)
+
+// How often the session tells how far it is: often enough for the eye where there
+// are bars, else as often as a signal is answered.
+const (
+	paintEvery = 100 * time.Millisecond
+	lookEvery  = 250 * time.Millisecond
+)
+
+// A watcher shows a transfer while it goes on: as bars, lines, events, a table on
+// demand, or the lines of the original client. The session calls it, in the loop's
+// goroutine, so there is nothing to lock.
+type watcher struct {
+	stderr   io.Writer // the screen, or standard error itself
+	log      *slog.Logger
+	every    time.Duration
+	signals  chan os.Signal // SIGQUIT and SIGUSR1
+	bars     *screen        // the rest is nil where it is not wanted
+	lines    *lines
+	stream   *stream
+	original *original
+}
+
+// newWatcher decides what is shown. Without a terminal, standard error stays empty
+// unless something is asked for: it may well be a log file or cron's mail.
+func newWatcher(o *sendOptions) *watcher {
+	w := &watcher{stderr: os.Stderr, every: lookEvery, signals: make(chan os.Signal, 1)}
+	verbose := o.verbose
+	if o.quiet {
+		verbose = 0
+	}
+	term := os.Getenv("TERM")
+	bars := o.progress == "auto" && !o.quiet && term != "" && term != "dumb" && isTerminal(os.Stderr)
+	if o.jsonStream && isTerminal(os.Stdout) {
+		bars = false // events and bars would write over each other
+	}
+	if bars {
+		w.bars = &screen{f: os.Stderr, color: os.Getenv("NO_COLOR") == ""}
+		w.stderr, w.every = w.bars, paintEvery
+	}
+	minimum := level(verbose)
+	if o.quiet {
+		minimum = slog.LevelError // the session has no such lines: what ends it, main tells
+	}
+	var h slog.Handler
+	if o.logFormat == "original" {
+		w.original = &original{w: w.stderr, level: minimum, options: o}
+		h = w.original
+	} else {
+		h = newHandler(w.stderr, o.logFormat, minimum)
+	}
+	w.log = slog.New(h)
+	if !o.quiet && (o.progress == "plain" || o.progress == "auto" && !bars && verbose > 0) {
+		w.lines = &lines{to: h}
+	}
+	if o.jsonStream {
+		w.stream = &stream{f: os.Stdout}
+	}
+	// Nobody waits on this channel: see looks into it. A signal that comes earlier,
+	// while a pipe is read, is answered when the transfer begins.
+	signal.Notify(w.signals, syscall.SIGQUIT, syscall.SIGUSR1)
+	return w
+}
+
+// begin starts over with another file.
+func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
+	if w.bars != nil {
+		w.bars.file, w.bars.pace = file, pace{}
+	}
+	if w.lines != nil {
+		*w.lines = lines{to: w.lines.to}
+	}
+	if w.stream != nil {
+		w.stream.begin(file, p.size, c)
+	}
+	if w.original != nil {
+		w.original.begin(file, p, c)
+	}
+}
+
+// see is the session's Progress.
+func (w *watcher) see(r *mdalp.Report) {
+	select {
+	case <-w.signals:
+		interim(w.stderr, r, width(os.Stderr))
+	default:
+	}
+	if w.original != nil {
+		w.original.see(r)
+	}
+	if w.stream != nil {
+		w.stream.see(r)
+	}
+	if w.lines != nil {
+		w.lines.see(r)
+	}
+	if w.bars != nil {
+		w.bars.see(r)
+	}
+}
+
+// end takes the bars away. report is nil if nothing was sent.
+func (w *watcher) end(report *mdalp.Report) {
+	if w.bars != nil {
+		w.bars.erase()
+	}
+	if w.original != nil && report != nil {
+		w.original.end(report)
+	}
+}
+
+// stop gives the signals back.
+func (w *watcher) stop() { signal.Stop(w.signals) }
+
+// The time between two lines of progress.
+const (
+	lineFirst = 2 * time.Second
+	lineMost  = time.Minute
+)
+
+// lines writes a log line of progress now and then: after 2 s, and after twice the
+// time each time, so that an hour leaves some sixty lines and not thousands.
+type lines struct {
+	to   slog.Handler
+	gap  time.Duration
+	next time.Duration // since the transfer's beginning
+	pace pace
+}
+
+// see writes a line if it is time.
+func (l *lines) see(r *mdalp.Report) {
+	l.pace.see(r)
+	if l.gap == 0 {
+		l.gap, l.next = lineFirst, lineFirst
+	}
+	if r.Elapsed < l.next || r.Phase == mdalp.Finished {
+		return
+	}
+	l.gap = min(2*l.gap, lineMost)
+	l.next = r.Elapsed + l.gap
+	// Straight to the handler: --progress plain wants them without -v as well.
+	line := slog.NewRecord(time.Now(), slog.LevelInfo, "progress", 0)
+	line.AddAttrs(slog.String("phase", r.Phase.String()), slog.Duration("elapsed", r.Elapsed.Round(time.Millisecond)))
+	if r.Phase == mdalp.Sending {
+		line.AddAttrs(slog.Int64("acknowledged_bytes", r.Acked), slog.Int64("bytes", r.Size),
+			slog.Int64("segments_per_second", int64(l.pace.rate+0.5)), slog.Int64("resent", r.Resent()), slog.String("eta", eta(r)))
+	}
+	l.to.Handle(context.Background(), line)
+}
+
+// A pace is how fast segments are acknowledged, smoothed over two seconds or so.
+type pace struct {
+	rate  float64 // segments a second
+	acked int64
+	at    time.Duration
+}
+
+// see takes the next report.
+func (p *pace) see(r *mdalp.Report) {
+	if r.Segments == 0 {
+		return
+	}
+	acked := r.Segments - r.Left
+	if dt := (r.Transfer - p.at).Seconds(); dt >= 0.05 {
+		now := float64(acked-p.acked) / dt
+		if p.at == 0 {
+			p.rate = now
+		}
+		p.rate += (now - p.rate) * dt / (dt + 2)
+		p.acked, p.at = acked, r.Transfer
+	}
+}
+
+// eta says when the last receiver will be done, by what each did so far, or "?" as
+// long as one of them did nothing.
+func eta(r *mdalp.Report) string {
+	var last time.Duration
+	for i := range r.Receivers {
+		x := &r.Receivers[i]
+		left := remaining(x)
+		if left == 0 || x.Err != nil {
+			continue
+		}
+		if x.Acked == 0 {
+			return "?"
+		}
+		last = max(last, time.Duration(float64(r.Transfer)*float64(left)/float64(x.Acked)))
+	}
+	if last < time.Minute {
+		return fmt.Sprintf("%.0f s", last.Seconds())
+	}
+	return last.Round(time.Second).String()
+}
+
+// assigned is the number of segments that are, or were, a receiver's to send.
+func assigned(x *mdalp.ReceiverReport) int64 { return x.Assigned + x.Took - x.Gave }
+
+// remaining is the number of segments still to be acknowledged by a receiver.
+func remaining(x *mdalp.ReceiverReport) int64 { return max(0, assigned(x)-x.Acked) }

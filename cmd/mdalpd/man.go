@@ -1,0 +1,18 @@
+package main
+
+import (
+	"mdalp"
+	"mdalp/cmd/internal/manual"
+)
+
+// book is the manual; the hidden command man writes it.
+var book = manual.Book{
+	Program: "mdalpd", Version: mdalp.Version, Section: 8, See: []string{"mdalp(1)", "systemd.unit(5)"},
+	Usage: "[OPTION...]",
+	Root: []manual.Section{
+		{Title: "SIGNALS", Text: `SIGINT and SIGTERM settle what is open, and end it.`},
+		{Title: "EXIT STATUS", Text: `  0    ended by a signal
+  2    the command line makes no sense
+  4    a socket, permission or file`},
+	},
+}

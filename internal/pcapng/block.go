@@ -1,0 +1,198 @@
+package pcapng
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+)
+
+// An iface is where packets were captured.
+type iface struct {
+	link  uint32
+	snap  uint32
+	power uint8 // of the unit of time: 10^-power s, or 2^-power with the top bit set
+	shift int64 // seconds to add
+}
+
+// block reads a block of a pcapng file; ok tells if it was a packet.
+func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err error) {
+	at := p.offset
+	h, err := p.read(8)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	length := [4]byte(h[4:])
+	section := binary.BigEndian.Uint32(h) == blockSection // the same in either order
+	head := 8
+	if section {
+		if h, err = p.read(4); err != nil {
+			return nil, 0, false, whole(err)
+		}
+		head = 12
+		switch {
+		case binary.LittleEndian.Uint32(h) == orderMagic:
+			p.order = binary.LittleEndian
+		case binary.BigEndian.Uint32(h) == orderMagic:
+			p.order = binary.BigEndian
+		default:
+			return nil, 0, false, &FormatError{at, "the section tells no byte order"}
+		}
+	} else if p.order == nil {
+		return nil, 0, false, &FormatError{at, "there is no section"}
+	}
+	typ := uint32(blockSection)
+	if !section {
+		typ = p.order.Uint32(h)
+	}
+	n := p.order.Uint32(length[:])
+	switch {
+	case n > maxBlock:
+		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d is longer than %d bytes", typ, maxBlock)}
+	case n%4 != 0 || int(n) < head+4:
+		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d has a length of %d", typ, n)}
+	}
+	body, err := p.read(int(n) - head)
+	if err != nil {
+		return nil, 0, false, whole(err)
+	}
+	if p.order.Uint32(body[len(body)-4:]) != n {
+		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d has another length at its end", typ)}
+	}
+	body = body[:len(body)-4]
+	reason := ""
+	switch typ {
+	case blockSection:
+		p.links = p.links[:0] // they are numbered anew
+	case blockInterface:
+		reason = p.describe(body)
+	case blockEnhanced, blockPacket:
+		frame, link, reason = p.packet(typ, body, d)
+		ok = true
+	case blockSimple:
+		ok = true
+		switch {
+		case len(body) < 4 || len(p.links) == 0:
+			reason = "the simple packet is of no interface, or too short"
+		default:
+			// Its captured length is not told: the rest may be padding.
+			l := p.links[0]
+			frame, link = body[4:], l.link
+			if n := p.order.Uint32(body); uint64(n) < uint64(len(frame)) {
+				frame = frame[:n]
+			}
+			if l.snap > 0 && uint64(l.snap) < uint64(len(frame)) {
+				frame = frame[:l.snap]
+			}
+		}
+	}
+	if reason != "" {
+		return nil, 0, false, &FormatError{at, reason}
+	}
+	return frame, link, ok, nil
+}
+
+// describe takes an interface.
+func (p *Reader) describe(b []byte) (reason string) {
+	if len(b) < 8 {
+		return "the description of an interface is too short"
+	}
+	if len(p.links) == maxInterfaces {
+		return fmt.Sprintf("there are more than %d interfaces", maxInterfaces)
+	}
+	i := iface{link: uint32(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), power: 6}
+	p.options(b[8:], func(code uint16, v []byte) {
+		switch {
+		case code == optResolution && len(v) == 1:
+			i.power = v[0]
+		case code == optOffset && len(v) == 8:
+			i.shift = int64(p.order.Uint64(v))
+		}
+	})
+	if i.power&0x80 == 0 && i.power > 19 || i.power&0x7f > 63 {
+		return fmt.Sprintf("the interface's unit of time, %#x, is too small", i.power)
+	}
+	p.links = append(p.links, i)
+	return ""
+}
+
+// packet takes an enhanced packet block, or a packet block as it was before.
+func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (frame []byte, link uint32, reason string) {
+	if len(b) < 20 {
+		return nil, 0, "the packet is too short"
+	}
+	id := p.order.Uint32(b)
+	if typ == blockPacket { // 16 bits, and the count of drops
+		id = uint32(p.order.Uint16(b))
+	}
+	if uint64(id) >= uint64(len(p.links)) {
+		return nil, 0, fmt.Sprintf("the packet is of interface %d of %d", id, len(p.links))
+	}
+	i := p.links[id]
+	d.At = i.time(uint64(p.order.Uint32(b[4:]))<<32 | uint64(p.order.Uint32(b[8:])))
+	n := p.order.Uint32(b[12:])
+	if uint64(n) > uint64(len(b)-20) {
+		return nil, 0, "the packet is longer than its block"
+	}
+	frame = b[20 : 20+n]
+	p.options(b[min(20+(n+3)&^3, uint32(len(b))):], func(code uint16, v []byte) {
+		switch {
+		case code == optComment && d.Comment == "":
+			d.Comment = strings.ToValidUTF8(string(v), "�")
+		case code == optFlags && len(v) == 4 && typ == blockEnhanced:
+			d.Dir = Dir(p.order.Uint32(v) & 3 % 3)
+		}
+	})
+	return frame, i.link, ""
+}
+
+// options calls f for each option, as far as they make sense.
+func (p *Reader) options(b []byte, f func(code uint16, v []byte)) {
+	for len(b) >= 4 {
+		code, n := p.order.Uint16(b), int(p.order.Uint16(b[2:]))
+		if b = b[4:]; code == optEnd || n > len(b) {
+			return
+		}
+		f(code, b[:n])
+		b = b[min((n+3)&^3, len(b)):]
+	}
+}
+
+// lastSecond is that of the year 9999. No clock that captures is beyond it, and times
+// up to it can be written in any form.
+const lastSecond = 253402300799
+
+// time gives an instant that is told in the interface's unit.
+func (i *iface) time(n uint64) time.Time {
+	var sec, ns uint64
+	if p := i.power & 0x7f; i.power&0x80 != 0 {
+		sec = n >> p
+		hi, lo := bits.Mul64(n&(1<<p-1), 1e9)
+		ns = hi<<(64-p) | lo>>p
+	} else {
+		unit := pow10(p)
+		sec, ns = n/unit, n%unit
+		if p <= 9 {
+			ns *= pow10(9 - p)
+		} else {
+			ns /= pow10(p - 9)
+		}
+	}
+	if sec > lastSecond || i.shift > lastSecond || i.shift < -lastSecond {
+		return time.Time{}
+	}
+	if s := int64(sec) + i.shift; s >= 0 && s <= lastSecond {
+		return time.Unix(s, int64(ns))
+	}
+	return time.Time{}
+}
+
+// pow10 is 10^n, for n up to 19.
+func pow10(n uint8) uint64 {
+	p := uint64(1)
+	for range n {
+		p *= 10
+	}
+	return p
+}

@@ -1,0 +1,128 @@
+package pcapng
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// A verdict says what became of a frame.
+type verdict uint8
+
+const (
+	taken     verdict = iota
+	other             // not IP, or neither UDP nor ICMP
+	fragment          // a part of a datagram; they are not put together
+	malformed         // headers that contradict themselves, or less than they need
+	strange           // of a link type that is not known
+)
+
+// parseIP takes an IP packet apart into d.
+func parseIP(b []byte, d *Datagram) verdict {
+	if len(b) == 0 {
+		return malformed
+	}
+	switch b[0] >> 4 {
+	case 4:
+		return parseIPv4(b, d)
+	case 6:
+		return parseIPv6(b, d)
+	}
+	return malformed
+}
+
+func parseIPv4(b []byte, d *Datagram) verdict {
+	if len(b) < lenIPv4 {
+		return malformed
+	}
+	head, total := int(b[0]&0xf)*4, int(binary.BigEndian.Uint16(b[2:]))
+	if total == 0 {
+		total = len(b) // the network card was to cut it into packets
+	}
+	if head < lenIPv4 || total < head || len(b) < head {
+		return malformed
+	}
+	// What follows the packet is the link's padding.
+	if total < len(b) {
+		b = b[:total]
+	}
+	if binary.BigEndian.Uint16(b[6:])&0x3fff != 0 { // more fragments, or an offset
+		return fragment
+	}
+	src := netip.AddrFrom4([4]byte(b[12:16]))
+	dst := netip.AddrFrom4([4]byte(b[16:20]))
+	return parseTransport(b[9], src, dst, b[head:], total-head, d)
+}
+
+func parseIPv6(b []byte, d *Datagram) verdict {
+	if len(b) < lenIPv6 {
+		return malformed
+	}
+	n := int(binary.BigEndian.Uint16(b[4:]))
+	if n == 0 {
+		n = len(b) - lenIPv6 // a jumbogram, or as above
+	}
+	src := netip.AddrFrom16([16]byte(b[8:24]))
+	dst := netip.AddrFrom16([16]byte(b[24:40]))
+	next := b[6]
+	if b = b[lenIPv6:]; n < len(b) {
+		b = b[:n]
+	}
+	for range maxExtensions {
+		length := 0
+		switch next {
+		case 0, 43, 60, 135, 139, 140: // in units of 8 bytes, the first not counted
+			if len(b) >= 2 {
+				length = 8 * (int(b[1]) + 1)
+			}
+		case 44: // fragment
+			if length = 8; len(b) >= 8 && binary.BigEndian.Uint16(b[2:])&0xfff9 != 0 {
+				return fragment
+			}
+		case 51: // authentication: in units of 4 bytes, two not counted (RFC 4302)
+			if len(b) >= 2 {
+				length = 4 * (int(b[1]) + 2)
+			}
+		default:
+			return parseTransport(next, src, dst, b, n, d)
+		}
+		if length == 0 || len(b) < length {
+			return malformed
+		}
+		next = b[0]
+		b, n = b[length:], n-length
+	}
+	return malformed
+}
+
+// parseTransport takes a UDP datagram or an ICMP message. n is its length as IP has it; b
+// may be less, where less was captured.
+func parseTransport(proto byte, src, dst netip.Addr, b []byte, n int, d *Datagram) verdict {
+	d.Proto = Proto(proto)
+	d.Src, d.Dst = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)
+	switch {
+	case d.Proto == UDP:
+		if len(b) < lenUDP {
+			return malformed
+		}
+		d.Src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
+		d.Dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
+		if l := int(binary.BigEndian.Uint16(b[4:])); l != 0 {
+			if l < lenUDP || l > n {
+				return malformed
+			}
+			n = l
+		}
+		n, b = n-lenUDP, b[lenUDP:]
+	case d.Proto == ICMP && src.Is4(), d.Proto == ICMPv6 && src.Is6():
+		if len(b) < lenICMP {
+			return malformed
+		}
+	default:
+		return other
+	}
+	if n < len(b) {
+		b = b[:n]
+	}
+	d.Data, d.Cut = b, len(b) < n
+	return taken
+}

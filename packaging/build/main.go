@@ -1,0 +1,278 @@
+// Command build makes what is released: static programs for each architecture, as
+// archives and as packages of the distributions, and their checksums.
+//
+//	go run ./packaging/build [-out dist] [-arch amd64,arm64] [-packages deb,rpm,apk]
+//
+// It runs from anywhere in the tree, needs Go alone, and gives the same bytes for the
+// same source and SOURCE_DATE_EPOCH (the time of the last commit, if there is none).
+package main
+
+import (
+	"debug/elf"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"mdalp"
+)
+
+// nfpm writes the packages. It is pinned here and fetched by go run, so that go.mod
+// holds only what the programs import.
+const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2"
+
+// programs are the commands that are released.
+var programs = []string{"mdalp", "mdalpd"}
+
+// A release is one run.
+type release struct {
+	root  string // of the source
+	out   string
+	stage string // where packages take their files from
+	epoch time.Time
+}
+
+func main() {
+	out := flag.String("out", "dist", "folder for what is made, from the root of the source")
+	archs := flag.String("arch", "amd64,arm64", "architectures, as Go calls them")
+	packages := flag.String("packages", "deb,rpm,apk", "kinds of packages; empty for none")
+	flag.Parse()
+	if err := build(*out, list(*archs), list(*packages)); err != nil {
+		fmt.Fprintln(os.Stderr, "build:", err)
+		os.Exit(1)
+	}
+}
+
+// list parts a list, which may be empty.
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
+}
+
+// build makes everything.
+func build(out string, archs, packages []string) error {
+	root, err := output("go", "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return err
+	}
+	if !filepath.IsAbs(out) {
+		out = filepath.Join(root, out)
+	}
+	r := &release{root: root, out: out}
+	if r.epoch, err = r.when(); err != nil {
+		return err
+	}
+	if r.stage, err = os.MkdirTemp("", "mdalp-stage-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(r.stage)
+	if err := os.MkdirAll(r.out, 0o755); err != nil {
+		return err
+	}
+	if err := r.collect(); err != nil {
+		return err
+	}
+	var made []string
+	for _, arch := range archs {
+		if err := r.compile(arch, filepath.Join(r.stage, arch)); err != nil {
+			return err
+		}
+		name, err := r.archive(arch)
+		if err != nil {
+			return err
+		}
+		made = append(made, name)
+		for _, kind := range packages {
+			if name, err = r.pack(kind, arch); err != nil {
+				return err
+			}
+			made = append(made, name)
+		}
+	}
+	return r.sum(made)
+}
+
+// when is the time that is stamped on all files.
+func (r *release) when() (time.Time, error) {
+	text := os.Getenv("SOURCE_DATE_EPOCH")
+	if text == "" {
+		var err error
+		if text, err = output("git", "-C", r.root, "log", "-1", "--format=%ct"); err != nil {
+			return time.Now().Truncate(time.Second), nil // not from a repository
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
+	}
+	return time.Unix(n, 0).UTC(), nil
+}
+
+// compile builds the programs for an architecture into a folder.
+func (r *release) compile(arch, dir string) error {
+	for _, p := range programs {
+		name := filepath.Join(dir, p)
+		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", name, "./cmd/"+p)
+		c.Dir = r.root
+		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+		if err := run(c); err != nil {
+			return err
+		}
+		if err := static(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// static makes sure that a program needs no loader: it must run in an empty container.
+func static(name string) error {
+	f, err := elf.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s is not static", name)
+		}
+	}
+	return nil
+}
+
+// collect puts what is the same for every architecture on the stage: man pages and
+// completions, which the programs themselves write, documents, and the dissector.
+func (r *release) collect() error {
+	here := filepath.Join(r.stage, "here")
+	if err := r.compile(runtime.GOARCH, here); err != nil {
+		return err
+	}
+	man, completions := filepath.Join(r.stage, "man"), filepath.Join(r.stage, "completions")
+	for _, d := range []string{man, completions, filepath.Join(r.stage, "doc")} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, p := range programs {
+		program := filepath.Join(here, p)
+		if _, err := output(program, "man", man); err != nil {
+			return err
+		}
+		for shell, name := range map[string]string{"bash": p, "zsh": "_" + p, "fish": p + ".fish"} {
+			text, err := output(program, "completion", shell)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(completions, name), []byte(text+"\n"), 0o644)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if err := compress(man); err != nil {
+		return err
+	}
+	for from, to := range map[string]string{
+		"README.md": "README.md", "PROTOCOL.md": "PROTOCOL.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE": "copyright",
+	} {
+		if err := copyFile(filepath.Join(r.root, from), filepath.Join(r.stage, "doc", to)); err != nil {
+			return err
+		}
+	}
+	dissector, err := find(r.root, "mdalp.lua")
+	if err != nil {
+		return err
+	}
+	if dissector != "" {
+		return copyFile(dissector, filepath.Join(r.stage, "mdalp.lua"))
+	}
+	return nil
+}
+
+// find gives the path of the first file of that name in the tree, or "".
+func find(root, name string) (path string, err error) {
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "dist" || d.Name() == "testdata"):
+			return fs.SkipDir
+		case d.Name() == name && d.Type().IsRegular():
+			path = p
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return path, err
+}
+
+// pack makes a package, and gives its name.
+func (r *release) pack(kind, arch string) (string, error) {
+	config, err := r.config()
+	if err != nil {
+		return "", err
+	}
+	target, err := os.MkdirTemp(r.stage, "package-")
+	if err != nil {
+		return "", err
+	}
+	c := exec.Command("go", "run", nfpm, "package", "--config", config, "--packager", kind, "--target", target)
+	c.Dir = r.root
+	c.Env = append(os.Environ(), "MDALP_VERSION="+mdalp.Version, "MDALP_ARCH="+arch, "MDALP_STAGE="+r.stage,
+		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.epoch.Unix()))
+	if err := run(c); err != nil {
+		return "", err
+	}
+	// nfpm names it as the distribution does.
+	found, err := os.ReadDir(target)
+	if err != nil {
+		return "", err
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("nfpm made %d files instead of one %s", len(found), kind)
+	}
+	name := found[0].Name()
+	return name, copyFile(filepath.Join(target, name), filepath.Join(r.out, name))
+}
+
+// config gives the configuration for nfpm: that of packaging/nfpm.yaml, which ends with
+// the list of files, and what may be missing, which nfpm would take for an error.
+func (r *release) config() (string, error) {
+	b, err := os.ReadFile(filepath.Join(r.root, "packaging", "nfpm.yaml"))
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(r.stage, "mdalp.lua")); err == nil {
+		b = append(b, "  - src: ${MDALP_STAGE}/mdalp.lua\n    dst: /usr/share/mdalp/mdalp.lua\n    expand: true\n"...)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	name := filepath.Join(r.stage, "nfpm.yaml")
+	return name, os.WriteFile(name, b, 0o644)
+}
+
+// run runs a command, whose messages go to standard error.
+func run(c *exec.Cmd) error {
+	fmt.Fprintln(os.Stderr, strings.Join(c.Args, " "))
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("%s: %w", c.Args[0], err)
+	}
+	return nil
+}
+
+// output gives what a command prints, without the last newline.
+func output(name string, args ...string) (string, error) {
+	c := exec.Command(name, args...)
+	c.Stderr = os.Stderr
+	b, err := c.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return strings.TrimRight(string(b), "\n"), nil
+}

@@ -1,0 +1,283 @@
+package mdalp
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"mdalp/internal/pcapng"
+	"mdalp/loop"
+	"mdalp/wire"
+)
+
+// flushEvery bounds how much of a capture is lost when the process is killed.
+const flushEvery = time.Second
+
+// A tap is a session that writes down what passes it: every datagram that it takes from
+// its driver or gives to it, as a capture with comments. It is a loop.Handler around
+// the session, which knows nothing of it, so that a session without one does nothing
+// for it.
+//
+// A socket's owner sees no IP headers. What a tap writes has headers made up around the
+// bytes, and the instants of the loop: those of the wake-ups, on ICMP sockets those of
+// the kernel's stamps.
+type tap struct {
+	s   *session
+	out *pcapng.Writer // nil once it could not be written
+	// local is this end of each socket. The port of an ICMP socket is the identifier of
+	// its echoes where that is the kernel's choice, else 0.
+	local  [3]netip.AddrPort
+	source func(to netip.Addr) netip.Addr // the address that the kernel sends from
+	known  map[netip.Addr]netip.Addr      // what source said
+	// tries counts the transmissions of the segments that are out: as many as there are
+	// receivers, or a few more where one has died.
+	tries   map[flight]int
+	hosts   map[netip.Addr]int // the first receiver of each host
+	flushed time.Time
+	phase   Phase
+	d       pcapng.Datagram
+	note    []byte // of the datagram
+	echo    []byte // a copy of an echo whose identifier is not ours to choose
+}
+
+// A flight is a segment on its way to a receiver.
+type flight struct {
+	peer int
+	seq  int64
+}
+
+// newTap begins a capture of s to cfg.Capture.
+func newTap(s *session, local [3]netip.AddrPort, source func(netip.Addr) netip.Addr) *tap {
+	return &tap{
+		s: s, out: pcapng.NewWriter(s.cfg.Capture, "mdalp "+Version), local: local, source: source,
+		known: make(map[netip.Addr]netip.Addr), tries: make(map[flight]int), flushed: s.began,
+	}
+}
+
+// Receive implements loop.Handler.
+func (t *tap) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	before := t.s.report.Dropped
+	t.s.Receive(now, e, b)
+	if t.out == nil {
+		return
+	}
+	t.d = pcapng.Datagram{At: e.At, Proto: pcapng.UDP, Src: e.Peer, Dst: e.Local, Data: b, Dir: pcapng.In}
+	if e.Sock == sockUDP {
+		t.note = t.received(t.note[:0], e.Peer, b, &before)
+	} else {
+		t.answer(e)
+	}
+	if !t.d.Dst.Addr().IsValid() {
+		t.d.Dst = t.here(e.Sock, e.Peer)
+	}
+	t.write(now)
+}
+
+// Fail implements loop.Handler. The ICMP message behind it is the kernel's: it never
+// reaches the program as a datagram.
+func (t *tap) Fail(now time.Time, e *loop.Envelope, err error) { t.s.Fail(now, e, err) }
+
+// Expire implements loop.Handler.
+func (t *tap) Expire(now time.Time) { t.s.Expire(now) }
+
+// Next implements loop.Handler.
+func (t *tap) Next() (time.Time, bool) { return t.s.Next() }
+
+// Transmit implements loop.Handler.
+func (t *tap) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	out, ok := t.s.Transmit(now, e, b)
+	if !ok || t.out == nil {
+		return out, ok
+	}
+	t.d = pcapng.Datagram{At: now, Proto: pcapng.UDP, Src: e.Local, Dst: e.Peer, Data: out, Dir: pcapng.Out}
+	if !t.d.Src.Addr().IsValid() {
+		t.d.Src = t.here(e.Sock, e.Peer)
+	}
+	if e.Sock == sockUDP {
+		t.note = t.sent(t.note[:0], e.Peer, out)
+	} else {
+		t.request(e)
+	}
+	t.write(now)
+	return out, true
+}
+
+// here is this end of a socket towards a peer. A socket that is bound to no address has
+// the one that the kernel would choose.
+func (t *tap) here(sock int, peer netip.AddrPort) netip.AddrPort {
+	local, to := t.local[sock], peer.Addr()
+	a := local.Addr()
+	if !a.IsValid() || a.IsUnspecified() || a.Is4() != to.Is4() {
+		var ok bool
+		if a, ok = t.known[to]; !ok {
+			a = t.source(to)
+			t.known[to] = a
+		}
+	}
+	return netip.AddrPortFrom(a, local.Port())
+}
+
+// write adds the datagram with its note. The first error is the last: a capture is
+// worth less than the transfer.
+func (t *tap) write(now time.Time) {
+	t.d.Comment = string(t.note)
+	err := t.out.Write(&t.d)
+	if errors.Is(err, pcapng.ErrDatagram) {
+		t.s.log.Debug("left out of the capture", "peer", t.d.Dst, "bytes", len(t.d.Data))
+		err = nil
+	}
+	if t.s.phase != t.phase || now.Sub(t.flushed) >= flushEvery {
+		t.phase, t.flushed = t.s.phase, now
+		if err == nil {
+			err = t.out.Flush()
+		}
+	}
+	t.failed(err)
+}
+
+// failed ends the capture because of err, unless it is nil.
+func (t *tap) failed(err error) {
+	if err != nil {
+		t.out = nil
+		t.s.log.Warn("the capture ends here: it cannot be written; the transfer goes on", "err", err)
+	}
+}
+
+// close writes what is left.
+func (t *tap) close() {
+	if t.out != nil {
+		t.failed(t.out.Flush())
+	}
+}
+
+// receiver appends "receiver 2, ", the place in the offer.
+func (t *tap) receiver(note []byte, i int) []byte {
+	if t.s.cfg.Balance == None {
+		i += t.s.cfg.Server - 1 // the others of the offer were left out
+	}
+	note = append(note, "receiver "...)
+	return append(strconv.AppendInt(note, int64(i+1), 10), ", "...)
+}
+
+// sent notes what a datagram is that goes out.
+func (t *tap) sent(note []byte, to netip.AddrPort, b []byte) []byte {
+	m, err := wire.Parse(b)
+	if err != nil {
+		return note
+	}
+	try := t.s.intents
+	switch m.Type {
+	case wire.Intent:
+		note = append(note, "intent"...)
+	case wire.Data:
+		i := t.s.place[to]
+		f := flight{i, m.Seq}
+		t.tries[f]++
+		try = t.tries[f]
+		note = append(t.receiver(note, i), "SEQ "...)
+		note = strconv.AppendInt(note, m.Seq, 10)
+	default:
+		return append(note, m.Type.String()...)
+	}
+	if try > 1 {
+		note = append(note, ", try "...)
+		note = strconv.AppendInt(note, int64(try), 10)
+	}
+	return note
+}
+
+// received notes what a datagram is that came in, and what the session, whose counts
+// were as in before, made of it.
+func (t *tap) received(note []byte, from netip.AddrPort, b []byte, before *Drops) []byte {
+	m, err := wire.Parse(b)
+	i, known := t.s.place[from]
+	if known && err == nil && m.Type == wire.Ack {
+		note = t.receiver(note, i)
+	}
+	now := &t.s.report.Dropped
+	switch {
+	case now.Malformed > before.Malformed:
+		return append(note, "dropped: malformed"...)
+	case now.Foreign > before.Foreign:
+		return append(note, "dropped: from a stranger"...)
+	case now.Unwanted > before.Unwanted:
+		return append(note, "dropped: not awaited"...)
+	case now.Duplicate > before.Duplicate:
+		note = append(note, "duplicate "...)
+	}
+	switch {
+	case m.Type == wire.Offer && t.s.transfer == nil && errors.Is(t.s.err, ErrBadOffer):
+		return append(note, "bad offer"...)
+	case err != nil:
+		return note
+	case m.Type != wire.Ack:
+		return append(note, m.Type.String()...)
+	}
+	note = append(note, "ack of SEQ "...)
+	note = strconv.AppendInt(note, m.Seq, 10)
+	if now.Unsent > before.Unsent {
+		return append(note, ", which was not sent to it"...)
+	}
+	delete(t.tries, flight{i, m.Seq})
+	return note
+}
+
+// request makes an echo that goes out what it will be on the wire.
+func (t *tap) request(e *loop.Envelope) {
+	t.icmp(e.Peer.Addr())
+	id := t.d.Src.Port()
+	t.d.Src = netip.AddrPortFrom(t.d.Src.Addr(), 0)
+	if b := t.d.Data; id != 0 && len(b) >= 8 {
+		// On a datagram socket the kernel writes its own identifier, and sums again.
+		t.echo = append(t.echo[:0], b...)
+		t.d.Data = t.echo
+		binary.BigEndian.PutUint16(t.echo[4:], id)
+		if t.d.Proto == pcapng.ICMP {
+			binary.BigEndian.PutUint16(t.echo[2:], 0)
+			binary.BigEndian.PutUint16(t.echo[2:], pcapng.Checksum(t.echo))
+		}
+	}
+	t.describe("echo ", e.Peer.Addr(), t.d.Data)
+}
+
+// answer takes off the header that a raw IPv4 socket gives with a message.
+func (t *tap) answer(e *loop.Envelope) {
+	t.icmp(e.Peer.Addr())
+	if b := t.d.Data; t.d.Proto == pcapng.ICMP && len(b) >= 20 && b[0]>>4 == 4 {
+		head := min(max(20, int(b[0]&0xf)*4), len(b))
+		t.d.Data = b[head:]
+		t.d.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[16:20])), 0)
+	} else {
+		t.d.Dst = netip.AddrPortFrom(t.here(e.Sock, e.Peer).Addr(), 0)
+	}
+	t.describe("answer to echo ", e.Peer.Addr(), t.d.Data)
+}
+
+// icmp sets the protocol of an echo.
+func (t *tap) icmp(peer netip.Addr) {
+	if t.d.Proto = pcapng.ICMP; peer.Is6() {
+		t.d.Proto = pcapng.ICMPv6
+	}
+}
+
+// describe notes which echo b is, or answers. Receivers that share a host share its
+// echoes: the first is named.
+func (t *tap) describe(what string, host netip.Addr, b []byte) {
+	t.note = t.note[:0]
+	if t.hosts == nil {
+		t.hosts = make(map[netip.Addr]int, len(t.s.peers))
+		for i := len(t.s.peers) - 1; i >= 0; i-- {
+			t.hosts[t.s.peers[i].addr.Addr()] = i
+		}
+	}
+	i, ok := t.hosts[host]
+	if !ok || len(b) < 8 {
+		return
+	}
+	t.note = append(t.receiver(t.note, i), what...)
+	t.note = strconv.AppendInt(t.note, int64(binary.BigEndian.Uint16(b[6:]))+1, 10)
+	t.note = append(t.note, " of "...)
+	t.note = strconv.AppendInt(t.note, int64(t.s.cfg.Echoes), 10)
+}

@@ -1,0 +1,449 @@
+-- A dissector for the Multi Destination Application Layer Protocol, for Wireshark and
+-- tshark 3.6 or newer.
+--
+--   tshark -X lua_script:wireshark/mdalp.lua -r capture.pcapng -O mdalp
+--
+-- or copy it to the folder of personal Lua plugins (Help, About Wireshark, Folders).
+--
+-- It takes UDP datagrams that begin with "Type:<digits>;", whatever their ports, and all
+-- of port 4650. Segments and their acknowledgements are matched per client, receiver and
+-- transaction; "Acked in" is known once the whole capture has been read: Wireshark does so,
+-- tshark with -2.
+
+local mdalp = Proto("mdalp", "Multi Destination Application Layer Protocol")
+
+local types = {
+	[0] = "Intent", [1] = "Offer", [2] = "Data", [3] = "Ack", [4] = "Finish", [5] = "Verdict",
+}
+
+local f = {
+	type = ProtoField.uint8("mdalp.type", "Type", base.DEC, types),
+	-- Numbers go up to 2^63-1.
+	tid = ProtoField.uint64("mdalp.tid", "Transaction", base.DEC),
+	seq = ProtoField.uint64("mdalp.seq", "Sequence number", base.DEC),
+	data = ProtoField.bytes("mdalp.data", "Data"),
+	data_len = ProtoField.uint32("mdalp.data_len", "Data length", base.DEC),
+	receivers = ProtoField.uint32("mdalp.receivers", "Receivers", base.DEC),
+	receiver = ProtoField.string("mdalp.receiver", "Receiver"),
+	receiver_address = ProtoField.string("mdalp.receiver.address", "Address"),
+	receiver_name = ProtoField.string("mdalp.receiver.name", "Name"),
+	receiver_port = ProtoField.uint16("mdalp.receiver.port", "Port", base.DEC),
+	receiver_seg = ProtoField.uint32("mdalp.receiver.seg", "Largest segment", base.DEC),
+	receiver_win = ProtoField.uint32("mdalp.receiver.win", "Window in segments", base.DEC),
+	receiver_fin = ProtoField.uint32("mdalp.receiver.fin", "Takes Finish", base.DEC),
+	range = ProtoField.string("mdalp.range", "Arrived"),
+	range_first = ProtoField.uint64("mdalp.range.first", "First", base.DEC),
+	range_last = ProtoField.uint64("mdalp.range.last", "Last", base.DEC),
+	finish_bytes = ProtoField.uint64("mdalp.finish.bytes", "Bytes", base.DEC),
+	finish_sha256 = ProtoField.string("mdalp.finish.sha256", "SHA-256"),
+	verdict_status = ProtoField.string("mdalp.verdict.status", "Status"),
+	verdict_comment = ProtoField.string("mdalp.verdict.comment", "Comment"),
+	verdict_missing = ProtoField.string("mdalp.verdict.missing", "Missing"),
+	acked_in = ProtoField.framenum("mdalp.acked_in", "Acked in", base.NONE, frametype.RESPONSE),
+	ack_of = ProtoField.framenum("mdalp.ack_of", "Acknowledges the segment in", base.NONE, frametype.REQUEST),
+	ack_delay = ProtoField.relative_time("mdalp.ack_delay", "Ack delay"),
+	try = ProtoField.uint32("mdalp.try", "Transmission", base.DEC),
+	retransmission = ProtoField.bool("mdalp.retransmission", "Retransmission"),
+	retransmission_of = ProtoField.framenum("mdalp.retransmission_of", "Sent before in", base.NONE, frametype.RETRANS_PREV),
+	duplicate_ack = ProtoField.bool("mdalp.duplicate_ack", "Duplicate ack"),
+	answers = ProtoField.framenum("mdalp.offer.intent", "Answers the intent in", base.NONE, frametype.REQUEST),
+	wait = ProtoField.relative_time("mdalp.offer.wait", "Wait"),
+}
+local list = {}
+for _, field in pairs(f) do
+	list[#list + 1] = field
+end
+mdalp.fields = list
+
+local e = {
+	malformed = ProtoExpert.new("mdalp.malformed", "Malformed message", expert.group.MALFORMED, expert.severity.ERROR),
+	missing = ProtoExpert.new("mdalp.missing_field", "A field that the type needs is missing", expert.group.PROTOCOL, expert.severity.WARN),
+	unknown = ProtoExpert.new("mdalp.unknown_type", "Unknown type", expert.group.UNDECODED, expert.severity.NOTE),
+	again = ProtoExpert.new("mdalp.expert.retransmission", "Segment sent again", expert.group.SEQUENCE, expert.severity.NOTE),
+	duplicate = ProtoExpert.new("mdalp.expert.duplicate_ack", "Segment acknowledged before", expert.group.SEQUENCE, expert.severity.NOTE),
+	unsent = ProtoExpert.new("mdalp.expert.unsent", "Ack of a segment that is not in the capture", expert.group.SEQUENCE, expert.severity.WARN),
+}
+local experts = {}
+for _, x in pairs(e) do
+	experts[#experts + 1] = x
+end
+mdalp.experts = experts
+
+-- An ICMP error carries the datagram that it is about, which was not sent once more.
+local icmp, icmpv6 = Field.new("icmp.type"), Field.new("icmpv6.type")
+
+-- What was found in the first pass over the capture.
+local segments -- client, receiver, TID and SEQ -> { frames, times, acked frame }
+local frames   -- frame and place in it -> its segment, and what it is there
+local intents  -- client and orchestrator -> the first intent that is not answered
+
+function mdalp.init()
+	segments, frames, intents = {}, {}, {}
+end
+
+-- number reads "NAME:<digits>" at offset i of s: the value as text, its first and last
+-- offset, and the offset behind the ";". nil if the field is not there.
+local function number(s, i, name)
+	local from, to, digits, rest = s:find("^" .. name .. ":(%d+)(;?)", i)
+	if not from then
+		return nil
+	end
+	return digits, from + #name + 1, from + #name + #digits, to + 1, rest == ";"
+end
+
+-- number64 makes a UInt64 of digits, or nil beyond 2^63-1.
+local function number64(digits)
+	digits = digits:gsub("^0+(%d)", "%1")
+	if #digits > 19 or #digits == 19 and digits > "9223372036854775807" then
+		return nil
+	end
+	return UInt64(tonumber(digits:sub(-9)), 0)
+		+ UInt64(tonumber("0" .. digits:sub(-18, -10)), 0) * UInt64(1000000000, 0)
+		+ UInt64(tonumber("0" .. digits:sub(-19, -19)), 0) * UInt64(1000000000, 0) * UInt64(1000000000, 0)
+end
+
+-- literals finds the entries 'key': value of a Python dict in s, from offset i on. It
+-- calls found(key, value, first, last) for strings and whole numbers.
+local escapes = { n = "\n", r = "\r", t = "\t" }
+local function literals(s, i, stop, found)
+	local key
+	while i <= stop do
+		local c = s:sub(i, i)
+		if c == "'" or c == '"' then
+			local from, text = i, {}
+			i = i + 1
+			while i <= stop and s:sub(i, i) ~= c do
+				if s:sub(i, i) == "\\" then
+					i = i + 1
+					text[#text + 1] = escapes[s:sub(i, i)] or s:sub(i, i)
+				else
+					text[#text + 1] = s:sub(i, i)
+				end
+				i = i + 1
+			end
+			if i > stop then
+				return false
+			end
+			text = table.concat(text)
+			local _, colon = s:find("^%s*:", i + 1)
+			if colon and not key then
+				key, i = text, colon
+			elseif key then
+				found(key, text, from, i)
+				key = nil
+			end
+		elseif key and c:find("%d") then
+			local _, last = s:find("^%d+", i)
+			found(key, s:sub(i, last), i, last)
+			key, i = nil, last
+		elseif c == "," or c == "}" then
+			key = nil
+		end
+		i = i + 1
+	end
+	return true
+end
+
+-- offer dissects the list of receivers in s[i..stop].
+local function offer(tvb, tree, s, i, stop)
+	local n = 0
+	while true do
+		local from = s:find("{", i, true)
+		if not from or from > stop then
+			break
+		end
+		-- The end of the dict: the brace outside of quotes.
+		local to, quote = nil, nil
+		local k = from + 1
+		while k <= stop do
+			local c = s:sub(k, k)
+			if quote and c == "\\" then
+				k = k + 1
+			elseif quote then
+				if c == quote then quote = nil end
+			elseif c == "'" or c == '"' then
+				quote = c
+			elseif c == "}" then
+				to = k
+				break
+			end
+			k = k + 1
+		end
+		if not to then
+			return nil
+		end
+		n = n + 1
+		local sub = tree:add(f.receiver, tvb(from - 1, to - from + 1))
+		local address, name, port = nil, nil, "4650"
+		literals(s, from + 1, to - 1, function(key, value, a, b)
+			local r = tvb(a - 1, b - a + 1)
+			if key == "ip_address" then
+				address = value
+				sub:add(f.receiver_address, r, value)
+			elseif key == "name" then
+				name = value
+				sub:add(f.receiver_name, r, value)
+			elseif (key == "port" or key == "seg" or key == "win" or key == "fin") and value:find("^%d+$") and #value < 10 then
+				if key == "port" then port = value end
+				local number = tonumber(value)
+				if key ~= "port" or number < 65536 then
+					sub:add(f["receiver_" .. key], r, number)
+				end
+			end
+		end)
+		if not address then
+			sub:add_proto_expert_info(e.malformed, "A receiver without ip_address")
+		end
+		sub:set_text("Receiver " .. n .. ": " .. (address or "?") .. " port " .. port .. (name and " (" .. name .. ")" or ""))
+		i = to + 1
+	end
+	tree:add(f.receivers, tvb(stop - 1, 1), n):set_generated()
+	return n
+end
+
+-- ranges dissects "30-41,45,47-52"; false if it is something else.
+local function ranges(tvb, tree, s, i, stop)
+	if s:sub(stop, stop) == ";" then
+		stop = stop - 1
+	end
+	while i <= stop do
+		local from, to, first, last = s:find("^(%d+)%-?(%d*)", i)
+		if not from or to > stop then
+			return false
+		end
+		if last == "" then last = first end
+		local a, b = number64(first), number64(last)
+		if not a or not b or b < a then
+			return false
+		end
+		local sub = tree:add(f.range, tvb(from - 1, to - from + 1))
+		sub:add(f.range_first, tvb(from - 1, #first), a)
+		sub:add(f.range_last, tvb(to - #last, #last), b)
+		i = to + 1
+		if i <= stop then
+			if s:sub(i, i) ~= "," or i == stop then
+				return false
+			end
+			i = i + 1
+		end
+	end
+	return true
+end
+
+-- segment gives the record of a segment between a client and a receiver.
+local function segment(client, cport, receiver, rport, tid, seq)
+	local key = tostring(client) .. " " .. cport .. " " .. tostring(receiver) .. " " .. rport .. " " .. tid .. " " .. seq
+	local x = segments[key]
+	if not x then
+		x = { sent = {}, at = {} }
+		segments[key] = x
+	end
+	return x
+end
+
+-- follow tells what is known of a segment or its acknowledgement.
+local function follow(tree, pinfo, place, typ, tid, seq)
+	local key = pinfo.number .. " " .. place
+	if not pinfo.visited and not frames[key] then
+		local here = { type = typ }
+		if typ == 2 then
+			local x = segment(pinfo.src, pinfo.src_port, pinfo.dst, pinfo.dst_port, tid, seq)
+			x.sent[#x.sent + 1] = pinfo.number
+			x.at[#x.at + 1] = pinfo.rel_ts
+			here.segment, here.try = x, #x.sent
+		else
+			local x = segment(pinfo.dst, pinfo.dst_port, pinfo.src, pinfo.src_port, tid, seq)
+			here.segment = x
+			if #x.sent == 0 then
+				here.unsent = true
+			elseif x.acked then
+				here.duplicate = true
+			else
+				x.acked = pinfo.number
+			end
+			if #x.sent > 0 then
+				here.of, here.delay = x.sent[#x.sent], pinfo.rel_ts - x.at[#x.at]
+			end
+		end
+		frames[key] = here
+	end
+	local here = frames[key]
+	if not here then
+		return ""
+	end
+	if typ == 2 then
+		local x = here.segment
+		tree:add(f.try, here.try):set_generated()
+		tree:add(f.retransmission, here.try > 1):set_generated()
+		if here.try > 1 then
+			tree:add(f.retransmission_of, x.sent[here.try - 1]):set_generated()
+			tree:add_proto_expert_info(e.again)
+		end
+		if x.acked then
+			tree:add(f.acked_in, x.acked):set_generated()
+		end
+		return here.try > 1 and " [Retransmission]" or ""
+	end
+	if here.of then
+		tree:add(f.ack_of, here.of):set_generated()
+		local s = math.floor(here.delay)
+		tree:add(f.ack_delay, NSTime.new(s, math.floor((here.delay - s) * 1e9 + 0.5))):set_generated()
+	end
+	if here.unsent then
+		tree:add_proto_expert_info(e.unsent)
+	end
+	tree:add(f.duplicate_ack, here.duplicate or false):set_generated()
+	if here.duplicate then
+		tree:add_proto_expert_info(e.duplicate)
+		return " [Duplicate]"
+	end
+	return ""
+end
+
+-- asked matches offers with intents.
+local function asked(tree, pinfo, typ)
+	local key
+	if typ == 0 then
+		key = tostring(pinfo.src) .. " " .. pinfo.src_port .. " " .. tostring(pinfo.dst) .. " " .. pinfo.dst_port
+		if not pinfo.visited and not intents[key] then
+			intents[key] = { frame = pinfo.number, at = pinfo.rel_ts }
+		end
+		return
+	end
+	local place = pinfo.number .. " offer"
+	if not pinfo.visited and not frames[place] then
+		key = tostring(pinfo.dst) .. " " .. pinfo.dst_port .. " " .. tostring(pinfo.src) .. " " .. pinfo.src_port
+		if intents[key] then
+			frames[place] = { of = intents[key].frame, delay = pinfo.rel_ts - intents[key].at }
+			intents[key] = nil
+		end
+	end
+	if frames[place] then
+		local s = math.floor(frames[place].delay)
+		tree:add(f.answers, frames[place].of):set_generated()
+		tree:add(f.wait, NSTime.new(s, math.floor((frames[place].delay - s) * 1e9 + 0.5))):set_generated()
+	end
+end
+
+-- needs says which fields a type has: T for TID, S for SEQ, D for DATA.
+local needs = { [0] = "", [1] = "TD", [2] = "TSD", [3] = "TS", [4] = "TSD", [5] = "TD" }
+
+function mdalp.dissector(tvb, pinfo, tree)
+	local length = tvb:len()
+	if length == 0 then
+		return 0
+	end
+	local s = tvb:raw(0, length)
+	pinfo.cols.protocol = "MDALP"
+	local root = tree:add(mdalp, tvb())
+	local function broken(at, why)
+		root:add_proto_expert_info(e.malformed, "Malformed at byte " .. (at - 1) .. ": " .. why)
+		pinfo.cols.info = "[Malformed: " .. why .. "]"
+		return length
+	end
+
+	local digits, from, to, i, more = number(s, 1, "Type")
+	if not digits or #digits > 9 or tonumber(digits) > 255 then
+		return broken(1, "no Type")
+	end
+	local typ = tonumber(digits)
+	root:add(f.type, tvb(from - 1, to - from + 1), typ)
+	local name = types[typ] or ("Type " .. typ)
+	local info, have, tid, seq = name, {}, nil, nil
+
+	-- A ";" may be missing only behind the last field.
+	for _, field in ipairs({ { "TID", "tid" }, { "SEQ", "seq" } }) do
+		local at = i
+		local value, a, b, rest, semicolon = number(s, i, field[1])
+		if value then
+			if not more then
+				return broken(at, "no ';' before " .. field[1])
+			end
+			local n = number64(value)
+			if not n then
+				return broken(a, field[1] .. " is more than 2^63-1")
+			end
+			root:add(f[field[2]], tvb(a - 1, b - a + 1), n)
+			have[field[1]:sub(1, 1)] = true
+			if field[1] == "TID" then tid = tostring(n) else seq = tostring(n) end
+			info = info .. " " .. field[1] .. "=" .. tostring(n)
+			i, more = rest, semicolon
+		end
+	end
+	local data
+	if more and s:sub(i, i + 4) == "DATA:" then
+		data = i + 5
+		have.D = true
+		local n = length - data + 1
+		local r = n > 0 and tvb(data - 1, n) or tvb(length - 1, 0)
+		root:add(f.data_len, r, n):set_generated()
+		local item = n > 0 and root:add(f.data, r) or root
+		info = info .. " Len=" .. n
+		if n == 0 then
+			-- nothing to look into
+		elseif typ == 1 then
+			local count = offer(tvb, root, s, data, length)
+			if not count then
+				return broken(data, "the list of receivers does not end")
+			end
+			info = info .. ", " .. count .. (count == 1 and " receiver" or " receivers")
+		elseif typ == 3 then
+			if ranges(tvb, item, s, data, length) then
+				info = info .. " Arrived=" .. s:sub(data, length):gsub(";$", "")
+			else
+				return broken(data, "these are no ranges")
+			end
+		elseif typ == 4 or typ == 5 then
+			local ok = literals(s, data, length, function(key, value, a, b)
+				local r = tvb(a - 1, b - a + 1)
+				if typ == 4 and key == "bytes" and value:find("^%d+$") then
+					local n = number64(value)
+					if n then item:add(f.finish_bytes, r, n) end
+				elseif typ == 4 and key == "sha256" then
+					item:add(f.finish_sha256, r, value)
+				elseif typ == 5 and (key == "status" or key == "comment" or key == "missing") then
+					item:add(f["verdict_" .. key], r, value)
+					if key == "status" then info = info .. " " .. value end
+				end
+			end)
+			if not ok then
+				return broken(data, "a text does not end")
+			end
+		end
+	elseif i <= length then
+		return broken(i, "unexpected text")
+	end
+
+	if not types[typ] then
+		root:add_proto_expert_info(e.unknown)
+	else
+		for field in needs[typ]:gmatch(".") do
+			if not have[field] then
+				local long = ({ T = "TID", S = "SEQ", D = "DATA" })[field]
+				root:add_proto_expert_info(e.missing, name .. " without " .. long)
+				info = info .. " [no " .. long .. "]"
+			end
+		end
+	end
+	if icmp() or icmpv6() then
+		info = info .. " [in an ICMP error]"
+	elseif (typ == 2 or typ == 3) and tid and seq then
+		info = info .. follow(root, pinfo, tostring(tvb:offset()), typ, tid, seq)
+	elseif typ == 0 or typ == 1 then
+		asked(root, pinfo, typ)
+	end
+	root:append_text(", " .. info)
+	pinfo.cols.info = info
+	return length
+end
+
+-- A datagram is taken by its first bytes, whatever its ports.
+mdalp:register_heuristic("udp", function(tvb, pinfo, tree)
+	if tvb:len() < 6 or not tvb:raw(0, math.min(tvb:len(), 16)):find("^Type:%d+;") then
+		return false
+	end
+	mdalp.dissector(tvb, pinfo, tree)
+	return true
+end)
+
+DissectorTable.get("udp.port"):add(4650, mdalp)
