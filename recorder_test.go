@@ -25,7 +25,6 @@ type recorder struct {
 	rng    *rand.Rand
 	runs   uint64
 	tx     map[int64]*transaction
-	closed bool
 	err    error
 }
 

@@ -105,7 +105,6 @@ func benchByHand(b *testing.B, n int) {
 type acker struct {
 	offer []byte
 	queue []ackDue
-	ended func() bool
 }
 
 type ackDue struct {

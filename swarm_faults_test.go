@@ -126,7 +126,12 @@ func (w *watch) inject(now time.Time, i int, seq int64) {
 		case 2:
 			w.spoof(now, 0, peer, w.s.tid^(1+r.Int64N(7)), seq)
 		case 3:
-			w.spoof(now, 0, peer, w.s.tid, seq+1+r.Int64N(3))
+			next := seq + 1 + r.Int64N(3)
+			if w.forged == nil {
+				w.forged = make(map[flight]bool)
+			}
+			w.forged[flight{i, next}] = true
+			w.spoof(now, 0, peer, w.s.tid, next)
 		case 4:
 			w.spoof(now, 0, peer, w.s.tid, wire.MaxNumber-r.Int64N(2))
 		case 5: // an ack that this receiver gave before, or may have given

@@ -52,7 +52,6 @@ type scenario struct {
 	lose    float64       // most loss of a round trip, each datagram on its own
 	trip    time.Duration // most a round trip can take
 	reader  float64       // probability that a read of the payload fails
-	started time.Duration // when the clients start, at the latest
 }
 
 // String tells what is on.

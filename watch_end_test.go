@@ -92,7 +92,7 @@ func (w *watch) end() error {
 	if w.sc.world != nil {
 		w.cause(err)
 	}
-	if err == nil && !w.sc.lies {
+	if err == nil && !w.sc.lies && !w.fooled {
 		w.arrived()
 	}
 	return w.err

@@ -343,7 +343,7 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 	x.tmux("resize-window", "-x", "40", "-y", "24")
-	s = x.until(`(?m)^sending  73 %  ETA \S+( s)?  \d+/s(  \d resent)?$`)
+	x.until(`(?m)^sending  73 %  ETA \S+( s)?  \d+/s(  \d resent)?$`)
 	s = x.until(`(?s)^sending[^\n]*\n127.0.0.1:\d+ +\[#{4,20}\] 100 %[^\n]*\n127.0.0.2[^\n]*\n127.0.0.3:\d+ +\[#*\] 100 %[^\n]*$`)
 	x.fits(s, 39, 4)
 	// tmux takes back what was pushed into its history, so there may be more above it.
