@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"mdalp/internal/pcapng"
+	"mdalp/internal/trace"
+	"mdalp/wire"
+)
+
+// flow is what went from a client to a receiver in a transaction.
+type flow struct {
+	client, receiver netip.AddrPort
+	tid              int64
+}
+
+// A sending is a datagram with a segment, as a capture has it.
+type sending struct {
+	seq int64
+	at  time.Time
+	dir pcapng.Dir
+}
+
+// sendings are all of a capture. [trace.Trace] tells which transmission of a segment was
+// acknowledged; the instants of the others are kept here.
+type sendings map[flow][]sending
+
+// copyWithin is how soon the second copy of a datagram follows the first, in a capture of
+// all interfaces.
+const copyWithin = time.Millisecond
+
+// add takes a datagram if it is a segment.
+func (s sendings) add(d *pcapng.Datagram) {
+	if d.Proto != pcapng.UDP {
+		return
+	}
+	m, err := wire.Parse(d.Data)
+	if err != nil || m.Type != wire.Data || m.TID == wire.Absent || m.Seq == wire.Absent {
+		return
+	}
+	k := flow{d.Src, d.Dst, m.TID}
+	if n := len(s[k]); n > 0 && d.Dir == pcapng.In {
+		// Loopback gives what went out a second time, as it comes in.
+		if x := &s[k][n-1]; x.dir == pcapng.Out && x.seq == m.Seq && d.At.Sub(x.at) <= copyWithin {
+			x.dir = pcapng.Unknown
+			return
+		}
+	}
+	s[k] = append(s[k], sending{m.Seq, d.At, d.Dir})
+}
+
+// readCapture reads the transactions of a capture that sent something.
+func readCapture(in io.Reader) ([]*transfer, error) {
+	p, err := pcapng.NewReader(in)
+	if err != nil {
+		if errors.Is(err, pcapng.ErrFormat) {
+			err = errors.New("neither a capture (pcapng or pcap) nor the JSON of mdalp")
+		}
+		return nil, plain(err)
+	}
+	var a trace.Analyzer
+	var d pcapng.Datagram
+	sent := make(sendings)
+	for err == nil {
+		if err = p.Next(&d); err == nil {
+			a.Add(&d)
+			sent.add(&d)
+		}
+	}
+	all := []*transfer{}
+	found := a.Finish().Transactions
+	for i, x := range found {
+		if x.Datagrams == 0 {
+			continue
+		}
+		until := time.Time{} // of the next transaction with the same TID
+		for _, y := range found[i+1:] {
+			if y.TID == x.TID && y.Client == x.Client && y.Datagrams > 0 {
+				until = y.Begin
+				break
+			}
+		}
+		all = append(all, newTransfer(x, sent, until))
+	}
+	frames := p.Stats().Frames
+	switch {
+	case err == io.EOF:
+		return all, nil
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("the capture ends in the middle of packet %d: it was cut", frames+1)
+	default:
+		err = fmt.Errorf("the capture is damaged after packet %d: %w", frames, plain(err))
+	}
+	if len(all) == 0 {
+		return nil, err
+	}
+	return all, err
+}
+
+// newTransfer makes a transfer of a transaction, which ended before until if that is not
+// the zero Time.
+func newTransfer(x *trace.Transaction, sent sendings, until time.Time) *transfer {
+	t := &transfer{tid: x.TID, size: x.Bytes, segments: x.Segments}
+	for _, y := range x.Receivers {
+		r := &receiver{addr: y.Addr, name: y.Name, bytes: y.Bytes, acked: y.Acked}
+		if len(y.Echoes) > 0 {
+			r.latency = trace.SpreadOf(y.Echoes).Mean
+		}
+		acks := make(map[int64]trace.Delay, len(y.Delays))
+		for _, d := range y.Delays {
+			acks[d.Seq] = d
+			r.delays = append(r.delays, d.Took)
+		}
+		tries := make(map[int64]int)
+		for _, s := range sent[flow{x.Client, y.Addr, x.TID}] {
+			if s.at.Before(x.Begin) || !until.IsZero() && !s.at.Before(until) {
+				continue
+			}
+			tries[s.seq]++
+			h := shot{seq: s.seq, at: s.at.Sub(x.Begin).Seconds(), try: tries[s.seq], state: unanswered}
+			if d, ok := acks[s.seq]; ok && h.try == d.Try {
+				h.state, h.took = answered, d.Took
+			} else if ok && h.try > d.Try {
+				h.state = needless
+			}
+			r.shots = append(r.shots, h)
+		}
+		r.settle()
+		t.receivers = append(t.receivers, r)
+	}
+	return t
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"image/color"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"mdalp/internal/trace"
+)
+
+// delay draws how long each segment took to be acknowledged.
+func delay(t *transfer) (*picture, error) {
+	if t.events {
+		return nil, errors.New("events do not tell single acknowledgements: give a capture, as mdalp send --pcap writes it")
+	}
+	last, most := 0.0, 0.0
+	for _, r := range t.receivers {
+		most = max(most, r.latency.Seconds())
+		for _, s := range r.shots {
+			last = max(last, s.at)
+			most = max(most, s.took.Seconds())
+		}
+	}
+	if most == 0 {
+		return nil, errors.New("no segment in it was acknowledged")
+	}
+	scale, unit := timeAxis(last)
+	up, high := timeAxis(most)
+	p := newPicture(t.title("Acknowledgement delays"), t.about(), "time of sending, since the first segment ("+unit+")", "acknowledgement delay ("+high+")")
+	p.plot.X.Min, p.plot.X.Max = -last*scale*0.01, max(last*scale*1.02, 1e-9)
+	p.plot.Y.Min, p.plot.Y.Max = 0, most*up*1.08
+	p.plot.Y.Tick.Marker = ticks{10, false}
+
+	var pings []plot.Plotter
+	for i, r := range t.receivers {
+		colour := colourOf(i)
+		chain := &lines{all: [][]point{nil}, style: draw.LineStyle{Color: pale(colour), Width: 0.8}}
+		once, again := &dots{glyph: disc(colour)}, &dots{glyph: triangle(colour)}
+		once.glyph.Radius = 2.6
+		for _, s := range r.shots {
+			if s.state != answered {
+				continue
+			}
+			at := point{s.at * scale, s.took.Seconds() * up}
+			chain.all[0] = append(chain.all[0], at)
+			if s.try == 1 {
+				once.at = append(once.at, at)
+			} else {
+				again.at = append(again.at, at)
+			}
+		}
+		if r.latency > 0 {
+			y := r.latency.Seconds() * up
+			mean := [][]point{{{p.plot.X.Min, y}, {p.plot.X.Max, y}}}
+			dash := draw.LineStyle{Color: colour, Width: 1.2, Dashes: []vg.Length{5, 4}, DashOffs: 4.5 * vg.Length(i%2)} // equal means share a line
+			edge := dash
+			edge.Color, edge.Width = color.White, 3
+			pings = append(pings, &lines{mean, edge}, &lines{mean, dash})
+		}
+		if t.segments > dense {
+			once.glyph.Radius = 1.2
+		} else {
+			p.plot.Add(chain)
+		}
+		p.plot.Add(once, again)
+	}
+	p.plot.Add(pings...) // which would be lost in a cloud
+	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) {
+		return square(colourOf(i))
+	}, func(r *receiver) string {
+		if len(r.delays) == 0 {
+			return "no acknowledgements"
+		}
+		s := "median " + millis(trace.SpreadOf(r.delays).Median.Round(time.Microsecond))
+		if r.latency > 0 {
+			s += ", ping " + millis(r.latency.Round(time.Microsecond))
+		}
+		return s
+	})
+	p.legend = append(p.legend,
+		entry{text: "Delays of a segment"},
+		entry{text: "sent once", mark: glyph(disc(dim))},
+	)
+	if t.resent() > 0 {
+		p.legend = append(p.legend, entry{text: "sent again, since the last time", mark: glyph(triangle(dim))})
+	}
+	if len(pings) > 0 {
+		p.legend = append(p.legend, entry{text: "mean of the pings", mark: line(draw.LineStyle{Color: dim, Width: 1, Dashes: []vg.Length{5, 4}})})
+	}
+	return p, nil
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// timeAxis gives the unit that fits times in seconds up to the last.
+func timeAxis(last float64) (scale float64, unit string) {
+	if last < 2 {
+		return 1e3, "ms"
+	}
+	return 1, "s"
+}
+
+// dense is from how many segments on a picture is more of a cloud: its dots are small.
+const dense = 600
+
+// sequence draws which segment went to which receiver when.
+func sequence(t *transfer) (*picture, error) {
+	if t.events {
+		return progress(t)
+	}
+	last, least, most := 0.0, math.Inf(1), math.Inf(-1)
+	for _, r := range t.receivers {
+		for _, s := range r.shots {
+			last = max(last, s.at+s.took.Seconds())
+			least, most = min(least, float64(s.seq)), max(most, float64(s.seq))
+		}
+	}
+	scale, unit := timeAxis(last)
+	p := newPicture(t.title("Segments over time"), t.about(), "time since the first segment ("+unit+")", "segment (SEQ)")
+	p.plot.Y.Tick.Marker = ticks{10, true}
+	pad := max(0.6, (most-least)*0.02)
+	p.plot.X.Min, p.plot.X.Max = -last*scale*0.01, max(last*scale*1.02, 1e-9)
+	p.plot.Y.Min, p.plot.Y.Max = least-pad, most+pad
+
+	lost, lostAgain := &dots{glyph: lostMark}, &dots{glyph: lostMark}
+	lostAgain.glyph.Shape = cross{bare: true} // its edge would hide the triangle below
+	for i, r := range t.receivers {
+		colour := colourOf(i)
+		flight := &lines{style: draw.LineStyle{Color: pale(colour), Width: 1.6}}
+		climb := &lines{style: draw.LineStyle{Color: pale(colour), Width: 0.6}}
+		silent := &lines{style: draw.LineStyle{Color: colour, Width: 1, Dashes: []vg.Length{3, 3}}}
+		sent, again := &dots{glyph: disc(colour)}, &dots{glyph: triangle(colour)}
+		if t.segments > dense {
+			sent.glyph.Radius = 1.2
+		}
+		for k, s := range r.shots {
+			at, y := s.at*scale, float64(s.seq)
+			switch {
+			case s.state == answered:
+				end := (s.at + s.took.Seconds()) * scale
+				flight.all = append(flight.all, []point{{at, y}, {end, y}})
+				// Where one segment is out at a time, the next follows its acknowledgement.
+				if k+1 < len(r.shots) && r.shots[k+1].at*scale >= end && (r.shots[k+1].at-s.at)*4 < s.took.Seconds()*5 {
+					next := r.shots[k+1]
+					climb.all = append(climb.all, []point{{end, y}, {next.at * scale, float64(next.seq)}})
+				}
+			case s.state == unanswered && s.next > s.at:
+				silent.all = append(silent.all, []point{{at, y}, {s.next * scale, y}})
+			}
+			if s.try == 1 {
+				sent.at = append(sent.at, point{at, y})
+			} else {
+				again.at = append(again.at, point{at, y})
+			}
+			switch {
+			case s.state == unanswered && s.try == 1:
+				lost.at = append(lost.at, point{at, y})
+			case s.state == unanswered:
+				lostAgain.at = append(lostAgain.at, point{at, y})
+			}
+		}
+		p.plot.Add(flight, climb, silent, sent, again)
+	}
+	p.plot.Add(lost, lostAgain) // over all others
+
+	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) {
+		return square(colourOf(i))
+	}, func(r *receiver) string {
+		return strings.Join(r.figures(), ", ")
+	})
+	p.legend = append(p.legend,
+		entry{text: "Segments"},
+		entry{text: "sent", mark: glyph(disc(dim))},
+		entry{text: "until its acknowledgement", mark: line(draw.LineStyle{Color: pale(dim), Width: 1.6})},
+	)
+	if t.resent() > 0 {
+		p.legend = append(p.legend, entry{text: "sent again", mark: glyph(triangle(dim))})
+	}
+	if t.lost() > 0 {
+		p.legend = append(p.legend,
+			entry{text: "unanswered: it or the", mark: glyph(lostMark)},
+			entry{text: "acknowledgement was lost", mark: func(*draw.Canvas, vg.Point) {}})
+	}
+	if t.lost() > 0 && t.resent() > 0 {
+		p.legend = append(p.legend, entry{text: "until the timeout", mark: line(draw.LineStyle{Color: dim, Width: 1, Dashes: []vg.Length{3, 3}})})
+	}
+	return p, nil
+}
+
+// figures counts what a receiver got.
+func (r *receiver) figures() []string {
+	seqs := make(map[int64]struct{})
+	again, lost := 0, 0
+	for _, s := range r.shots {
+		seqs[s.seq] = struct{}{}
+		if s.try > 1 {
+			again++
+		}
+		if s.state == unanswered {
+			lost++
+		}
+	}
+	all := []string{count(int64(len(seqs)), "segment")}
+	if again > 0 {
+		all = append(all, commas(int64(again))+" again")
+	}
+	if lost > 0 {
+		all = append(all, commas(int64(lost))+" unanswered")
+	}
+	return all
+}
+
+// progress draws how many segments each receiver had acknowledged, from events.
+func progress(t *transfer) (*picture, error) {
+	last, most, steps := 0.0, int64(0), 0
+	for _, r := range t.receivers {
+		for _, s := range r.steps {
+			last, most = max(last, s.at), max(most, s.acked)
+		}
+		steps += len(r.steps)
+	}
+	if steps == 0 {
+		return nil, errors.New("it tells only how the transfer ended: give the events of --json-stream, or a capture")
+	}
+	scale, unit := timeAxis(last)
+	p := newPicture(t.title("Progress"), t.about(), "time since the split ("+unit+")", "segments acknowledged")
+	p.plot.Y.Tick.Marker = ticks{10, true}
+	p.plot.X.Min, p.plot.X.Max = 0, max(last*scale*1.02, 1e-9)
+	p.plot.Y.Min, p.plot.Y.Max = 0, max(float64(most)*1.04, 1)
+	dead := &dots{glyph: lostMark}
+	var marks []plot.Plotter
+	anyAgain, anyDead := false, false
+	for i, r := range t.receivers {
+		// The first are drawn wider, so that those that run on top do not hide them.
+		wide := 1.2 + 1.1*vg.Length(min(3, len(t.receivers)-1-i))
+		stairs := &lines{all: [][]point{nil}, style: draw.LineStyle{Color: colourOf(i), Width: wide}}
+		again := &dots{glyph: triangle(colourOf(i))}
+		acked := int64(0)
+		for _, s := range slices.Concat(r.steps, []step{{at: last, acked: r.acked}}) {
+			x := s.at * scale
+			// Events come some time after what they tell: a step is drawn as a step.
+			stairs.all[0] = append(stairs.all[0], point{x, float64(acked)}, point{x, float64(s.acked)})
+			acked = s.acked
+			at := point{x, float64(s.acked)}
+			if s.resent {
+				again.at, anyAgain = append(again.at, at), true
+			}
+			if s.dead {
+				dead.at, anyDead = append(dead.at, at), true
+			}
+		}
+		p.plot.Add(stairs)
+		marks = append(marks, again)
+	}
+	p.plot.Add(append(marks, dead)...) // over all lines
+	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) {
+		return square(colourOf(i))
+	}, func(r *receiver) string {
+		return fmt.Sprintf("%s acknowledged", commas(r.acked))
+	})
+	if anyAgain || anyDead {
+		p.legend = append(p.legend, entry{text: "Events"})
+	}
+	if anyAgain {
+		p.legend = append(p.legend, entry{text: "sent again", mark: glyph(triangle(dim))})
+	}
+	if anyDead {
+		p.legend = append(p.legend, entry{text: "given up as dead", mark: glyph(lostMark)})
+	}
+	return p, nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The schemas that are read.
+const (
+	sendSchema  = "mdalp.send/1"
+	benchSchema = "mdalp.bench/1"
+)
+
+// event is a line of mdalp send --json-stream, as far as pictures need it. A line of
+// --json is the last of them.
+type event struct {
+	Event    string  `json:"event"`
+	At       float64 `json:"at_seconds"`
+	Size     int64   `json:"size_bytes"`
+	TID      *int64  `json:"tid"`
+	Segments int64   `json:"segments"`
+	eventReceiver
+	Receivers []eventReceiver `json:"receivers"`
+}
+
+type eventReceiver struct {
+	Address   string   `json:"address"`
+	Port      uint16   `json:"port"`
+	Name      string   `json:"name"`
+	LatencyMS *float64 `json:"latency_ms"`
+	Guessed   bool     `json:"latency_guessed"`
+	Share     int64    `json:"share_bytes"`
+	Acked     int64    `json:"acknowledged_segments"`
+}
+
+// addr is where it is; the zero value if the file does not tell.
+func (e *eventReceiver) addr() netip.AddrPort {
+	a, _ := netip.ParseAddr(e.Address)
+	return netip.AddrPortFrom(a, e.Port)
+}
+
+// decode reads the next object. It fills v in only if the object has that schema, as the
+// same keys of others hold other things.
+func decode(d *json.Decoder, want string, v any) (schema string, err error) {
+	var raw json.RawMessage
+	if err := d.Decode(&raw); err != nil {
+		return "", err
+	}
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil || head.Schema != want {
+		return head.Schema, err
+	}
+	return head.Schema, json.Unmarshal(raw, v)
+}
+
+// readStream reads the events of one or more files that were sent.
+func readStream(in io.Reader) ([]*transfer, error) {
+	all := []*transfer{}
+	var t *transfer
+	var began float64 // when the split was made
+	lines := json.NewDecoder(in)
+	for n := 1; ; n++ {
+		var e event
+		schema, err := decode(lines, sendSchema, &e)
+		switch {
+		case err == io.EOF:
+			return slices.DeleteFunc(all, func(t *transfer) bool { return len(t.receivers) == 0 }), nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			err = fmt.Errorf("it ends in the middle of object %d: it was cut", n)
+		case err != nil:
+			err = fmt.Errorf("object %d is not the JSON of mdalp: %w", n, plain(err))
+		case strings.HasPrefix(schema, "mdalp.bench/"):
+			err = errors.New("that is a comparison of mdalp bench: draw it with mdalplot compare")
+		case schema != sendSchema:
+			err = fmt.Errorf("object %d has the schema %q instead of %q", n, schema, sendSchema)
+		}
+		if err != nil {
+			if len(all) == 0 {
+				return nil, err
+			}
+			return all, err
+		}
+		if t == nil || e.Event == "started" {
+			t, began = &transfer{events: true, tid: -1}, 0
+			all = append(all, t)
+		}
+		if e.Event == "split" {
+			began = e.At
+		}
+		t.take(&e, e.At-began)
+		if e.Event == "finished" {
+			t = nil
+		}
+	}
+}
+
+// take adds what an event tells.
+func (t *transfer) take(e *event, at float64) {
+	if e.Size > 0 {
+		t.size = e.Size
+	}
+	if e.TID != nil {
+		t.tid = *e.TID
+	}
+	if e.Segments > 0 {
+		t.segments = e.Segments
+	}
+	switch e.Event {
+	case "retransmission", "dead":
+		if r := t.find(&e.eventReceiver); r != nil {
+			r.steps = append(r.steps, step{at, r.acked, e.Event == "retransmission", e.Event == "dead"})
+		}
+		return
+	}
+	for i := range e.Receivers {
+		x := &e.Receivers[i]
+		r := t.find(x)
+		if r == nil {
+			r = &receiver{addr: x.addr()}
+			t.receivers = append(t.receivers, r)
+		}
+		if x.Name != "" {
+			r.name = x.Name
+		}
+		if x.LatencyMS != nil {
+			r.latency, r.guessed = time.Duration(*x.LatencyMS*1e6), x.Guessed
+		}
+		if x.Share > 0 {
+			r.bytes = x.Share
+		}
+		if e.Event == "split" || e.Event == "progress" {
+			r.acked = x.Acked
+			r.steps = append(r.steps, step{at: at, acked: x.Acked})
+		}
+	}
+}
+
+// find gives the receiver that is meant, or nil.
+func (t *transfer) find(x *eventReceiver) *receiver {
+	addr := x.addr()
+	i := slices.IndexFunc(t.receivers, func(r *receiver) bool { return r.addr == addr })
+	if i < 0 {
+		return nil
+	}
+	return t.receivers[i]
+}
