@@ -190,6 +190,10 @@ func tryUDP(local netip.Addr) (buffer int, err error) {
 func tryNamespace(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	// As the lab does: a program with file capabilities is not dumpable.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
 	c := exec.CommandContext(ctx, "/proc/self/exe", "doctor", "--inside")
 	c.Args[0] = "mdalp"
 	c.SysProcAttr = &syscall.SysProcAttr{

@@ -206,6 +206,7 @@ func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []
 	c := &mdalp.Config{Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
 	if t.server > 0 {
 		c.Balance, c.Server = mdalp.None, t.server
+		c.Deadline = server.DefaultLimit // the server is silent after that
 		if t.faulty {
 			c.Deadline = 10 * time.Second // nobody else can take over
 		}
@@ -240,7 +241,7 @@ func show(trials []trial, receivers []server.Receiver, want [32]byte) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {
-		case t.server > 0 && t.faulty: // it may fail
+		case t.server > 0 && (t.faulty || errors.Is(t.err, mdalp.ErrDeadline)): // it may fail, or be too slow
 		case t.err != nil || t.verdict.SHA256 != want || t.verdict.Status != balanced && !t.faulty:
 			wrong++
 		}

@@ -204,8 +204,8 @@ func source(name string, is4 bool) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("the interface has no address of the orchestrator's family")
 }
 
-// cancelBySignal gives a context that the first SIGINT or SIGTERM cancels; a
-// second one ends the process.
+// cancelBySignal gives a context that the first SIGINT or SIGTERM cancels; another
+// one, a second later, ends the process.
 func cancelBySignal(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
@@ -213,8 +213,10 @@ func cancelBySignal(ctx context.Context) (context.Context, func()) {
 	go func() {
 		select {
 		case s := <-signals:
-			signal.Stop(signals)
 			cancel(interrupted{s})
+			// The same signal may come twice, from the terminal and by way of the lab.
+			time.Sleep(time.Second)
+			signal.Stop(signals)
 		case <-ctx.Done():
 		}
 	}()

@@ -50,6 +50,11 @@ func Enter() (n *Network, code int, err error) {
 	if outside != "" && outside != here {
 		return inside()
 	}
+	// A program with file capabilities cannot be looked at by its own user, and then
+	// nobody can write the new namespace's id maps (prctl(2), PR_SET_DUMPABLE).
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		return nil, 0, os.NewSyscallError("prctl", err)
+	}
 	code, err = outsideOf(here)
 	if err != nil {
 		return nil, 0, fmt.Errorf("no network of our own: %w", err)
