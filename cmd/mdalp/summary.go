@@ -82,6 +82,9 @@ func wrap(w io.Writer, width int, format string, args ...any) {
 	io.WriteString(w, b.String()+"\n")
 }
 
+// tookOver is the column of segments that came from dead receivers, or slower ones.
+const tookOver = "took over"
+
 // A field is a column of the table.
 type field struct {
 	head string
@@ -96,14 +99,14 @@ var fields = [...]field{
 	{"segments", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%d/%d", x.Acked, assigned(x)) }},
 	{"resent", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Resent) }},
 	{"timeouts", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Timeouts) }},
-	{"took over", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Took) }},
+	{tookOver, func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Took) }},
 	{"ack min/mean/max", acks},
 	{"bytes/s", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%.0f", x.Rate) }},
 	{"state", health},
 }
 
 // sacrifices are the columns that go, in this order, until the table is narrow enough.
-var sacrifices = []string{"ack min/mean/max", "bytes/s", "took over", "timeouts", "latency", "bytes", "resent"}
+var sacrifices = []string{"ack min/mean/max", "bytes/s", tookOver, "timeouts", "latency", "bytes", "resent"}
 
 // receivers writes the table. What killed a receiver stands below it, as it may be
 // long. Where even the shortest table is too wide, each receiver has two lines.
@@ -120,7 +123,12 @@ func receivers(w io.Writer, r *mdalp.Report, width int) {
 		}
 		all += 2 + wide[i]
 	}
-	for _, s := range sacrifices {
+	order := sacrifices
+	if slices.ContainsFunc(r.Receivers, func(x mdalp.ReceiverReport) bool { return x.Took > 0 }) {
+		// Who took over is what one wants to know then: that goes last.
+		order = append(slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == tookOver }), tookOver)
+	}
+	for _, s := range order {
 		if all > width {
 			i := slices.IndexFunc(fields[:], func(f field) bool { return f.head == s })
 			all -= 2 + wide[i]
