@@ -179,7 +179,7 @@ func needIPv6(t *testing.T) {
 	t.Helper()
 	c, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback6, 0)))
 	if err != nil {
-		t.Skip(err)
+		lack(t, "IPv6", err)
 	}
 	c.Close()
 }
@@ -328,7 +328,7 @@ func reexec(t *testing.T, stage string, attr *syscall.SysProcAttr) {
 	case err != nil:
 		t.Fatalf("at stage %s: %v\n%s", stage, err, out)
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
-		t.Skipf("at stage %s:\n%s", stage, out)
+		lack(t, "stage "+stage, errors.New(string(out)))
 	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
 		t.Fatalf("at stage %s the test did not run:\n%s", stage, out)
 	}

@@ -40,7 +40,7 @@ func isolated(t *testing.T, f func(t *testing.T)) {
 	case err != nil:
 		missing(t, err)
 	case bytes.Contains(out, []byte("--- SKIP")):
-		t.Skipf("%s", out)
+		missing(t, errors.New(string(out)))
 	}
 }
 

@@ -103,7 +103,7 @@ func BenchmarkExpire(b *testing.B) {
 				if !ok {
 					return
 				}
-				time.Sleep(time.Until(at))
+				time.Sleep(time.Until(at)) // a benchmark of clocks: the peers wait for theirs too
 				now := time.Now()
 				for ok {
 					_, ok = w.Pop(now)

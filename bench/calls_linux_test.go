@@ -1,0 +1,88 @@
+// With the race detector the receivers are too slow to fill a batch, and the figures are
+// those of the detector.
+
+//go:build !race
+
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The most system calls a segment may take, by number of receivers. A turn of the loop
+// takes epoll_pwait2, recvmmsg and sendmmsg, and a batch is 64 datagrams: that makes 0.30
+// with 10 receivers. With 64 every batch is full, most turns do without the poller, and it
+// is 0.031. The margin is a third and the double: for turns that find only some of the
+// answers there.
+var mostCalls = map[int]float64{10: 0.40, 64: 0.06}
+
+func TestSystemCalls(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		missing(t, "strace is not installed")
+	}
+	if out, err := exec.Command(strace, "-c", command(t), "--version").CombinedOutput(); err != nil {
+		missing(t, fmt.Sprintf("processes may not be traced here: %v\n%s", err, out))
+	}
+	table := filepath.Join(t.TempDir(), "calls")
+	for _, n := range []int{10, 64} {
+		var calls map[string]int
+		var slope float64
+		// The least of three: how many answers a turn finds is a matter of the kernel's
+		// scheduler too.
+		for try := range 3 {
+			s := perSegment(t, n, []string{strace, "-f", "-c", "-o", table}, func(string) (sum float64) {
+				calls = countCalls(t, table)
+				for _, k := range calls {
+					sum += float64(k)
+				}
+				return sum
+			})
+			if try == 0 || s < slope {
+				slope = s
+			}
+			if slope <= mostCalls[n] {
+				break
+			}
+		}
+		t.Logf("%d receivers: %.4f system calls per segment, at most %v", n, slope, mostCalls[n])
+		if slope < 1.8/float64(min(n, 64)) {
+			t.Errorf("%d receivers: %.4f system calls per segment are too few: was all traced? %v", n, slope, calls)
+		}
+		if slope > mostCalls[n] {
+			t.Errorf("%d receivers: %.4f system calls per segment, at most %v; of %d segments: %v", n, slope, mostCalls[n], sizes[1], calls)
+		}
+	}
+}
+
+// countCalls reads the table of strace -c.
+func countCalls(t *testing.T, path string) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := make(map[string]int)
+	for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); {
+		// % time, seconds, usecs/call, calls, errors or nothing, name
+		f := strings.Fields(s.Text())
+		if len(f) < 5 || f[len(f)-1] == "total" {
+			continue
+		}
+		if k, err := strconv.Atoi(f[3]); err == nil {
+			calls[f[len(f)-1]] = k
+		}
+	}
+	if len(calls) == 0 {
+		t.Fatalf("no table of strace:\n%s", text)
+	}
+	return calls
+}
