@@ -3,6 +3,7 @@ package mdalp_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -43,12 +44,18 @@ func (s spy) Receive(now time.Time, e *loop.Envelope, b []byte) {
 }
 
 // serve starts an orchestrator and receivers at hosts, on a port of the kernel's
-// choice, until the test ends.
-func serve(t testing.TB, hosts ...string) *site {
+// choice, until the test ends. The payload is told to them: where they had to take a
+// silence for its end, a machine that is busy elsewhere would end the transaction.
+func serve(t testing.TB, want []byte, hosts ...string) *site {
 	t.Helper()
 	x := &site{store: new(server.Memory), result: make(chan server.Result, 16)}
 	var socks []*loop.Socket
-	cfg := server.Config{Store: x.store, Idle: 50 * time.Millisecond, IntentRate: -1, Settled: func(r server.Result) { x.result <- r }}
+	cfg := server.Config{
+		Store:      x.store,
+		Expect:     &server.Payload{Size: int64(len(want)), SHA256: sha256.Sum256(want)},
+		IntentRate: -1,
+		Settled:    func(r server.Result) { x.result <- r },
+	}
 	for i, h := range hosts {
 		s, err := loop.Listen(netip.AddrPortFrom(netip.MustParseAddr(h), 0), loop.Options{PacketInfo: true})
 		if err != nil {
@@ -117,8 +124,8 @@ func TestSend(t *testing.T) {
 		{"both", []string{"::1", "127.0.7.1", "::1"}, 5000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := serve(t, c.hosts...)
 			p := payloadOf(c.size)
+			x := serve(t, p, c.hosts...)
 			r, err := mdalp.Send(t.Context(), bytes.NewReader(p), int64(len(p)), &mdalp.Config{Orchestrator: x.addr})
 			if err != nil {
 				t.Fatal(err)
@@ -164,7 +171,8 @@ func TestSendRefused(t *testing.T) {
 // TestSendFailover: a receiver whose port is closed is dead at once, and the others
 // take over.
 func TestSendFailover(t *testing.T) {
-	x := serve(t, "127.0.0.1", "127.0.7.1", "127.0.7.2")
+	p := payloadOf(5000)
+	x := serve(t, p, "127.0.0.1", "127.0.7.1", "127.0.7.2")
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 7, 9)})
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +202,6 @@ func TestSendFailover(t *testing.T) {
 		i := bytes.IndexByte(b[:n], '[') + 1
 		front.WriteToUDPAddrPort(append(append(bytes.Clone(b[:i]), extra...), b[i:n]...), client)
 	}()
-	p := payloadOf(5000)
 	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), 5000, &mdalp.Config{
 		Orchestrator: front.LocalAddr().(*net.UDPAddr).AddrPort(), Balance: mdalp.Equal,
 	})
@@ -229,8 +236,8 @@ func TestSendCancel(t *testing.T) {
 // TestSendFlood: what strangers send while a payload is sent is counted, changes
 // nothing, and costs no memory.
 func TestSendFlood(t *testing.T) {
-	x := serve(t, "127.0.0.1", "127.0.7.1", "127.0.7.2", "127.0.7.3")
 	p := payloadOf(2 << 20)
+	x := serve(t, p, "127.0.0.1", "127.0.7.1", "127.0.7.2", "127.0.7.3")
 	stop := make(chan struct{})
 	ended := make(chan int)
 	go func() {

@@ -16,14 +16,39 @@ const (
 	// usual tick (4 ms at 250 Hz): a sleep that ends before the next tick makes the kernel
 	// reprogram the clock's hardware twice, 2 µs a sleep in a virtual machine.
 	rawWait = 8 * time.Millisecond
-	// shortWait is how long a round may have taken for the loop to count as busy once
-	// busyAfter of them came in a row: over a wide-area network, where two answers may
-	// come together by chance, a raw wait would only keep sysmon awake.
+	// shortWait is how long a round may have taken to count as a short one.
 	shortWait = time.Millisecond
-	busyAfter = 8
+	// A loop is busy after so many short rounds in a row; see pace.
+	minBusy, maxBusy = 8, 16384
 	// wake marks the eventfd among the events, where a socket has its index.
 	wake = -1
 )
+
+// A pace tells from the length of the rounds whether the loop is busy. One short round
+// does not make it so: over a wide-area network, where two answers may come together
+// by chance, a raw wait would only keep sysmon awake. When the wait of a busy loop
+// is long after all, the next takes twice as many short rounds: with one P, what the
+// loop waits for may be a goroutine of its own program, which a raw wait keeps from
+// running. As many short rounds again take the doubling back.
+type pace struct {
+	short int // short rounds in a row
+	need  int // that make a busy loop
+}
+
+// round takes the length of a round and reports whether the loop is busy.
+func (p *pace) round(gap time.Duration) bool {
+	switch {
+	case gap <= shortWait:
+		if p.short++; p.short >= 2*p.need {
+			p.need = minBusy
+		}
+	case p.short >= p.need:
+		p.short, p.need = 0, min(2*p.need, maxBusy)
+	default:
+		p.short = 0
+	}
+	return p.short >= p.need
+}
 
 // A poller is an epoll(7) instance over the sockets of one Run, level-triggered: a
 // batch may leave datagrams behind and the next wait tells again.
@@ -31,7 +56,7 @@ type poller struct {
 	ep     int
 	trap   uintptr // the system call that waits
 	calls  uint64
-	busy   bool // the last wait was a short one
+	busy   bool // waits are short enough to be raw
 	ts     timespec
 	events [16]unix.EpollEvent
 

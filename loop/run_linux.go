@@ -22,6 +22,7 @@ type runner struct {
 	socks []*Socket
 	poll  *poller
 	spin  spinner
+	pace  pace
 	out   *outbox
 	errs  errbox
 	ctl   control
@@ -36,7 +37,6 @@ type runner struct {
 	hot       int  // the socket that received last
 	caught    int  // datagrams that hot received while spinning
 	skipped   int  // rounds since the poller was asked
-	short     int  // short rounds in a row
 }
 
 // Run drives h over socks until h has ended and everything it gave is sent, which
@@ -70,7 +70,7 @@ func Run(ctx context.Context, h Handler, socks ...*Socket) error {
 }
 
 func newRunner(ctx context.Context, h Handler, socks []*Socket) (r *runner, err error) {
-	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), base: time.Now()}
+	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: pace{need: minBusy}, base: time.Now()}
 	r.now = r.base
 	defer func() {
 		if err != nil {
@@ -116,10 +116,7 @@ func (r *runner) round() (done bool, err error) {
 	prev := r.now
 	r.now = r.clock()
 	gap := r.now.Sub(prev)
-	if r.short++; gap > shortWait {
-		r.short = 0
-	}
-	r.poll.busy = r.short >= busyAfter
+	r.poll.busy = r.pace.round(gap)
 	if n := r.caught; n > 0 {
 		r.caught = 0
 		r.receive(r.hot, n)
