@@ -19,28 +19,25 @@ import (
 
 // archive makes the tarball of an architecture, and gives its name. The times, owners
 // and order of its files depend on nothing but the source.
-func (r *release) archive(arch string) (string, error) {
-	base := fmt.Sprintf("mdalp_%s_linux_%s", mdalp.Version, arch)
+func (r *release) archive(c bundle, arch string) (string, error) {
+	base := fmt.Sprintf("%s_%s_linux_%s", c.name, mdalp.Version, arch)
 	type file struct {
 		from, to string
 		mode     int64
 	}
 	var files []file
-	for _, p := range programs {
+	for _, p := range c.programs {
 		files = append(files, file{filepath.Join(r.stage, arch, p), p, 0o755})
 	}
-	for _, dir := range []string{"completions", "doc", "man"} {
-		found, err := os.ReadDir(filepath.Join(r.stage, dir)) // in the order of their names
-		if err != nil {
-			return "", err
+	stage := os.DirFS(filepath.Join(r.stage, c.name))
+	err := fs.WalkDir(stage, ".", func(name string, d fs.DirEntry, err error) error { // in the order of their names
+		if err == nil && d.Type().IsRegular() {
+			files = append(files, file{filepath.Join(r.stage, c.name, name), name, 0o644})
 		}
-		for _, f := range found {
-			files = append(files, file{filepath.Join(r.stage, dir, f.Name()), path.Join(dir, f.Name()), 0o644})
-		}
-	}
-	files = append(files, file{filepath.Join(r.root, "packaging", "mdalpd.service"), "mdalpd.service", 0o644})
-	if lua := filepath.Join(r.stage, "mdalp.lua"); exists(lua) {
-		files = append(files, file{lua, "mdalp.lua", 0o644})
+		return err
+	})
+	if err != nil {
+		return "", err
 	}
 
 	var b bytes.Buffer

@@ -1,7 +1,8 @@
 //go:build packaging
 
-// This test changes the machine: it installs the Debian package, uses it, and removes
-// it again. It needs root, dpkg, setpriv, and the network or a full module cache:
+// This test changes the machine: it installs the Debian packages, uses them, and removes
+// them again; where systemd runs, the service too. It needs root, dpkg, setpriv, rpm, and
+// the network or a full module cache:
 //
 //	go test -count=1 -tags packaging ./packaging/...
 package main
@@ -31,6 +32,12 @@ var installed = []string{
 	"/usr/share/doc/mdalp/copyright", "/usr/lib/systemd/system/mdalpd.service",
 }
 
+// Of the service.
+const (
+	store = "/var/lib/mdalpd"
+	unit  = "/usr/lib/systemd/system/mdalpd.service"
+)
+
 // must runs a command, and gives what it printed.
 func must(t *testing.T, name string, args ...string) string {
 	t.Helper()
@@ -51,8 +58,13 @@ func TestPackages(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("it must be root to install a package")
 	}
-	if out, err := exec.Command("dpkg-query", "-W", "mdalp").CombinedOutput(); err == nil {
-		t.Fatalf("the package is installed here already, and would be removed: %s", out)
+	for _, p := range []string{"mdalp", "mdalplot"} {
+		if out, err := exec.Command("dpkg-query", "-W", p).CombinedOutput(); err == nil {
+			t.Fatalf("the package is installed here already, and would be removed: %s", out)
+		}
+	}
+	if _, err := os.Lstat(store); err == nil {
+		t.Fatalf("%s is there already, and would be removed", store)
 	}
 	dir := t.TempDir()
 	if err := build(dir, []string{runtime.GOARCH}, []string{"deb", "rpm", "apk"}); err != nil {
@@ -65,9 +77,11 @@ func TestPackages(t *testing.T) {
 		}
 		return found[0]
 	}
-	t.Run("deb", func(t *testing.T) { installDeb(t, one("*.deb")) })
+	t.Run("deb", func(t *testing.T) { installDeb(t, one("mdalp_*.deb")) })
+	t.Run("deb of mdalplot", func(t *testing.T) { installPlot(t, one("mdalplot_*.deb")) })
+	t.Run("rpm root", func(t *testing.T) { installRPM(t, one("mdalp-*.rpm"), one("mdalplot-*.rpm")) })
 	t.Run("rpm", func(t *testing.T) {
-		b, err := os.ReadFile(one("*.rpm"))
+		b, err := os.ReadFile(one("mdalp-*.rpm"))
 		// The lead of a binary package, of format 3 (rpm.org, the file format).
 		if err != nil || !bytes.HasPrefix(b, []byte("\xed\xab\xee\xdb\x03\x00\x00\x00")) {
 			t.Errorf("no package: %v, %q", err, b[:min(len(b), 16)])
@@ -79,8 +93,8 @@ func TestPackages(t *testing.T) {
 		}
 	})
 	t.Run("apk", func(t *testing.T) {
-		names := members(t, one("*.apk"))
-		for _, n := range []string{".PKGINFO", ".post-install", "usr/bin/mdalp", "usr/share/zsh/site-functions/_mdalp"} {
+		names := members(t, one("mdalp_*.apk"))
+		for _, n := range []string{".PKGINFO", ".post-install", ".post-upgrade", "usr/bin/mdalp", "usr/share/zsh/site-functions/_mdalp"} {
 			if !slices.Contains(names, n) {
 				t.Errorf("%s is missing", n)
 			}
@@ -90,7 +104,7 @@ func TestPackages(t *testing.T) {
 		}
 	})
 	t.Run("tarball", func(t *testing.T) {
-		names := members(t, one("*.tar.gz"))
+		names := members(t, one("mdalp_*.tar.gz"))
 		for _, n := range []string{"/mdalp", "/mdalpd", "/doc/copyright", "/man/mdalp.1.gz", "/mdalpd.service"} {
 			if !slices.ContainsFunc(names, func(s string) bool { return strings.HasSuffix(s, n) }) {
 				t.Errorf("%s is missing", n)
@@ -98,7 +112,7 @@ func TestPackages(t *testing.T) {
 		}
 		c := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
 		c.Dir = dir
-		if out, err := c.CombinedOutput(); err != nil || bytes.Count(out, []byte(": OK\n")) != 4 {
+		if out, err := c.CombinedOutput(); err != nil || bytes.Count(out, []byte(": OK\n")) != 8 {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
@@ -134,10 +148,18 @@ func installDeb(t *testing.T, deb string) {
 		if err := exec.Command("dpkg-query", "-W", "mdalp").Run(); err == nil {
 			exec.Command("dpkg", "--purge", "mdalp").Run()
 		}
+		os.RemoveAll("/var/lib/private/mdalpd")
+		os.Remove(store)
 	})
 	if fields := must(t, "dpkg-deb", "--field", deb, "Package", "Version", "Depends"); !strings.Contains(fields, "Depends: libcap2-bin\n") {
 		t.Errorf("fields:\n%s", fields)
 	}
+	_, err := os.Stat("/run/systemd/system")
+	booted := err == nil // with systemd
+	if !booted {
+		t.Log("no systemd runs here: the service is not tried")
+	}
+	var process string
 	// Twice: the second is an upgrade, which replaces the file and its capability.
 	for _, how := range []string{"installed", "upgraded"} {
 		t.Log(must(t, "dpkg", "--install", deb))
@@ -166,16 +188,151 @@ func installDeb(t *testing.T, deb string) {
 				t.Errorf("%s: not %s", how, want.text)
 			}
 		}
+		if booted {
+			process = serve(t, process)
+		}
 	}
 	if _, err := exec.LookPath("systemd-analyze"); err == nil {
-		if out := must(t, "systemd-analyze", "verify", "/usr/lib/systemd/system/mdalpd.service"); strings.Contains(out, "mdalpd.service") {
+		if out := must(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "mdalpd.service") {
 			t.Errorf("systemd-analyze verify:\n%s", out)
 		}
 	}
-	t.Log(must(t, "dpkg", "--purge", "mdalp"))
+	if booted {
+		must(t, "systemctl", "stop", "mdalpd.service")
+		if got := property(t, "Result"); got != "success" {
+			t.Errorf("stopped with %s", got)
+		}
+		// One by the program before the upgrade, one by that behind it.
+		want, err := os.ReadFile(unit)
+		found, _ := filepath.Glob(store + "/*.bin")
+		if err != nil || len(found) != 2 {
+			t.Errorf("stored: %v, %v", found, err)
+		}
+		for _, f := range found {
+			if got, err := os.ReadFile(f); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %v, %q", f, err, got)
+			}
+		}
+		must(t, "systemctl", "start", "mdalpd.service")
+	}
+	out := must(t, "dpkg", "--purge", "mdalp")
+	t.Log(out)
+	if booted && !strings.Contains(out, "the payloads stay in /var/lib/private/mdalpd\n") {
+		t.Error("nothing is said of the payloads")
+	}
+	if booted && property(t, "ActiveState") != "inactive" {
+		t.Error("the service still runs")
+	}
 	for _, n := range installed {
 		if _, err := os.Lstat(n); err == nil {
 			t.Errorf("%s is still there", n)
+		}
+	}
+}
+
+// serve sends to the service, which has to run already after an upgrade and not before,
+// and gives its process.
+func serve(t *testing.T, before string) string {
+	t.Helper()
+	state := property(t, "ActiveState")
+	switch {
+	case before == "" && state != "inactive", before != "" && state != "active":
+		t.Errorf("the service is %s", state)
+	case before == "":
+		must(t, "systemctl", "start", "mdalpd.service")
+	}
+	process := property(t, "MainPID")
+	if process == before {
+		t.Error("the old program still runs")
+	}
+	// It may not listen yet. The file is one that is surely there.
+	t.Log(nobody(t, "/usr/bin/mdalp", "-a", "127.0.0.1", "-p", "4650", "-f", unit, "--intent-retry", "200ms", "--deadline", "60s"))
+	return process
+}
+
+// property asks systemd about the service.
+func property(t *testing.T, name string) string {
+	t.Helper()
+	return strings.TrimSpace(must(t, "systemctl", "show", "--property", name, "--value", "mdalpd.service"))
+}
+
+// installPlot installs what draws, draws as an ordinary user, and removes it.
+func installPlot(t *testing.T, deb string) {
+	t.Cleanup(func() {
+		if err := exec.Command("dpkg-query", "-W", "mdalplot").Run(); err == nil {
+			exec.Command("dpkg", "--purge", "mdalplot").Run()
+		}
+	})
+	t.Log(must(t, "dpkg", "--install", deb))
+	listed := must(t, "dpkg-query", "--listfiles", "mdalplot")
+	for _, n := range []string{
+		"/usr/bin/mdalplot", "/usr/share/man/man1/mdalplot.1.gz", "/usr/share/bash-completion/completions/mdalplot",
+		"/usr/share/zsh/vendor-completions/_mdalplot", "/usr/share/fish/vendor_completions.d/mdalplot.fish",
+	} {
+		if !strings.Contains(listed, n+"\n") {
+			t.Errorf("%s is not of the package", n)
+		}
+	}
+	if strings.Contains(listed, "/usr/bin/mdalp\n") {
+		t.Error("the client is of the package too")
+	}
+	if caps := must(t, "getcap", "/usr/bin/mdalplot"); caps != "" {
+		t.Errorf("%q", caps)
+	}
+	bench, err := os.Open(filepath.Join("..", "..", "cmd", "mdalplot", "testdata", "bench.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bench.Close()
+	dir, err := os.MkdirTemp("/tmp", "mdalplot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	svg := filepath.Join(dir, "compare.svg")
+	c := exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", "/usr/bin/mdalplot", "compare", "-", "-o", svg)
+	c.Stdin = bench
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if b, err := os.ReadFile(svg); err != nil || !bytes.Contains(b, []byte("<svg")) {
+		t.Errorf("%v, %d bytes", err, len(b))
+	}
+	must(t, "dpkg", "--purge", "mdalplot")
+	if _, err := os.Lstat("/usr/bin/mdalplot"); err == nil {
+		t.Error("it is still there")
+	}
+}
+
+// installRPM installs the packages below an empty folder, where their scripts have no
+// shell to run in, and removes them without a trace.
+func installRPM(t *testing.T, packages ...string) {
+	if _, err := exec.LookPath("rpm"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	root := t.TempDir()
+	rpm := func(args ...string) string {
+		return must(t, "rpm", append([]string{"--root", root}, args...)...)
+	}
+	rpm(append([]string{"--install", "--nodeps", "--noscripts"}, packages...)...)
+	for _, p := range []string{"mdalp", "mdalpd", "mdalplot"} {
+		if st, err := os.Stat(filepath.Join(root, "usr", "bin", p)); err != nil || st.Mode() != 0o755 {
+			t.Errorf("%s: %v, %v", p, st, err)
+		}
+	}
+	if out := rpm("--query", "--scripts", "mdalp"); strings.Count(out, "scriptlet (using /bin/sh)") != 3 {
+		t.Errorf("scripts:\n%s", out)
+	}
+	rpm("--erase", "--nodeps", "--noscripts", "mdalp", "mdalplot")
+	for _, n := range []string{"usr/bin/mdalp", "usr/share/mdalp", "usr/share/doc/mdalp", "usr/share/doc/mdalplot"} {
+		if _, err := os.Lstat(filepath.Join(root, n)); err == nil {
+			t.Errorf("/%s is still there", n)
 		}
 	}
 }

@@ -9,7 +9,6 @@ package main
 
 import (
 	"debug/elf"
-	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -28,14 +27,35 @@ import (
 // holds only what the programs import.
 const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2"
 
-// programs are the commands that are released.
-var programs = []string{"mdalp", "mdalpd"}
+// A bundle is an archive, and a package of each kind, for each architecture.
+type bundle struct {
+	name     string
+	programs []string
+	docs     map[string]string // by their paths in the source
+	config   string            // for nfpm, in packaging
+	unit     bool              // has the service and, if there is one, the dissector
+}
+
+// bundles are what is released. What draws is apart, so that a machine that sends does
+// not carry it.
+var bundles = []bundle{
+	{
+		name: "mdalp", programs: []string{"mdalp", "mdalpd"}, config: "nfpm.yaml", unit: true,
+		docs: map[string]string{
+			"README.md": "README.md", "PROTOCOL.md": "PROTOCOL.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE": "copyright",
+		},
+	},
+	{
+		name: "mdalplot", programs: []string{"mdalplot"}, config: "mdalplot.yaml",
+		docs: map[string]string{"LICENSE": "copyright"},
+	},
+}
 
 // A release is one run.
 type release struct {
 	root  string // of the source
 	out   string
-	stage string // where packages take their files from
+	stage string // where packages take their files from: a folder for each bundle and architecture
 	epoch time.Time
 }
 
@@ -75,24 +95,26 @@ func build(out string, archs, packages []string) error {
 	if err := os.MkdirAll(r.out, 0o755); err != nil {
 		return err
 	}
-	if err := r.collect(); err != nil {
-		return err
-	}
 	var made []string
-	for _, arch := range archs {
-		if err := r.compile(arch, filepath.Join(r.stage, arch)); err != nil {
+	for _, b := range bundles {
+		if err := r.collect(b); err != nil {
 			return err
 		}
-		name, err := r.archive(arch)
-		if err != nil {
-			return err
-		}
-		made = append(made, name)
-		for _, kind := range packages {
-			if name, err = r.pack(kind, arch); err != nil {
+		for _, arch := range archs {
+			if err := r.compile(b, arch, filepath.Join(r.stage, arch)); err != nil {
+				return err
+			}
+			name, err := r.archive(b, arch)
+			if err != nil {
 				return err
 			}
 			made = append(made, name)
+			for _, kind := range packages {
+				if name, err = r.pack(b, kind, arch); err != nil {
+					return err
+				}
+				made = append(made, name)
+			}
 		}
 	}
 	return r.sum(made)
@@ -115,8 +137,8 @@ func (r *release) when() (time.Time, error) {
 }
 
 // compile builds the programs for an architecture into a folder.
-func (r *release) compile(arch, dir string) error {
-	for _, p := range programs {
+func (r *release) compile(b bundle, arch, dir string) error {
+	for _, p := range b.programs {
 		name := filepath.Join(dir, p)
 		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", name, "./cmd/"+p)
 		c.Dir = r.root
@@ -147,19 +169,21 @@ func static(name string) error {
 }
 
 // collect puts what is the same for every architecture on the stage: man pages and
-// completions, which the programs themselves write, documents, and the dissector.
-func (r *release) collect() error {
+// completions, which the programs themselves write, documents, the service, and the
+// dissector.
+func (r *release) collect(b bundle) error {
 	here := filepath.Join(r.stage, "here")
-	if err := r.compile(runtime.GOARCH, here); err != nil {
+	if err := r.compile(b, runtime.GOARCH, here); err != nil {
 		return err
 	}
-	man, completions := filepath.Join(r.stage, "man"), filepath.Join(r.stage, "completions")
-	for _, d := range []string{man, completions, filepath.Join(r.stage, "doc")} {
-		if err := os.Mkdir(d, 0o755); err != nil {
+	stage := filepath.Join(r.stage, b.name)
+	man, completions := filepath.Join(stage, "man"), filepath.Join(stage, "completions")
+	for _, d := range []string{man, completions, filepath.Join(stage, "doc")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
 		}
 	}
-	for _, p := range programs {
+	for _, p := range b.programs {
 		program := filepath.Join(here, p)
 		if _, err := output(program, "man", man); err != nil {
 			return err
@@ -177,19 +201,24 @@ func (r *release) collect() error {
 	if err := compress(man); err != nil {
 		return err
 	}
-	for from, to := range map[string]string{
-		"README.md": "README.md", "PROTOCOL.md": "PROTOCOL.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE": "copyright",
-	} {
-		if err := copyFile(filepath.Join(r.root, from), filepath.Join(r.stage, "doc", to)); err != nil {
+	for from, to := range b.docs {
+		if err := copyFile(filepath.Join(r.root, from), filepath.Join(stage, "doc", to)); err != nil {
 			return err
 		}
+	}
+	if !b.unit {
+		return nil
+	}
+	const unit = "mdalpd.service"
+	if err := copyFile(filepath.Join(r.root, "packaging", unit), filepath.Join(stage, unit)); err != nil {
+		return err
 	}
 	dissector, err := find(r.root, "mdalp.lua")
 	if err != nil {
 		return err
 	}
 	if dissector != "" {
-		return copyFile(dissector, filepath.Join(r.stage, "mdalp.lua"))
+		return copyFile(dissector, filepath.Join(stage, "mdalp.lua"))
 	}
 	return nil
 }
@@ -212,8 +241,8 @@ func find(root, name string) (path string, err error) {
 }
 
 // pack makes a package, and gives its name.
-func (r *release) pack(kind, arch string) (string, error) {
-	config, err := r.config()
+func (r *release) pack(b bundle, kind, arch string) (string, error) {
+	config, err := r.config(b)
 	if err != nil {
 		return "", err
 	}
@@ -240,20 +269,20 @@ func (r *release) pack(kind, arch string) (string, error) {
 	return name, copyFile(filepath.Join(target, name), filepath.Join(r.out, name))
 }
 
-// config gives the configuration for nfpm: that of packaging/nfpm.yaml, which ends with
-// the list of files, and what may be missing, which nfpm would take for an error.
-func (r *release) config() (string, error) {
-	b, err := os.ReadFile(filepath.Join(r.root, "packaging", "nfpm.yaml"))
+// config gives the configuration for nfpm: that of the bundle in packaging, which ends
+// with the list of files, and what may be missing, which nfpm would take for an error.
+func (r *release) config(b bundle) (string, error) {
+	text, err := os.ReadFile(filepath.Join(r.root, "packaging", b.config))
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(filepath.Join(r.stage, "mdalp.lua")); err == nil {
-		b = append(b, "  - src: ${MDALP_STAGE}/mdalp.lua\n    dst: /usr/share/mdalp/mdalp.lua\n    expand: true\n"...)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+	if exists(filepath.Join(r.stage, b.name, "mdalp.lua")) {
+		text = append(text, `  - {dst: /usr/share/mdalp, type: dir, file_info: {mode: 0755}, packager: rpm}
+  - {src: "${MDALP_STAGE}/mdalp/mdalp.lua", dst: /usr/share/mdalp/mdalp.lua, expand: true}
+`...)
 	}
-	name := filepath.Join(r.stage, "nfpm.yaml")
-	return name, os.WriteFile(name, b, 0o644)
+	name := filepath.Join(r.stage, b.config)
+	return name, os.WriteFile(name, text, 0o644)
 }
 
 // run runs a command, whose messages go to standard error.

@@ -1,16 +1,21 @@
 package main
 
 import (
+	"archive/tar"
 	"compress/gzip"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mdalp"
 )
 
 func TestList(t *testing.T) {
@@ -54,31 +59,40 @@ func TestWhen(t *testing.T) {
 	}
 }
 
-// TestArchive makes the same archive twice, of files with different times.
+// TestArchive makes the same archive twice, of files with different times. Nothing of
+// another bundle is in it.
 func TestArchive(t *testing.T) {
 	var sums []string
 	for i := range 2 {
 		r := &release{root: filepath.Join("..", ".."), out: t.TempDir(), stage: t.TempDir(), epoch: time.Unix(1700000000, 0)}
-		for _, d := range []string{"amd64", "completions", "doc", "man"} {
-			if err := os.Mkdir(filepath.Join(r.stage, d), 0o755); err != nil {
+		for _, d := range []string{"amd64", "mdalp/completions", "mdalp/doc", "mdalp/man", "mdalplot/man"} {
+			if err := os.MkdirAll(filepath.Join(r.stage, d), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, f := range []string{"amd64/mdalp", "amd64/mdalpd", "completions/mdalp", "doc/README.md", "man/mdalp.1"} {
+		for _, f := range []string{
+			"amd64/mdalp", "amd64/mdalpd", "amd64/mdalplot", "mdalplot/man/mdalplot.1",
+			"mdalp/completions/mdalp", "mdalp/doc/README.md", "mdalp/man/mdalp.1", "mdalp/mdalpd.service",
+		} {
 			write(t, filepath.Join(r.stage, f), f)
 			if err := os.Chtimes(filepath.Join(r.stage, f), time.Time{}, time.Unix(int64(1e9+i), 0)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := compress(filepath.Join(r.stage, "man")); err != nil {
+		if err := compress(filepath.Join(r.stage, "mdalp", "man")); err != nil {
 			t.Fatal(err)
 		}
-		if got := unzip(t, filepath.Join(r.stage, "man", "mdalp.1.gz")); got != "man/mdalp.1" {
+		if got := unzip(t, filepath.Join(r.stage, "mdalp", "man", "mdalp.1.gz")); got != "mdalp/man/mdalp.1" {
 			t.Errorf("a page of %q", got)
 		}
-		name, err := r.archive("amd64")
+		name, err := r.archive(bundles[0], "amd64")
 		if err != nil {
 			t.Fatal(err)
+		}
+		const base = "mdalp_" + mdalp.Version + "_linux_amd64/"
+		want := []string{"mdalp", "mdalpd", "completions/mdalp", "doc/README.md", "man/mdalp.1.gz", "mdalpd.service"}
+		if diff := cmp.Diff(want, names(t, filepath.Join(r.out, name), base)); diff != "" {
+			t.Errorf("files (-want +got):\n%s", diff)
 		}
 		if err := r.sum([]string{name}); err != nil {
 			t.Fatal(err)
@@ -104,6 +118,22 @@ func TestStatic(t *testing.T) {
 	write(t, name, "no program")
 	if err := static(name); err == nil {
 		t.Error("text is a static program")
+	}
+}
+
+// names lists a tarball whose files are all below base.
+func names(t *testing.T, name, base string) (list []string) {
+	t.Helper()
+	r := tar.NewReader(strings.NewReader(unzip(t, name)))
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		if err != nil || !strings.HasPrefix(h.Name, base) {
+			t.Fatalf("%+v, %v", h, err)
+		}
+		list = append(list, strings.TrimPrefix(h.Name, base))
 	}
 }
 

@@ -13,7 +13,9 @@ if ! setcap cap_net_raw+ep /usr/bin/mdalp; then
 	echo "mdalp: no capability for pings; 'mdalp doctor' tells what to do" >&2
 fi
 
-# The service is neither enabled nor started: it opens a port.
+# The service is neither enabled nor started: it opens a port. But where it runs, the new
+# program takes the place of the old one.
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || :
+	systemctl --quiet try-restart mdalpd.service || :
 fi

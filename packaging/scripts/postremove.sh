@@ -5,3 +5,12 @@ set -e
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || :
 fi
+
+# dpkg alone purges. What the service received is not the package's to delete.
+if [ "$1" = purge ] && [ -d /var/lib/private/mdalpd ]; then
+	if rmdir /var/lib/private/mdalpd 2>/dev/null; then
+		rm -f /var/lib/mdalpd
+	else
+		echo "mdalp: the payloads stay in /var/lib/private/mdalpd"
+	fi
+fi

@@ -56,7 +56,14 @@ one of
   PROGRAM completion zsh >"${fpath[1]}/_PROGRAM"
   PROGRAM completion fish >~/.config/fish/completions/PROGRAM.fish
   PROGRAM completion powershell | Out-String | Invoke-Expression`, "PROGRAM", program),
-		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			for _, s := range shells {
+				if len(args) == 0 {
+					names = append(names, s.name)
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage.Errorf("name one shell: bash, zsh, fish or powershell")
@@ -80,10 +87,13 @@ type Values map[string][]string
 // Complete makes the values known to the completion, when a script has [Asked]. Keys
 // are names of options, or "command option" where a command has its own; the value "..."
 // stands for files. An option that is not among them and takes no file completes to
-// nothing.
+// nothing, and so does an operand that is no file.
 func Complete(root *cobra.Command, values Values) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
+		if c.ValidArgs == nil && c.ValidArgsFunction == nil {
+			c.ValidArgsFunction = operand
+		}
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			f.Usage = strings.ReplaceAll(f.Usage, "`", "") // which only mark the value's name in help
 			list, ok := values[c.Name()+" "+f.Name]
@@ -102,6 +112,15 @@ func Complete(root *cobra.Command, values Values) {
 		}
 	}
 	walk(root)
+}
+
+// operand leaves an operand to the shell, which offers files, unless the command takes no
+// more of them, or takes hosts.
+func operand(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if strings.Contains(c.Use, " HOST") || c.Args != nil && c.Args(c, append(slices.Clone(args), "x")) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveDefault
 }
 
 // Asked reports whether it is a completion script that runs the program.
