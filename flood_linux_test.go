@@ -34,7 +34,7 @@ func TestEchoFlood(t *testing.T) {
 	defer orch.Close()
 	cfg.Orchestrator = orch.LocalAddr().(*net.UDPAddr).AddrPort()
 	cfg.key = [32]byte{0x12, 0x34}
-	cfg.EchoTimeout, cfg.Deadline = 200*time.Millisecond, 400*time.Millisecond
+	cfg.EchoTimeout, cfg.Deadline = 10*time.Second, 30*time.Second
 
 	stop, ended := make(chan struct{}), make(chan int)
 	go func() {
@@ -71,11 +71,11 @@ func TestEchoFlood(t *testing.T) {
 		t.Fatalf("pings %v, receivers %v", r.Ping, r.Receivers)
 	}
 	for _, x := range r.Receivers {
-		if x.Echoes.Received != 3 || x.Guessed || x.Latency > 100*time.Millisecond {
+		if x.Echoes.Received != 3 || x.Guessed {
 			t.Errorf("%v: %+v", x.Addr, x.Echoes)
 		}
 	}
-	if r.Probe > 200*time.Millisecond {
-		t.Errorf("pinging took %v", r.Probe)
+	if r.Probe >= cfg.EchoTimeout {
+		t.Errorf("pinging waited its whole timeout, %v", r.Probe)
 	}
 }

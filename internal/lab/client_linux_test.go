@@ -92,9 +92,9 @@ func (c *pupil) volley(i, n int) string {
 	for seq := range n {
 		c.conn.WriteToUDPAddrPort(wire.AppendData(nil, c.tid, int64(seq), []byte("y")), c.addr(i))
 	}
-	c.conn.SetReadDeadline(time.Now().Add(400 * time.Millisecond))
 	buf := make([]byte, 2000)
 	for {
+		c.conn.SetReadDeadline(time.Now().Add(time.Second))
 		k, _, err := c.conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return string(got)
@@ -113,7 +113,7 @@ func (c *pupil) refusal(i int) error {
 		return err
 	}
 	defer u.Close()
-	u.SetDeadline(time.Now().Add(time.Second))
+	u.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := u.Write(wire.AppendData(nil, c.tid, 0, []byte("x"))); err != nil {
 		return err
 	}
