@@ -19,7 +19,7 @@ const maxPlan = 1 << 62
 func Plan(ctx context.Context, size int64, cfg *Config) (*Report, error) {
 	c, err := cfg.withDefaults()
 	if err == nil && (size < 0 || size > maxPlan) {
-		err = fmt.Errorf("%w: a payload of %d bytes", ErrConfig, size)
+		err = fmt.Errorf("%w: a payload of %d bytes: %d are the most", ErrConfig, size, int64(maxPlan))
 	}
 	if err != nil {
 		return &Report{Size: size}, err

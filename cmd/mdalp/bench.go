@@ -1,16 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"net/netip"
 	"os/signal"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -60,10 +61,7 @@ what was measured so far.`,
   mdalp bench -f large_payload --format benchfmt >new; benchstat old new`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := fromEnvironment(c.Flags()); err != nil {
-				return err
-			}
-			return o.run(c.Context())
+			return o.run(c.Context(), fromEnvironment(c.Flags()))
 		},
 	}
 	f := c.Flags()
@@ -77,8 +75,8 @@ what was measured so far.`,
 	f.StringVar(&o.format, "format", "table", "table, json or benchfmt (for benchstat)")
 	f.StringVar(&s.rto, "rto", "adaptive", "repeat a segment after the measured time (adaptive) or 3 s (fixed)")
 	f.IntVar(&s.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
-	f.DurationVar(&s.deadline, "deadline", 0, "give up a run after this time (0: never)")
-	f.DurationVar(&s.intentTimeout, "intent-timeout", 0, "give up waiting for an offer after this time (0: never)")
+	usage.Duration(f, &s.deadline, "deadline", 0, "give up a run after this time (0: never)")
+	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0, "give up waiting for an offer after this time (0: never)")
 	f.StringVar(&s.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
 	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&s.ipv6, "ipv6", "6", false, "use IPv6 only")
@@ -98,7 +96,7 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 	case o.warmup < 0:
 		return nil, nil, usage.Errorf("--warmup %d: it may not be negative", o.warmup)
 	case !slices.Contains([]string{"table", "json", "benchfmt"}, o.format):
-		return nil, nil, usage.Errorf("--format %s: it is table, json or benchfmt", o.format)
+		return nil, nil, usage.Errorf("--format %s: it is table, json or benchfmt", usage.Shown(o.format))
 	case len(o.balances) == 0:
 		return nil, nil, usage.Errorf("--balance: the list is empty")
 	}
@@ -106,7 +104,7 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 	for i, name := range o.balances {
 		at := slices.IndexFunc(balances, func(b mdalp.Balance) bool { return b.String() == name })
 		if at < 0 {
-			return nil, nil, usage.Errorf("--balance %s: it is a list of icmp, equal and adaptive", name)
+			return nil, nil, usage.Errorf("--balance %s: it is a list of icmp, equal and adaptive", usage.Shown(name))
 		}
 		if slices.Contains(o.balances[:i], name) {
 			return nil, nil, usage.Errorf("--balance %s: it is there twice", name)
@@ -117,13 +115,28 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 	return c, all, nil
 }
 
-// run measures and prints, also when interrupted.
-func (o *benchOptions) run(ctx context.Context) error {
+// run measures and prints, also when interrupted. bad is what was wrong with the command
+// line so far; it is told here because --format json wants it on standard output too.
+func (o *benchOptions) run(ctx context.Context, bad error) error {
+	signal.Ignore(syscall.SIGPIPE)
+	b := &benchmark{Runs: o.runs, Warmup: o.warmup}
+	err := bad
+	if err == nil {
+		err = o.measure(ctx, b)
+	}
+	var text bytes.Buffer
+	if o.format == "json" || b.measured() {
+		b.show(&text, o.format, err)
+	}
+	return cmp.Or(err, toStdout(text.Bytes()))
+}
+
+// measure finds out what to compare, in b, and does it.
+func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	c, all, err := o.config()
 	if err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
 	p, err := openPayload(ctx, o.send.file)
@@ -137,22 +150,13 @@ func (o *benchOptions) run(ctx context.Context) error {
 	if err := o.send.resolve(ctx, c); err != nil {
 		return err
 	}
-	b := &benchmark{
-		Orchestrator: c.Orchestrator, Size: p.size, Runs: o.runs, Warmup: o.warmup, Series: all,
-		send: func(balance mdalp.Balance, server int) (measurement, error) {
-			d := *c
-			d.Balance, d.Server = balance, server
-			return measure(ctx, p, &d)
-		},
-		log: c.Logger,
+	b.Orchestrator, b.Size, b.Series, b.log = c.Orchestrator, p.size, all, c.Logger
+	b.send = func(balance mdalp.Balance, server int) (measurement, error) {
+		d := *c
+		d.Balance, d.Server = balance, server
+		return measure(ctx, p, &d)
 	}
-	err = b.measure()
-	if b.measured() {
-		if e := b.show(os.Stdout, o.format); e != nil && err == nil && !errors.Is(e, syscall.EPIPE) {
-			err = fmt.Errorf("standard output: %w", usage.File(e))
-		}
-	}
-	return err
+	return b.measure()
 }
 
 // measure sends once.
@@ -228,7 +232,7 @@ func (b *benchmark) meet(receivers []string) {
 
 // A benchmark is a comparison, as far as it has come.
 type benchmark struct {
-	Orchestrator fmt.Stringer
+	Orchestrator netip.AddrPort
 	Size         int64 // bytes
 	Runs, Warmup int
 	Receivers    int // of the first offer
@@ -244,19 +248,14 @@ func (b *benchmark) measured() bool {
 	return slices.ContainsFunc(b.Series, func(s *series) bool { return len(s.Samples)+s.Failed > 0 })
 }
 
-// show writes it in a format.
-func (b *benchmark) show(w io.Writer, format string) error {
-	var text strings.Builder
+// show writes it in a format. err is how it ended.
+func (b *benchmark) show(w io.Writer, format string, err error) {
 	switch format {
 	case "json":
-		if err := b.json(&text); err != nil {
-			return err
-		}
+		encode(w, b.json(err))
 	case "benchfmt":
-		b.benchfmt(&text)
+		b.benchfmt(w)
 	default:
-		b.table(&text)
+		b.table(w)
 	}
-	_, err := io.WriteString(w, text.String())
-	return err
 }

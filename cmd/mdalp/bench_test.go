@@ -150,9 +150,7 @@ not every offer had 192.0.2.11:4650 in place 1
 icmp is 3.00 times as fast as the best receiver alone (192.0.2.11:4650), without the wait for the offer
 `
 	var got strings.Builder
-	if err := filled().show(&got, "table"); err != nil {
-		t.Fatal(err)
-	}
+	filled().show(&got, "table", nil)
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
 	}
@@ -160,9 +158,7 @@ icmp is 3.00 times as fast as the best receiver alone (192.0.2.11:4650), without
 
 func TestBenchfmt(t *testing.T) {
 	var b strings.Builder
-	if err := filled().show(&b, "benchfmt"); err != nil {
-		t.Fatal(err)
-	}
+	filled().show(&b, "benchfmt", nil)
 	// The machine's own lines, and its number of processors, are left out.
 	got := regexp.MustCompile(`(?m)^(goos|goarch|cpu): .*\n`).ReplaceAllString(b.String(), "")
 	got = regexp.MustCompile(`-\d+\t1\t`).ReplaceAllString(got, "-N\t1\t")
@@ -180,8 +176,9 @@ BenchmarkMdalp/mode=2/server=1/receiver=192.0.2.11:4650-N	1	43000000 ns/op	0.001
 
 func TestBenchJSON(t *testing.T) {
 	var text bytes.Buffer
-	if err := filled().show(&text, "json"); err != nil {
-		t.Fatal(err)
+	filled().show(&text, "json", interrupted{syscall.SIGINT})
+	if f := published(t, "bench").fault(t, text.Bytes()); f != "" {
+		t.Errorf("%s\n%s", f, &text)
 	}
 	d := json.NewDecoder(&text)
 	d.DisallowUnknownFields()
@@ -189,7 +186,7 @@ func TestBenchJSON(t *testing.T) {
 	if err := d.Decode(&j); err != nil {
 		t.Fatal(err)
 	}
-	if j.Schema != "mdalp.bench/1" || j.Size != 5000 || j.Receivers != 2 || !j.Interrupted || len(j.Series) != 4 {
+	if j.Schema != "mdalp.bench/1" || j.Size != 5000 || j.Receivers != 2 || j.ExitCode != exitInterrupted || j.Error.Kind != "interrupted" || len(j.Series) != 4 {
 		t.Errorf("%+v", j)
 	}
 	s := j.Series[0]
@@ -199,7 +196,7 @@ func TestBenchJSON(t *testing.T) {
 	if s := j.Series[1]; s.Elapsed != nil || s.Samples == nil {
 		t.Errorf("a series without samples is %+v", s)
 	}
-	if s := j.Series[2]; s.Server != 1 || !s.Changed || s.Mode != 2 {
+	if s := j.Series[2]; *s.Server != 1 || *s.Address != "192.0.2.11" || *s.Port != 4650 || !s.Changed || s.Mode != 2 {
 		t.Errorf("%+v", s)
 	}
 }

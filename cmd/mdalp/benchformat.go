@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-
-	"mdalp"
 )
 
 // table writes the comparison for people.
@@ -105,81 +102,4 @@ func cpuModel() string {
 		}
 	}
 	return ""
-}
-
-// The JSON that bench prints.
-type (
-	benchJSON struct {
-		Schema       string       `json:"schema"` // "mdalp.bench/1"
-		Version      string       `json:"mdalp_version"`
-		GOOS         string       `json:"goos"`
-		GOARCH       string       `json:"goarch"`
-		CPU          string       `json:"cpu,omitempty"`
-		Orchestrator string       `json:"orchestrator"`
-		Size         int64        `json:"payload_bytes"`
-		Receivers    int          `json:"receivers"`
-		Runs         int          `json:"runs"`
-		Warmup       int          `json:"warmup_runs"`
-		Interrupted  bool         `json:"interrupted"`
-		Series       []seriesJSON `json:"series"`
-	}
-	seriesJSON struct {
-		Mode     int          `json:"mode"`
-		Balance  string       `json:"balance"`
-		Server   int          `json:"server,omitempty"`
-		Receiver string       `json:"receiver,omitempty"`
-		Changed  bool         `json:"receiver_changed,omitempty"`
-		Failed   int          `json:"failed_runs"`
-		Elapsed  *spread      `json:"elapsed_seconds,omitempty"`
-		Wait     *spread      `json:"wait_seconds,omitempty"`
-		Ping     *spread      `json:"ping_seconds,omitempty"`
-		Send     *spread      `json:"send_seconds,omitempty"`
-		CPU      *spread      `json:"cpu_ns_per_segment,omitempty"`
-		Samples  []sampleJSON `json:"samples"`
-	}
-	sampleJSON struct {
-		TID      int64   `json:"tid"`
-		Elapsed  float64 `json:"elapsed_seconds"`
-		Wait     float64 `json:"wait_seconds"`
-		Ping     float64 `json:"ping_seconds"`
-		Send     float64 `json:"send_seconds"`
-		CPU      float64 `json:"cpu_seconds"`
-		Segments int64   `json:"segments"`
-		Resent   int64   `json:"resent_segments"`
-		Timeouts int64   `json:"timeouts"`
-	}
-)
-
-// json writes the comparison for programs.
-func (b *benchmark) json(w io.Writer) error {
-	j := benchJSON{
-		Schema: "mdalp.bench/1", Version: mdalp.Version, GOOS: runtime.GOOS, GOARCH: runtime.GOARCH, CPU: cpuModel(),
-		Orchestrator: b.Orchestrator.String(), Size: b.Size, Receivers: b.Receivers,
-		Runs: b.Runs, Warmup: b.Warmup, Interrupted: b.Interrupted,
-	}
-	for _, s := range b.Series {
-		x := seriesJSON{
-			Mode: s.mode(), Balance: s.Balance.String(), Server: s.Server, Receiver: s.Receiver,
-			Changed: s.Changed, Failed: s.Failed, Samples: []sampleJSON{},
-		}
-		sum := func(get func(*measurement) float64) *spread {
-			if len(s.Samples) == 0 {
-				return nil
-			}
-			v := s.spreadOf(get)
-			return &v
-		}
-		x.Elapsed, x.Wait, x.Ping, x.Send, x.CPU = sum(ofElapsed), sum(ofWait), sum(ofPing), sum(ofSend), sum(ofCPU)
-		for i := range s.Samples {
-			r := &s.Samples[i]
-			x.Samples = append(x.Samples, sampleJSON{
-				TID: r.TID, Elapsed: r.Elapsed.Seconds(), Wait: r.Wait.Seconds(), Ping: r.Ping.Seconds(), Send: r.Send.Seconds(),
-				CPU: r.CPU.Seconds(), Segments: r.Segments, Resent: r.Resent, Timeouts: r.Timeouts,
-			})
-		}
-		j.Series = append(j.Series, x)
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(&j)
 }

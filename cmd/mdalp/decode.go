@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"mdalp/cmd/internal/usage"
+	"mdalp/internal/pcapng"
 	"mdalp/internal/trace"
 )
 
@@ -39,11 +41,17 @@ The exit code is 0 if all transactions were acknowledged completely, 1 if one wa
 there is none, 2 if the command line makes no sense, 4 if a file cannot be read, is no
 capture, or is damaged; what comes before the damage is told.`,
 		Example: `  mdalp decode capture.pcapng
-  mdalp decode --json *.pcapng | jq '.transactions[].receivers[].ack_delay'
+  mdalp decode --json *.pcapng | jq '.transactions[].receivers[].ack_median_ms'
   tcpdump -i any -w - udp or icmp | mdalp decode -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage.Errorf("name the captures to decode: FILE..., or - for standard input")
+			}
+			if slices.Contains(args, "") {
+				return usage.Errorf("the name of a capture is empty")
+			}
+			if i := slices.Index(args, "-"); i >= 0 && slices.Contains(args[i+1:], "-") {
+				return usage.Errorf("-: standard input can be read only once")
 			}
 			return nil
 		},
@@ -64,30 +72,29 @@ func decode(files []string, asJSON bool) error {
 	code := exitOK
 	for i, name := range files {
 		t, err := decodeFile(name)
-		if t != nil {
-			var text bytes.Buffer
-			if asJSON {
-				if e := traceJSON(&text, name, t, err); e != nil {
-					return e
-				}
-			} else {
-				if i > 0 {
-					text.WriteByte('\n')
-				}
-				showTrace(&text, name, t)
-			}
-			if _, e := os.Stdout.Write(text.Bytes()); errors.Is(e, syscall.EPIPE) {
-				return exited(code) // nobody wants more
-			} else if e != nil {
-				return fmt.Errorf("standard output: %w", usage.File(e))
-			}
-			if !acknowledged(t) {
-				code = max(code, exitIncomplete)
-			}
+		// Each file has an exit code of its own, which its JSON tells.
+		if err == nil && !acknowledged(t) {
+			err = exited(exitIncomplete)
 		}
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "mdalp: %s: %v\n", name, err)
+		var text bytes.Buffer
+		switch {
+		case asJSON:
+			encode(&text, newDecodeJSON(name, t, err))
+		case t != nil:
+			if i > 0 {
+				text.WriteByte('\n')
+			}
+			showTrace(&text, name, t)
+		}
+		if e := toStdout(text.Bytes()); e != nil {
+			return e
+		}
+		switch {
+		case isFailure(err):
+			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %w", name, err)))
 			code = exitSystem
+		case err != nil:
+			code = max(code, exitIncomplete)
 		}
 	}
 	if code != exitOK {
@@ -110,8 +117,12 @@ func decodeFile(name string) (*trace.Trace, error) {
 	t, err := trace.Read(in)
 	var path *fs.PathError
 	switch {
-	case errors.As(err, &path): // a directory, or a disk that fails
+	case errors.Is(err, syscall.EISDIR):
+		return nil, errors.New("it is a directory: give the captures in it, or - for standard input")
+	case errors.As(err, &path): // a disk that fails
 		return nil, path.Err
+	case err == pcapng.ErrFormat: // one that wraps it knows what the file is
+		return nil, fmt.Errorf("%w, as tcpdump -w, Wireshark or mdalp send --pcap write it", err)
 	case err != nil && t.Stats.Frames == 0 && errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errors.New("the capture ends before its first packet")
 	case err != nil && t.Stats.Frames == 0:

@@ -1,23 +1,22 @@
 package main
 
 import (
-	"encoding/json"
-	"io"
 	"time"
 
+	"mdalp/icmp"
 	"mdalp/internal/trace"
 	"mdalp/wire"
 )
 
-// The JSON that decode prints. Instants are UTC, times in milliseconds; what the capture
-// does not show is null.
+// The JSON that decode prints. Instants are UTC; what the capture does not show is null,
+// since 0 would be a measurement. Times are told as phases beside the instants, because
+// few tools of the shell can subtract instants.
 type (
 	decodeJSON struct {
-		Schema       string            `json:"schema"` // "mdalp.decode/1"
+		headJSON
 		File         string            `json:"file"`
-		Error        string            `json:"error,omitempty"` // why the rest was not read
-		First        *string           `json:"first"`
-		Last         *string           `json:"last"`
+		First        *string           `json:"first_packet_at"`
+		Last         *string           `json:"last_packet_at"`
 		Packets      int64             `json:"packets"`
 		Messages     int64             `json:"messages"`
 		Malformed    int64             `json:"malformed_messages"`
@@ -31,124 +30,123 @@ type (
 		Transactions []transactionJSON `json:"transactions"`
 	}
 	intentJSON struct {
-		At           *string `json:"at"`
+		At           *string `json:"intent_at"`
 		Client       string  `json:"client"`
 		Orchestrator string  `json:"orchestrator"`
-		Times        int     `json:"times"`
+		Times        int     `json:"intents"`
 	}
 	transactionJSON struct {
-		TID             int64                `json:"tid"`
-		Client          string               `json:"client"`
-		Orchestrator    string               `json:"orchestrator,omitempty"`
-		Acknowledged    bool                 `json:"everything_acknowledged"`
-		Intent          *string              `json:"intent"`
-		Offer           *string              `json:"offer"`
-		BadOffer        string               `json:"bad_offer,omitempty"`
-		Begin           *string              `json:"first_segment"`
-		End             *string              `json:"end"`
-		Intents         int                  `json:"intents"`
-		Offers          int                  `json:"offers"`
-		WaitMS          *float64             `json:"wait_ms"`
-		PingMS          *float64             `json:"ping_ms"`
-		DataMS          *float64             `json:"data_ms"`
-		Segments        int64                `json:"segments"`
-		Bytes           int64                `json:"bytes"`
-		Datagrams       int64                `json:"datagrams"`
-		Retransmissions int64                `json:"retransmissions"`
-		LostFirst       int64                `json:"lost_first_transmissions"`
-		Acked           int64                `json:"acknowledged_segments"`
-		Duplicate       int64                `json:"duplicate_acks"`
-		Moved           int64                `json:"moved_segments"`
-		Missing         string               `json:"missing_seq"`
-		Unseen          string               `json:"unseen_seq"`
-		Finishes        int                  `json:"finish_messages"`
-		Verdicts        []string             `json:"verdicts,omitempty"`
-		Receivers       []tracedReceiverJSON `json:"receivers"`
+		TID          int64    `json:"tid"`
+		Client       string   `json:"client"`
+		Orchestrator *string  `json:"orchestrator"`
+		Acknowledged bool     `json:"everything_acknowledged"`
+		Intent       *string  `json:"intent_at"`
+		Offer        *string  `json:"offer_at"`
+		Begin        *string  `json:"first_segment_at"`
+		End          *string  `json:"end_at"`
+		BadOffer     *string  `json:"bad_offer"`
+		Intents      int      `json:"intents"`
+		Offers       int      `json:"offers"`
+		Wait         *float64 `json:"wait_seconds"`
+		Probe        *float64 `json:"probe_seconds"`
+		Transfer     *float64 `json:"transfer_seconds"`
+		tracedJSON
+		Moved     int64                `json:"moved_segments"`
+		Missing   []rangeJSON          `json:"missing"`
+		Unseen    []rangeJSON          `json:"unseen"`
+		Finishes  int                  `json:"finish_messages"`
+		Verdicts  []string             `json:"verdicts"`
+		Receivers []tracedReceiverJSON `json:"receivers"`
+	}
+	// tracedJSON counts what was sent and acknowledged, by one receiver or all.
+	tracedJSON struct {
+		Segments  int64 `json:"segments"`
+		Bytes     int64 `json:"size_bytes"`
+		Sent      int64 `json:"sent_datagrams"`
+		Resent    int64 `json:"resent_datagrams"`
+		LostFirst int64 `json:"lost_first_datagrams"`
+		Acked     int64 `json:"acknowledged_segments"`
+		Duplicate int64 `json:"duplicate_acks"`
 	}
 	tracedReceiverJSON struct {
-		Address         string      `json:"address"`
-		Name            string      `json:"name,omitempty"`
-		Offered         bool        `json:"offered"`
-		EchoesSent      int         `json:"echoes_sent"`
-		EchoesMS        []float64   `json:"echoes_ms"`
-		EchoMean        *float64    `json:"echo_mean_ms"`
-		Segments        int64       `json:"segments"`
-		Bytes           int64       `json:"bytes"`
-		Datagrams       int64       `json:"datagrams"`
-		Retransmissions int64       `json:"retransmissions"`
-		LostFirst       int64       `json:"lost_first_transmissions"`
-		Acked           int64       `json:"acknowledged_segments"`
-		Duplicate       int64       `json:"duplicate_acks"`
-		Unsent          int64       `json:"unsent_acks"`
-		Delay           *spreadJSON `json:"ack_delay"`
-	}
-	spreadJSON struct {
-		MinMS    float64 `json:"min_ms"`
-		MedianMS float64 `json:"median_ms"`
-		MeanMS   float64 `json:"mean_ms"`
-		MaxMS    float64 `json:"max_ms"`
+		peerJSON
+		Name    string `json:"name"`
+		Offered bool   `json:"offered"`
+		echoesJSON
+		EchoesMS []float64 `json:"echoes_ms"`
+		tracedJSON
+		Unsent      int64    `json:"unsent_acks"`
+		AckMinMS    *float64 `json:"ack_min_ms"`
+		AckMedianMS *float64 `json:"ack_median_ms"`
+		AckMeanMS   *float64 `json:"ack_mean_ms"`
+		AckMaxMS    *float64 `json:"ack_max_ms"`
 	}
 )
 
-// traceJSON writes what a capture shows as one line of JSON. err is why the rest of it
-// could not be read, or nil.
-func traceJSON(w io.Writer, name string, t *trace.Trace, err error) error {
+// newDecodeJSON makes the JSON of what a capture shows; t is nil if nothing of it could be
+// read. err is why the rest could not, or the exit code for it.
+func newDecodeJSON(name string, t *trace.Trace, err error) decodeJSON {
+	j := decodeJSON{headJSON: newHead("mdalp.decode/1", err), File: name, Unanswered: []intentJSON{}, Transactions: []transactionJSON{}}
+	if t == nil {
+		return j
+	}
 	s := &t.Stats
-	j := decodeJSON{
-		Schema: "mdalp.decode/1", File: name, First: instant(s.First), Last: instant(s.Last),
-		Packets: s.Frames, Messages: t.Messages, Malformed: t.Malformed, Echoes: t.Echoes, Copies: t.Copies,
-		Fragments: s.Fragments, BadPackets: s.Malformed, UnknownLink: s.Strange, Cut: s.Cut,
-		Unanswered: []intentJSON{}, Transactions: []transactionJSON{},
-	}
-	if err != nil {
-		j.Error = err.Error()
-	}
+	j.First, j.Last, j.Packets, j.Messages, j.Malformed = instant(s.First), instant(s.Last), s.Frames, t.Messages, t.Malformed
+	j.Echoes, j.Copies, j.Fragments, j.BadPackets, j.UnknownLink, j.Cut = t.Echoes, t.Copies, s.Fragments, s.Malformed, s.Strange, s.Cut
 	for _, i := range t.Unanswered {
 		j.Unanswered = append(j.Unanswered, intentJSON{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
 	}
 	for _, x := range t.Transactions {
-		j.Transactions = append(j.Transactions, transactionToJSON(x))
+		j.Transactions = append(j.Transactions, newTransaction(x))
 	}
-	return json.NewEncoder(w).Encode(&j)
+	return j
 }
 
-func transactionToJSON(t *trace.Transaction) transactionJSON {
+func newTransaction(t *trace.Transaction) transactionJSON {
 	j := transactionJSON{
 		TID: t.TID, Client: t.Client.String(), Acknowledged: t.Complete(),
 		Intent: instant(t.Intent), Offer: instant(t.Offer), Begin: instant(t.Begin), End: instant(t.End),
 		Intents: t.Intents, Offers: t.Offers,
-		WaitMS: between(t.Intent, t.Offer), PingMS: between(t.Offer, t.Begin), DataMS: between(t.Begin, t.End),
-		Segments: t.Segments, Bytes: t.Bytes, Datagrams: t.Datagrams, Retransmissions: t.Again(), LostFirst: t.Lost(),
-		Acked: t.Acked, Duplicate: t.Duplicate(), Moved: t.Moved,
-		Missing: string(wire.AppendRanges(nil, t.Missing)), Unseen: string(wire.AppendRanges(nil, t.Unseen)),
-		Finishes: t.Finishes, Verdicts: t.Verdicts, Receivers: []tracedReceiverJSON{},
+		Wait: between(t.Intent, t.Offer), Probe: between(t.Offer, t.Begin), Transfer: between(t.Begin, t.End),
+		tracedJSON: tracedJSON{t.Segments, t.Bytes, t.Datagrams, t.Again(), t.Lost(), t.Acked, t.Duplicate()},
+		Moved:      t.Moved, Missing: ranges(t.Missing), Unseen: ranges(t.Unseen),
+		Finishes: t.Finishes, Verdicts: append([]string{}, t.Verdicts...), Receivers: []tracedReceiverJSON{},
 	}
 	if t.Orchestrator.IsValid() {
-		j.Orchestrator = t.Orchestrator.String()
+		j.Orchestrator = ptr(t.Orchestrator.String())
 	}
 	if t.BadOffer != nil {
-		j.BadOffer = t.BadOffer.Error()
+		j.BadOffer = ptr(t.BadOffer.Error())
 	}
 	for _, r := range t.Receivers {
+		e := trace.SpreadOf(r.Echoes)
 		x := tracedReceiverJSON{
-			Address: r.Addr.String(), Name: r.Name, Offered: r.Offered, EchoesSent: r.EchoesSent, EchoesMS: []float64{},
-			Segments: r.Segments, Bytes: r.Bytes, Datagrams: r.Datagrams, Retransmissions: r.Again(), LostFirst: r.Lost,
-			Acked: r.Acked, Duplicate: r.Duplicate, Unsent: r.Unsent,
+			peerJSON: newPeer(r.Addr), Name: r.Name, Offered: r.Offered,
+			echoesJSON: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: len(r.Echoes), Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
+			EchoesMS:   []float64{},
+			tracedJSON: tracedJSON{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
+			Unsent:     r.Unsent,
 		}
 		for _, d := range r.Echoes {
 			x.EchoesMS = append(x.EchoesMS, inMillis(d))
 		}
-		if len(r.Echoes) > 0 {
-			mean := inMillis(trace.SpreadOf(r.Echoes).Mean)
-			x.EchoMean = &mean
-		}
 		if len(r.Delays) > 0 {
 			d := r.AckDelays()
-			x.Delay = &spreadJSON{inMillis(d.Min), inMillis(d.Median), inMillis(d.Mean), inMillis(d.Max)}
+			x.AckMinMS, x.AckMedianMS, x.AckMeanMS, x.AckMaxMS = ptr(inMillis(d.Min)), ptr(inMillis(d.Median)), ptr(inMillis(d.Mean)), ptr(inMillis(d.Max))
 		}
 		j.Receivers = append(j.Receivers, x)
 	}
 	return j
+}
+
+// ranges makes the JSON of ranges of segments, [] if there are none: null would make every
+// reader look for it.
+func ranges(all []wire.Range) []rangeJSON {
+	out := []rangeJSON{}
+	for _, r := range all {
+		out = append(out, rangeJSON(r))
+	}
+	return out
 }
 
 // instant writes an instant, or nil for none.
@@ -160,12 +158,11 @@ func instant(at time.Time) *string {
 	return &s
 }
 
-// between is the time from one instant to another in milliseconds, or nil unless both
-// are known.
+// between is the time from one instant to another in seconds, or nil unless both are
+// known. A hostile capture may turn it around.
 func between(from, to time.Time) *float64 {
 	if from.IsZero() || to.IsZero() {
 		return nil
 	}
-	ms := inMillis(to.Sub(from))
-	return &ms
+	return ptr(to.Sub(from).Seconds())
 }

@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"mdalp"
 	"mdalp/cmd/internal/usage"
 	"mdalp/wire"
 )
@@ -54,10 +50,7 @@ be mended; 2 if the command line makes no sense; 4 if the name behind -a has no 
 			if o.inside {
 				return insideNamespace()
 			}
-			if err := fromEnvironment(c.Flags()); err != nil {
-				return err
-			}
-			return o.run(c.Context())
+			return o.run(c.Context(), fromEnvironment(c.Flags()))
 		},
 	}
 	f := c.Flags()
@@ -72,13 +65,41 @@ be mended; 2 if the command line makes no sense; 4 if the name behind -a has no 
 	return c
 }
 
-// run looks and prints.
-func (o *doctorOptions) run(ctx context.Context) error {
+// run looks and prints. bad is what was wrong with the command line so far; it is told
+// here because --json wants it on standard output too.
+func (o *doctorOptions) run(ctx context.Context, bad error) error {
+	signal.Ignore(syscall.SIGPIPE)
+	var f *facts
+	err := bad
+	if err == nil {
+		f, err = o.look(ctx)
+	}
+	var checks []check
+	if err == nil {
+		if checks = f.judge(o.receivers); sick(checks) {
+			err = exited(exitMend)
+		}
+	}
+	var text bytes.Buffer
+	switch {
+	case o.json:
+		encode(&text, newDoctorJSON(f, checks, err))
+	case f != nil:
+		showChecks(&text, f, checks)
+	}
+	if e := toStdout(text.Bytes()); e != nil && !isFailure(err) {
+		return e // an exit code says less
+	}
+	return err
+}
+
+// look finds out what there is to judge.
+func (o *doctorOptions) look(ctx context.Context) (*facts, error) {
 	switch {
 	case o.receivers < 1 || o.receivers > wire.MaxReceivers:
-		return usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name", o.receivers, wire.MaxReceivers)
+		return nil, usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name", o.receivers, wire.MaxReceivers)
 	case o.ipv4 && o.ipv6:
-		return usage.Errorf("-4 and -6 exclude each other")
+		return nil, usage.Errorf("-4 and -6 exclude each other")
 	}
 	var to netip.Addr
 	if o.addr != "" {
@@ -88,30 +109,13 @@ func (o *doctorOptions) run(ctx context.Context) error {
 		} else if o.ipv6 {
 			family = 6
 		}
-		a, err := mdalp.Resolve(ctx, o.addr, 0, family)
+		a, err := lookUp(ctx, o.addr, 0, family)
 		if err != nil {
-			return fmt.Errorf("-a %s: %s", o.addr, reason(err))
+			return nil, err
 		}
 		to = a.Addr()
 	}
-	signal.Ignore(syscall.SIGPIPE)
-	f := gather(ctx, to)
-	checks := f.judge(o.receivers)
-	out := bufio.NewWriter(os.Stdout)
-	if o.json {
-		j := json.NewEncoder(out)
-		j.SetEscapeHTML(false) // commands have & and > in them
-		j.Encode(newDoctorJSON(f, checks))
-	} else {
-		showChecks(out, f, checks)
-	}
-	if err := out.Flush(); err != nil && !errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("standard output: %w", usage.File(err))
-	}
-	if sick(checks) {
-		return exited(exitMend)
-	}
-	return nil
+	return gather(ctx, to), nil
 }
 
 // A state is what a check came to.
@@ -126,11 +130,10 @@ const (
 
 // A check is one line.
 type check struct {
-	Name  string `json:"name"`
-	State state  `json:"state"`
-	Text  string `json:"text"`
-	// Mend is a command line, or a few words where there is no such command.
-	Mend string `json:"mend,omitempty"`
+	Name  string
+	State state
+	Text  string
+	Mend  string // a command line, or a few words where there is no such command
 }
 
 // sick reports whether something is to be mended.
@@ -144,15 +147,36 @@ func sick(checks []check) bool {
 }
 
 // The JSON that doctor prints.
-type doctorJSON struct {
-	Schema string  `json:"schema"` // "mdalp.doctor/1"
-	OK     bool    `json:"ok"`     // as the exit code says
-	Socket string  `json:"socket"` // for pings: raw, dgram or off
-	Checks []check `json:"checks"`
-}
+type (
+	doctorJSON struct {
+		headJSON
+		OK     bool        `json:"ok"`          // as the exit code says
+		Socket *string     `json:"ping_socket"` // raw, dgram or off
+		Checks []checkJSON `json:"checks"`
+	}
+	checkJSON struct {
+		Name  string  `json:"name"`
+		State state   `json:"state"`
+		Text  string  `json:"text"`
+		Mend  *string `json:"mend"`
+	}
+)
 
-func newDoctorJSON(f *facts, checks []check) doctorJSON {
-	return doctorJSON{Schema: "mdalp.doctor/1", OK: !sick(checks), Socket: f.mode(), Checks: checks}
+// newDoctorJSON makes the JSON of checks that ended with err. f is nil if it did not come
+// to looking.
+func newDoctorJSON(f *facts, checks []check, err error) doctorJSON {
+	j := doctorJSON{headJSON: newHead("mdalp.doctor/1", err), OK: err == nil, Checks: []checkJSON{}}
+	if f != nil {
+		j.Socket = ptr(f.mode())
+	}
+	for _, c := range checks {
+		x := checkJSON{Name: c.Name, State: c.State, Text: c.Text}
+		if c.Mend != "" {
+			x.Mend = &c.Mend
+		}
+		j.Checks = append(j.Checks, x)
+	}
+	return j
 }
 
 // showChecks writes a line for each check, and one for the whole.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/icmp"
 )
 
 // sendSchema names the form of what --json and --json-stream print. The number
@@ -19,6 +20,13 @@ const sendSchema = "mdalp.send/1"
 // The JSON of a file that was sent, or was not. Every key is always there, and null
 // where there is nothing to tell.
 type (
+	// headJSON begins the object of every command but send, which has these keys too.
+	headJSON struct {
+		Schema   string     `json:"schema"`
+		Version  string     `json:"version"`
+		ExitCode int        `json:"exit_code"`
+		Error    *errorJSON `json:"error"`
+	}
 	resultJSON struct {
 		Event        string     `json:"event"` // "finished"
 		Schema       string     `json:"schema"`
@@ -73,13 +81,15 @@ type (
 		Port    uint16 `json:"port"`
 	}
 	echoesJSON struct {
-		Sent      int      `json:"echoes_sent"`
-		Received  int      `json:"echoes_received"`
-		MinMS     *float64 `json:"echo_min_ms"`
-		MedianMS  *float64 `json:"echo_median_ms"`
-		MeanMS    *float64 `json:"echo_mean_ms"`
-		MaxMS     *float64 `json:"echo_max_ms"`
-		LatencyMS *float64 `json:"latency_ms"`
+		Sent     int      `json:"echoes_sent"`
+		Received int      `json:"echoes_received"`
+		MinMS    *float64 `json:"echo_min_ms"`
+		MedianMS *float64 `json:"echo_median_ms"`
+		MeanMS   *float64 `json:"echo_mean_ms"`
+		MaxMS    *float64 `json:"echo_max_ms"`
+	}
+	latencyJSON struct {
+		LatencyMS *float64 `json:"latency_ms"` // what it is weighed by
 		Guessed   bool     `json:"latency_guessed"`
 	}
 	shareJSON struct {
@@ -100,6 +110,7 @@ type (
 		peerJSON
 		Name string `json:"name"`
 		echoesJSON
+		latencyJSON
 		shareJSON
 		doneJSON
 		AckMinMS  *float64 `json:"ack_min_ms"`
@@ -109,6 +120,21 @@ type (
 		Error     *string  `json:"error"` // why it is dead
 	}
 )
+
+// newHead makes the beginning of the object of a command that ended with err. An exit
+// code alone, as of a host that does not answer, is no error: the object tells it.
+func newHead(schema string, err error) headJSON {
+	j := headJSON{Schema: schema, Version: mdalp.Version}
+	var code exited
+	switch {
+	case err == nil:
+	case errors.As(err, &code):
+		j.ExitCode = int(code)
+	default:
+		j.ExitCode, j.Error = exitCode(err), &errorJSON{errorKind(err), err.Error()}
+	}
+	return j
+}
 
 // newResult makes the JSON of a transfer that ended with err. r is nil if it never
 // began.
@@ -182,14 +208,18 @@ func newCounts(r *mdalp.Report) countsJSON {
 // newPeer says which receiver is meant.
 func newPeer(a netip.AddrPort) peerJSON { return peerJSON{a.Addr().String(), a.Port()} }
 
-// newEchoes makes what was measured of a receiver.
-func newEchoes(x *mdalp.ReceiverReport) echoesJSON {
-	e := &x.Echoes
-	j := echoesJSON{Sent: e.Sent, Received: e.Received, LatencyMS: maybe(x.Latency), Guessed: x.Guessed}
+// newEchoes makes what echoes measured. A round trip of no time at all is one too.
+func newEchoes(e *icmp.Stats) echoesJSON {
+	j := echoesJSON{Sent: e.Sent, Received: e.Received}
 	if e.Received > 0 {
-		j.MinMS, j.MedianMS, j.MeanMS, j.MaxMS = maybe(e.Min), maybe(e.Median), maybe(e.Mean), maybe(e.Max)
+		j.MinMS, j.MedianMS, j.MeanMS, j.MaxMS = ptr(inMillis(e.Min)), ptr(inMillis(e.Median)), ptr(inMillis(e.Mean)), ptr(inMillis(e.Max))
 	}
 	return j
+}
+
+// newLatency makes what a receiver is weighed by.
+func newLatency(x *mdalp.ReceiverReport) latencyJSON {
+	return latencyJSON{maybe(x.Latency), x.Guessed && x.Latency > 0}
 }
 
 // newDone makes how far a receiver is.
@@ -200,7 +230,7 @@ func newDone(x *mdalp.ReceiverReport) doneJSON {
 // newReceiver makes all of a receiver.
 func newReceiver(x *mdalp.ReceiverReport) receiverJSON {
 	j := receiverJSON{
-		peerJSON: newPeer(x.Addr), Name: x.Name, echoesJSON: newEchoes(x),
+		peerJSON: newPeer(x.Addr), Name: x.Name, echoesJSON: newEchoes(&x.Echoes), latencyJSON: newLatency(x),
 		shareJSON: shareJSON{x.Share, x.Assigned}, doneJSON: newDone(x),
 		AckMinMS: maybe(x.AckMin), AckMeanMS: maybe(x.AckMean), AckMaxMS: maybe(x.AckMax), Rate: math.Round(x.Rate*1e3) / 1e3,
 	}

@@ -4,132 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 )
-
-// A schema is as much of JSON Schema 2020-12 as the published one uses. A key that it
-// does not name is a fault too, which the published one leaves open for later keys.
-type schema struct {
-	Ref        string             `json:"$ref"`
-	Type       any                `json:"type"`
-	Const      any                `json:"const"`
-	Enum       []any              `json:"enum"`
-	OneOf      []*schema          `json:"oneOf"`
-	Properties map[string]*schema `json:"properties"`
-	Required   []string           `json:"required"`
-	Items      *schema            `json:"items"`
-	Minimum    *float64           `json:"minimum"`
-	Maximum    *float64           `json:"maximum"`
-	Defs       map[string]*schema `json:"$defs"`
-	// For people.
-	Dialect     string `json:"$schema"`
-	ID          string `json:"$id"`
-	Title       string `json:"title"`
-	Description string `json:"description"`
-}
-
-func published(t *testing.T) *schema {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "schema", "send.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields() // the validator must know all that the schema uses
-	var s schema
-	if err := d.Decode(&s); err != nil {
-		t.Fatal(err)
-	}
-	return &s
-}
-
-// check says what is wrong with v, or "".
-func (s *schema) check(top *schema, at string, v any) string {
-	if s.Ref != "" {
-		return top.Defs[strings.TrimPrefix(s.Ref, "#/$defs/")].check(top, at, v)
-	}
-	if s.OneOf != nil {
-		var faults []string
-		for _, o := range s.OneOf {
-			if f := o.check(top, at, v); f != "" {
-				faults = append(faults, f)
-			}
-		}
-		if len(faults) != len(s.OneOf)-1 {
-			return fmt.Sprintf("%s: %d of %d fit: %s", at, len(s.OneOf)-len(faults), len(s.OneOf), strings.Join(faults, "; "))
-		}
-		return ""
-	}
-	if s.Const != nil && v != s.Const {
-		return fmt.Sprintf("%s: %v is not %v", at, v, s.Const)
-	}
-	if s.Enum != nil && !slices.Contains(s.Enum, v) {
-		return fmt.Sprintf("%s: %v is none of %v", at, v, s.Enum)
-	}
-	types, _ := s.Type.([]any)
-	if s.Type != nil && types == nil {
-		types = []any{s.Type}
-	}
-	if types != nil && !slices.Contains(types, any(kind(v))) && !(kind(v) == "integer" && slices.Contains(types, any("number"))) {
-		return fmt.Sprintf("%s: a %v instead of %v", at, kind(v), types)
-	}
-	switch v := v.(type) {
-	case float64:
-		if s.Minimum != nil && v < *s.Minimum || s.Maximum != nil && v > *s.Maximum {
-			return fmt.Sprintf("%s: %v is out of range", at, v)
-		}
-	case []any:
-		for i, x := range v {
-			if f := s.Items.check(top, fmt.Sprintf("%s[%d]", at, i), x); f != "" {
-				return f
-			}
-		}
-	case map[string]any:
-		for _, k := range s.Required {
-			if _, ok := v[k]; !ok {
-				return at + ": no " + k
-			}
-		}
-		for k, x := range v {
-			if s.Properties[k] == nil {
-				return at + ": undocumented key " + k
-			}
-			if f := s.Properties[k].check(top, at+"."+k, x); f != "" {
-				return f
-			}
-		}
-	}
-	return ""
-}
-
-// kind is JSON Schema's word for v's type.
-func kind(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "boolean"
-	case string:
-		return "string"
-	case float64:
-		if v == float64(int64(v)) {
-			return "integer"
-		}
-		return "number"
-	case []any:
-		return "array"
-	}
-	return "object"
-}
 
 // result reads one finished object strictly.
 func result(t *testing.T, line []byte) *resultJSON {
@@ -146,7 +29,7 @@ func result(t *testing.T, line []byte) *resultJSON {
 // events splits output into lines, each of which must be as the schema says.
 func events(t *testing.T, out []byte) (names []string, lines [][]byte) {
 	t.Helper()
-	top := published(t)
+	top := published(t, "send")
 	in := bufio.NewScanner(bytes.NewReader(out))
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
@@ -175,36 +58,6 @@ func command(t *testing.T, env string, args ...string) (stdout, stderr string, c
 	return out.String(), errs.String(), c.ProcessState.ExitCode()
 }
 
-// TestSchemaIsStrict sees that the validator can say no.
-func TestSchemaIsStrict(t *testing.T) {
-	top := published(t)
-	good := newResult("f", nil, nil)
-	for _, mend := range []func(map[string]any){
-		func(v map[string]any) { delete(v, "tid") },
-		func(v map[string]any) { v["more"] = 1.0 },
-		func(v map[string]any) { v["schema"] = "mdalp.send/2" },
-		func(v map[string]any) { v["exit_code"] = 5.0 },
-		func(v map[string]any) { v["segments"] = 0.5 },
-		func(v map[string]any) { v["segments"] = -1.0 },
-		func(v map[string]any) { v["receivers"] = []any{map[string]any{}} },
-		func(v map[string]any) { v["event"] = "offer" },
-		nil,
-	} {
-		b, err := json.Marshal(good)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var v map[string]any
-		json.Unmarshal(b, &v)
-		if mend != nil {
-			mend(v)
-		}
-		if f := top.check(top, "$", v); (f == "") != (mend == nil) {
-			t.Errorf("%v: %q", v, f)
-		}
-	}
-}
-
 // TestJSON sends, and fails in every way; what comes out fits the schema, and tells
 // what happened.
 func TestJSON(t *testing.T) {
@@ -212,8 +65,6 @@ func TestJSON(t *testing.T) {
 	dir := t.TempDir()
 	f := payloadFile(t, dir, "f", 250)
 	good := newReceivers(t, 2)
-	refused := newReceivers(t, 1)
-	refused.close()
 	bad := newReceivers(t, 1)
 	bad.say("Type:1;TID:7;DATA:[1];")
 	deaf := newReceivers(t, 2)
@@ -240,10 +91,10 @@ func TestJSON(t *testing.T) {
 		"missing":    {[]string{"-p", good.port, "-f", dir + "/missing"}, 4, "failed", "system", 0, 0},
 		"name":       {[]string{"-p", good.port, "-f", f, "-4", "-a", "::1"}, 4, "failed", "system", 0, 0},
 		"bind":       {[]string{"-p", good.port, "-f", f, "--bind", "192.0.2.77"}, 4, "failed", "system", 0, 0},
-		"refused":    {[]string{"-p", refused.port, "-f", f}, 3, "failed", "no_offer", 0, 0},
+		"refused":    {[]string{"-p", noPort, "-f", f}, 3, "failed", "no_offer", 0, 0},
 		"bad offer":  {[]string{"-p", bad.port, "-f", f}, 3, "failed", "bad_offer", 0, 0},
 		"timeout":    {[]string{"-p", silent.port, "-f", f, "--intent-timeout", "10ms"}, 3, "failed", "no_offer", 0, 0},
-		"deadline":   {[]string{"-p", deaf.port, "-f", f, "--balance", "equal", "--deadline", "1s", "--max-tries", "2"}, 1, "incomplete", "incomplete", 3740, 125},
+		"deadline":   {[]string{"-p", deaf.port, "-f", f, "--balance", "equal", "--deadline", "3s", "--rto", "fixed"}, 1, "incomplete", "incomplete", 3740, 125},
 		"no address": {[]string{"-p", good.port, "-f", f, "-a", ""}, 2, "failed", "usage", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -319,10 +170,10 @@ func TestJSONInterrupted(t *testing.T) {
 	names, lines := events(t, all)
 	r := result(t, lines[len(lines)-1])
 	if c.ProcessState.ExitCode() != exitInterrupted || r.ExitCode != exitInterrupted || r.Status != "interrupted" ||
-		r.Error == nil || r.Error.Message != "interrupted by interrupt" || !reflect.DeepEqual(r.Missing, []rangeJSON{{2, 3}}) {
+		r.Error == nil || r.Error.Message != "interrupted (SIGINT)" || !reflect.DeepEqual(r.Missing, []rangeJSON{{2, 3}}) {
 		t.Errorf("%s", lines[len(lines)-1])
 	}
-	if want := []string{"started", "offer", "split", "progress"}; !reflect.DeepEqual(names[:4], want) {
+	if want := []string{"started", "offer", "split"}; !reflect.DeepEqual(names[:3], want) {
 		t.Errorf("%v", names)
 	}
 }
@@ -332,19 +183,21 @@ func TestJSONEvents(t *testing.T) {
 	t.Parallel()
 	p := newReceivers(t, 3)
 	p.hold(1, 0)
-	out, _, code := command(t, "", "-a", "127.0.0.1", "-p", p.port, "-f", payloadFile(t, t.TempDir(), "f", 900), "--json-stream", "--max-tries", "2")
+	out, _, code := command(t, "", "-a", "127.0.0.1", "-p", p.port, "-f", payloadFile(t, t.TempDir(), "f", 900), "--json-stream", "--max-tries", "2", "--rto", "fixed")
 	names, lines := events(t, []byte(out))
 	if code != 0 {
 		t.Fatalf("%d: %s", code, out)
 	}
+	// Progress comes before, between and behind, as time has it; and a busy machine may be
+	// late for a receiver that answers.
 	var kept []string
-	for _, n := range names {
-		if n != "progress" || kept[len(kept)-1] != n {
+	for i, n := range names {
+		var x peerJSON
+		json.Unmarshal(lines[i], &x)
+		if n != "progress" && (x.Address == "" || x.Address == "127.0.0.2") {
 			kept = append(kept, n)
 		}
 	}
-	// Progress comes before, between and behind, as time has it.
-	kept = slices.DeleteFunc(kept, func(n string) bool { return n == "progress" })
 	if want := []string{"started", "offer", "pinged", "split", "retransmission", "dead", "finished"}; !reflect.DeepEqual(kept, want) {
 		t.Errorf("%v instead of %v", kept, want)
 	}

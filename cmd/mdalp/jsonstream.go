@@ -40,6 +40,7 @@ type (
 	probedJSON struct {
 		peerJSON
 		echoesJSON
+		latencyJSON
 	}
 	splitJSON struct {
 		eventJSON
@@ -127,7 +128,7 @@ func (s *stream) split(r *mdalp.Report) {
 		x := &r.Receivers[i]
 		sent += x.Echoes.Sent
 		p := newPeer(x.Addr)
-		pinged.Receivers = append(pinged.Receivers, probedJSON{p, newEchoes(x)})
+		pinged.Receivers = append(pinged.Receivers, probedJSON{p, newEchoes(&x.Echoes), newLatency(x)})
 		split.Receivers = append(split.Receivers, assignedJSON{p, shareJSON{x.Share, x.Assigned}})
 	}
 	if sent > 0 {

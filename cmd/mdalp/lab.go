@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -24,6 +27,7 @@ import (
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/lab"
 	"mdalp/server"
+	"mdalp/wire"
 )
 
 // labOptions is the command line of lab.
@@ -52,6 +56,9 @@ MDALP_PORT set to the orchestrator.`,
 			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
 				return usage.Errorf("unexpected argument %q: a command goes behind --", args[0])
 			}
+			if len(args) > 0 && args[0] == "" {
+				return usage.Errorf("the command behind -- is empty")
+			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
@@ -68,6 +75,10 @@ MDALP_PORT set to the orchestrator.`,
 func (o *labOptions) run(ctx context.Context, command []string) error {
 	profile, err := lab.Load(o.profile)
 	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			return fmt.Errorf("--profile %s: %w", o.profile, path.Err)
+		}
 		return usage.Errorf("--profile: %w", err)
 	}
 	network, code, err := lab.Enter()
@@ -97,7 +108,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	defer func() {
 		l.Close()
 		for _, r := range l.Results() {
-			fmt.Fprintf(os.Stderr, "lab: transaction %d: %d bytes, sha256 %x: %s\n", r.TID, r.Bytes, r.SHA256[:8], r.Comment)
+			fmt.Fprintf(os.Stderr, "lab: transaction %d: %s: %s\n", r.TID, arrived(&r), r.Comment)
 		}
 	}()
 	// The command that is meant by mdalp is this one.
@@ -111,7 +122,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
 	defer signal.Stop(signals)
 	if err := c.Start(); err != nil {
-		return err
+		return notStarted(command[0], err)
 	}
 	go func() {
 		for s := range signals {
@@ -127,6 +138,35 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		return exited(failed.ExitCode())
 	}
 	return err
+}
+
+// notStarted says why a command could not be started, without the words of Go.
+func notStarted(name string, err error) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("-- %s: there is no such command in PATH", name)
+	}
+	var start *exec.Error
+	if errors.As(err, &start) {
+		err = start.Err
+	}
+	return fmt.Errorf("-- %s: %w", name, usage.File(err))
+}
+
+// arrived says what the receivers have of a payload. What was not put together has no
+// hash. They cannot know of segments behind the last one that came.
+func arrived(r *server.Result) string {
+	text := count(r.Bytes, "byte")
+	switch {
+	case r.SHA256 != [sha256.Size]byte{}:
+		return fmt.Sprintf("%s, sha256 %x", text, r.SHA256[:8])
+	case r.Err != nil:
+		return fmt.Sprintf("%s, not put together: %v", text, r.Err)
+	case len(r.Missing) > 0:
+		return fmt.Sprintf("%s, incomplete: SEQ %s missing", text, wire.AppendRanges(nil, r.Missing))
+	case r.Segments == 0:
+		return text + ", incomplete: no segment came"
+	}
+	return text + ", incomplete"
 }
 
 // A trial is one way to send the payload.
@@ -163,7 +203,8 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	if !l.Private() {
 		where = "on plain loopback"
 	}
-	fmt.Printf("profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
 		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
 
 	trials := make([]trial, len(l.Receivers())+1)
@@ -198,7 +239,8 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	if err != nil {
 		return err
 	}
-	return show(trials, l.Receivers(), sha256.Sum256(payload))
+	err = show(&text, trials, l.Receivers(), sha256.Sum256(payload))
+	return cmp.Or(toStdout(text.Bytes()), err)
 }
 
 // send runs the trial, and waits for the verdict if all was acknowledged.
@@ -218,8 +260,8 @@ func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []
 
 // show prints the comparison. It is an error if a payload did not arrive whole, or
 // a verdict is not what the rules say.
-func show(trials []trial, receivers []server.Receiver, want [32]byte) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]byte) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "mode\tserver\tlatency\tsegments\ttimeouts\telapsed\tsha256\tverdict")
 	wrong := 0
 	for _, t := range trials {
@@ -253,11 +295,11 @@ func show(trials []trial, receivers []server.Receiver, want [32]byte) error {
 			best = t.report
 		}
 	}
-	fmt.Printf("\nbalanced is %.1f times as fast as the best single receiver", float64(best.Elapsed)/float64(trials[0].report.Elapsed))
+	fmt.Fprintf(out, "\nbalanced is %.1f times as fast as the best single receiver", float64(best.Elapsed)/float64(trials[0].report.Elapsed))
 	if len(receivers) > 1 {
-		fmt.Print("; sending to one is a violation by the rules")
+		fmt.Fprint(out, "; sending to one is a violation by the rules")
 	}
-	fmt.Println()
+	fmt.Fprintln(out)
 	for _, t := range trials {
 		if t.err != nil {
 			fmt.Fprintf(os.Stderr, "mdalp: server %d: %v\n", t.server, t.err)

@@ -19,8 +19,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"mdalp"
 	"mdalp/cmd/internal/shell"
@@ -40,8 +42,14 @@ const (
 // interrupted is the cause of a context that a signal cancelled.
 type interrupted struct{ os.Signal }
 
-// Error names the signal.
-func (i interrupted) Error() string { return "interrupted by " + i.String() }
+// Error names the signal by the word that kill(1) takes, not by the sentence that
+// stands for it.
+func (i interrupted) Error() string {
+	if n, ok := i.Signal.(syscall.Signal); ok {
+		return "interrupted (" + unix.SignalName(n) + ")"
+	}
+	return "interrupted"
+}
 
 // exited is an error that stands for the exit code of another command, which has
 // said what was wrong itself.
@@ -63,7 +71,9 @@ func run(args []string) int {
 		shell.Complete(root, completions())
 	}
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	out := new(usage.Output)
+	root.SetOut(out)
+	err := out.Or(root.ExecuteContext(context.Background()))
 	var code exited
 	switch {
 	case err == nil:
@@ -71,7 +81,7 @@ func run(args []string) int {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	fmt.Fprintf(os.Stderr, "mdalp: %v\n", err)
+	fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(err))
 	c := exitCode(err)
 	if c == exitUsage {
 		fmt.Fprintln(os.Stderr, "Try 'mdalp --help'.")
@@ -121,6 +131,7 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
+	usage.Help(root)
 	send := newSend()
 	root.AddCommand(send)
 	help := root.HelpFunc()
@@ -153,8 +164,7 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Println("mdalp", mdalp.Version)
-			return nil
+			return toStdout([]byte("mdalp " + mdalp.Version + "\n"))
 		},
 	}
 }

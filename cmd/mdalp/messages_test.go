@@ -57,12 +57,19 @@ func TestMessages(t *testing.T) {
 		{args: with("--max-tries", "0"), code: 2, wrong: "--max-tries 0: at least 1 is needed\nHELP"},
 		{args: with("--no-failover=maybe"), code: 2, wrong: "--no-failover: \"maybe\" is neither true nor false\nHELP"},
 		{args: with("--deadline", "5 s"), code: 2, wrong: "--deadline: \"5 s\" is no time: it is seconds, or a number and a unit such as 500ms or 2m\nHELP"},
+		{args: with("--deadline", "NaN"), code: 2, wrong: "--deadline: \"NaN\" is no time: it is seconds, or a number and a unit such as 500ms or 2m\nHELP"},
+		{args: with("--deadline", ""), code: 2, wrong: "--deadline: \"\" is no time: it is seconds, or a number and a unit such as 500ms or 2m\nHELP"},
+		{args: with("--json="), code: 2, wrong: "--json: \"\" is neither true nor false\nHELP"},
 		{args: with("--deadline", "-1s"), code: 2, wrong: "--deadline -1s: a time may not be negative\nHELP"},
 		{args: with("--intent-timeout", "-1"), code: 2, wrong: "--intent-timeout -1s: a time may not be negative\nHELP"},
 		{args: with("--intent-retry", "-1ms"), code: 2, wrong: "--intent-retry -1ms: a time may not be negative\nHELP"},
+		{args: with("--ping", ""), code: 2, wrong: "--ping \"\": it is raw, dgram, off or auto\nHELP"},
+		{args: with("--rto", ""), code: 2, wrong: "--rto \"\": it is adaptive or fixed\nHELP"},
 		{args: with("--ping", "icmp"), code: 2, wrong: "--ping icmp: it is raw, dgram, off or auto\nHELP"},
 		{args: with("-46"), code: 2, wrong: "-4 and -6 exclude each other\nHELP"},
 		{args: with("--progress", "bars"), code: 2, wrong: "--progress bars: it is auto, plain or off\nHELP"},
+		{args: with("--progress", ""), code: 2, wrong: "--progress \"\": it is auto, plain or off\nHELP"},
+		{args: with("--log-format", ""), code: 2, wrong: "--log-format \"\": it is text, json or original\nHELP"},
 		{args: with("--log-format", "xml"), code: 2, wrong: "--log-format xml: it is text, json or original\nHELP"},
 		{args: base, env: "MDALP_MAX_TRIES=many", code: 2, wrong: "MDALP_MAX_TRIES: \"many\" is no whole number, or too large\nHELP"},
 		{args: base, env: "MDALP_JSON=perhaps", code: 2, wrong: "MDALP_JSON: \"perhaps\" is neither true nor false\nHELP"},
@@ -72,10 +79,27 @@ func TestMessages(t *testing.T) {
 		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "-f", "DIR/f/f"}, code: 4, wrong: "-f DIR/f/f: not a directory\n"},
 		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "-f", "/proc/self/mem"}, code: 4, wrong: "-f /proc/self/mem: input/output error\n"},
 		{args: with("--ping", "off", "DIR/missing", "DIR", "DIR/g"), code: 4, wrong: "-f DIR/missing: no such file or directory\nmdalp: -f DIR: it is a directory: give a file, or - for standard input\n"},
+		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "-", "-"}, code: 2, wrong: "-f -: standard input can be sent only once\nHELP"},
+		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "-f", "no\n\x1b\xff"}, code: 4, wrong: "-f no\\n\\x1b\\xff: no such file or directory\n"},
+		{args: with("-q", "no\n"), code: 4, wrong: "-f no\\n: no such file or directory\n"},
+		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "-f", strings.Repeat("x", 300)}, code: 4, wrong: "-f " + strings.Repeat("x", 300) + ": file name too long\n"},
+		{args: with("--pcap", "-"), code: 2, wrong: "--pcap -: standard output has the summary; name a file\nHELP"},
+		{args: with("--pcap", f), code: 2, wrong: "--pcap " + f + ": that is the file to send\nHELP"},
+		{args: with("--pcap", "DIR"), code: 4, wrong: "--pcap DIR: is a directory\n"},
+		{args: with("--pcap", "DIR/no/x"), code: 4, wrong: "--pcap DIR/no/x: no such file or directory\n"},
 		// Addresses.
-		{args: with("-a", "256.1.1.1.invalid"), code: 4, wrong: "-a 256.1.1.1.invalid: lookup 256.1.1.1.invalid"},
+		{args: with("-a", "256.1.1.1.invalid"), code: 4, wrong: "-a 256.1.1.1.invalid: "},
 		{args: with("-a", "::1", "-4"), code: 4, wrong: "-a ::1: ::1 is no IPv4 address\n"},
 		{args: with("-a", "0.0.0.0"), code: 4, wrong: "-a 0.0.0.0: it is no address of one host\n"},
+		{args: with("-a", "255.255.255.255"), code: 4, wrong: "-a 255.255.255.255: it is no address of one host\n"},
+		{args: with("-a", "127.0.0.1:4650"), code: 4, wrong: "-a 127.0.0.1:4650: the port goes behind -p: -a 127.0.0.1 -p 4650\n"},
+		{args: with("-a", "fe80::1"), code: 4, wrong: "-a fe80::1: name the interface too, as in fe80::1%eth0\n"},
+		{args: with("-a", "fe80::1%nosuch0"), code: 4, wrong: "-a fe80::1%nosuch0: there is no interface nosuch0\n"},
+		{args: with("-a", " \n"), code: 4, wrong: "-a  \\n: no such host\n"},
+		{args: with("-a", ""), code: 2, wrong: "the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)\nHELP"},
+		{args: with("--bind", "224.0.0.1"), code: 4, wrong: "--bind 224.0.0.1: it is no address of one host\n"},
+		{args: with("--bind", "255.255.255.255"), code: 4, wrong: "--bind 255.255.255.255: it is no address of one host\n"},
+		{args: with("--bind", "127.0.0.1:5"), code: 4, wrong: "--bind 127.0.0.1:5: it is neither an address nor an interface\n"},
 		{args: with("--bind", "nosuch0"), code: 4, wrong: "--bind nosuch0: it is neither an address nor an interface\n"},
 		{args: with("--bind", "::1"), code: 4, wrong: "--bind ::1: it is not of the orchestrator's address family\n"},
 		{args: with("--bind", "192.0.2.77"), code: 4, wrong: "--bind 192.0.2.77: this host has no such address: bind: cannot assign requested address\n"},
@@ -88,25 +112,26 @@ func TestMessages(t *testing.T) {
 		{args: base, peer: "Type:1;TID:7;DATA:[];", code: 3, wrong: "bad offer from 127.0.0.1:PORT: none of its 0 receivers can be used\n"},
 		{args: base, peer: "Type:1;TID:7;DATA:open('x')", code: 3, wrong: "bad offer from 127.0.0.1:PORT: "},
 		// The receivers.
-		{args: with("--balance", "equal", "--deadline", "50ms", "-q"), deaf: true, code: 1, wrong: "incomplete: 4 of 4 segments are not acknowledged: the deadline passed\n"},
+		{args: with("--balance", "equal", "--deadline", "2s", "-q"), deaf: true, code: 1, wrong: "incomplete: 4 of 4 segments are not acknowledged: the deadline passed\n"},
 		{args: with("-m2", "--max-tries", "1", "-q"), deaf: true, code: 1, wrong: "incomplete: 3 of 3 segments are not acknowledged: no receiver is left\n"},
 	} {
 		t.Run(strings.Join(append(c.args, c.env, c.peer), " "), func(t *testing.T) {
 			t.Parallel()
 			p := newReceivers(t, 2)
 			p.say(c.peer)
+			port := p.port
 			if c.peer == "closed" {
-				p.close()
+				port = noPort
 			}
 			if c.deaf {
 				p.hold(0, 0)
 				p.hold(1, 0)
 			}
-			fill := strings.NewReplacer("127.0.0.1:PORT", "127.0.0.1:"+p.port, "DIR", filepath.Clean(dir), "HELP", "Try 'mdalp --help'.\n")
+			fill := strings.NewReplacer("127.0.0.1:PORT", "127.0.0.1:"+port, "DIR", filepath.Clean(dir), "HELP", "Try 'mdalp --help'.\n")
 			args := append([]string{}, c.args...)
 			for i, a := range args {
 				if a == "PORT" {
-					args[i] = p.port
+					args[i] = port
 				} else if strings.HasPrefix(a, "DIR") {
 					args[i] = fill.Replace(a)
 				}

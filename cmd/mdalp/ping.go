@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,13 +67,11 @@ socket cannot be had, 130 if interrupted.`, pingLimit),
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			named := c.Flags().Changed("addr") || c.Flags().Changed("port")
+			bad := fromEnvironment(c.Flags())
 			if named && len(args) > 0 {
-				return usage.Errorf("hosts and -a exclude each other")
+				bad = usage.Errorf("hosts and -a exclude each other")
 			}
-			if err := fromEnvironment(c.Flags()); err != nil {
-				return err
-			}
-			return o.run(c.Context(), args)
+			return o.run(c.Context(), args, bad)
 		},
 	}
 	f := c.Flags()
@@ -80,9 +79,9 @@ socket cannot be had, 130 if interrupted.`, pingLimit),
 	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of an orchestrator whose receivers to ping")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
 	f.IntVar(&o.count, "count", icmp.DefaultCount, "echoes to each host")
-	f.DurationVar(&o.interval, "interval", icmp.DefaultGap, "time between the rounds")
-	f.DurationVar(&o.timeout, "timeout", icmp.DefaultTimeout, "wait for answers after the last echo")
-	f.DurationVar(&o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
+	usage.Duration(f, &o.interval, "interval", icmp.DefaultGap, "time between the rounds")
+	usage.Duration(f, &o.timeout, "timeout", icmp.DefaultTimeout, "wait for answers after the last echo")
+	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.mode, "ping", "auto", "sockets: raw, dgram or auto")
 	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
@@ -97,7 +96,7 @@ func (o *pingOptions) config() (*mdalp.PingConfig, error) {
 	mode, err := icmp.ParseMode(o.mode)
 	switch {
 	case err != nil || mode == icmp.Off:
-		return nil, usage.Errorf("--ping %s: it is raw, dgram or auto", o.mode)
+		return nil, usage.Errorf("--ping %s: it is raw, dgram or auto", usage.Shown(o.mode))
 	case o.count < 1 || o.count > 1000:
 		return nil, usage.Errorf("--count %d: it is 1 to 1000", o.count)
 	case o.interval < time.Millisecond:
@@ -115,27 +114,62 @@ func (o *pingOptions) config() (*mdalp.PingConfig, error) {
 	}, nil
 }
 
-// run pings and prints the table, also when interrupted.
-func (o *pingOptions) run(ctx context.Context, args []string) error {
+// run pings and prints the table, also when interrupted. bad is what was wrong with the
+// command line so far; it is told here because --json wants it on standard output too.
+func (o *pingOptions) run(ctx context.Context, args []string, bad error) error {
+	signal.Ignore(syscall.SIGPIPE)
+	var t targets
+	var r *mdalp.PingReport
+	err := bad
+	if err == nil {
+		r, err = o.ping(ctx, args, &t)
+	}
+	switch {
+	case err != nil:
+	case t.unresolved > 0:
+		err = exited(exitSystem) // each has had its line
+	case r.Silent() > 0:
+		err = exited(exitSilent)
+	}
+	var text bytes.Buffer
+	switch {
+	case o.json:
+		encode(&text, newPingJSON(&t, r, err))
+	case r != nil && len(t.addrs) > 0:
+		showPings(&text, &t, r)
+	}
+	if e := toStdout(text.Bytes()); e != nil && !isFailure(err) {
+		return e // an exit code says less
+	}
+	return err
+}
+
+// isFailure reports whether err has something to say beside an exit code.
+func isFailure(err error) bool {
+	var code exited
+	return err != nil && !errors.As(err, &code)
+}
+
+// ping finds out whom to ping, in t, and does it. There is no report when it did not
+// come to that.
+func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mdalp.PingReport, error) {
 	c, err := o.config()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
-	var t targets
 	if len(args) > 0 {
-		t, err = o.hosts(ctx, args)
+		*t, err = o.hosts(ctx, args)
 	} else {
-		t, err = o.receivers(ctx, c.Logger)
+		*t, err = o.receivers(ctx, c.Logger)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.orchestrator.bind != "" && len(t.addrs) > 0 {
 		if c.Bind, err = source(o.orchestrator.bind, t.addrs[0].Is4()); err != nil {
-			return fmt.Errorf("--bind %s: %w", o.orchestrator.bind, err)
+			return nil, fmt.Errorf("--bind %s: %w", o.orchestrator.bind, err)
 		}
 	}
 	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
@@ -144,36 +178,25 @@ func (o *pingOptions) run(ctx context.Context, args []string) error {
 	if err != nil && !errors.As(err, &sig) {
 		switch {
 		case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
-			return fmt.Errorf("--bind %s: this host has no such address", o.orchestrator.bind)
+			err = fmt.Errorf("--bind %s: this host has no such address", o.orchestrator.bind)
 		case errors.Is(err, os.ErrPermission):
-			return fmt.Errorf("%w; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", err)
+			// Its own words begin with the name of a package.
+			err = fmt.Errorf("%s; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", strings.TrimPrefix(err.Error(), "icmp: "))
 		case errors.Is(err, mdalp.ErrConfig):
-			return usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+			err = usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
 		}
-		return err
+		return nil, err
 	}
-	if len(t.addrs) > 0 {
-		if e := showPings(os.Stdout, &t, r, o.json); e != nil && err == nil {
-			err = e
-		}
-	}
-	switch {
-	case err != nil:
-		return err
-	case t.unresolved > 0:
-		return exited(exitSystem) // each has had its line
-	case r.Silent() > 0:
-		return exited(exitSilent)
-	}
-	return nil
+	return r, err
 }
 
 // targets are the hosts to ping.
 type targets struct {
 	addrs      []netip.Addr
-	names      []string // as the user, or the offer, calls them
-	tid        int64    // the transaction that was opened to learn them, or 0
-	unresolved int      // names that are left out
+	names      []string       // as the user, or the offer, calls them
+	asked      netip.AddrPort // the orchestrator that named them, or the zero value
+	tid        int64          // the transaction that it opened for that
+	unresolved int            // names that are left out
 }
 
 // receivers asks the orchestrator whom to ping.
@@ -193,9 +216,9 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger) (targets,
 	}
 	offer, err := mdalp.Offer(ctx, c)
 	if err != nil {
-		return targets{}, err
+		return targets{asked: c.Orchestrator}, err
 	}
-	t := targets{tid: offer.TID}
+	t := targets{asked: c.Orchestrator, tid: offer.TID}
 	seen := make(map[netip.Addr]bool, len(offer.Receivers))
 	for i := range offer.Receivers {
 		// Receivers may share a host and differ in their ports.
@@ -245,7 +268,7 @@ func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error)
 	for i, h := range all {
 		if errs[i] != nil {
 			t.unresolved++
-			fmt.Fprintf(os.Stderr, "mdalp: %s: %s\n", h, reason(errs[i]))
+			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %s", h, reason(errs[i]))))
 			continue
 		}
 		t.addrs, t.names = append(t.addrs, addrs[i]), append(t.names, h)

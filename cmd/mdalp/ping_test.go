@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 
 // pinged is a report with everything in it that shows.
 func pinged() (*targets, *mdalp.PingReport) {
-	t := &targets{names: []string{"192.0.2.1", "far.example", "192.0.2.3", "192.0.2.4"}, tid: 7}
+	t := &targets{names: []string{"192.0.2.1", "far.example", "192.0.2.3", "192.0.2.4"}, asked: netip.MustParseAddrPort("192.0.2.9:4650"), tid: 7}
 	r := &mdalp.PingReport{Mode: icmp.Raw, Elapsed: 7 * time.Millisecond, Foreign: 2}
 	for i := range t.names {
 		t.addrs = append(t.addrs, netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}))
@@ -39,27 +40,26 @@ func TestPingTable(t *testing.T) {
 192.0.2.3                     0/3     100 %         -         -         -         -
 192.0.2.4                     0/0         -         -         -         -         -  network is unreachable
 `
-	var got strings.Builder
+	var got bytes.Buffer
 	h, r := pinged()
-	if err := showPings(&got, h, r, false); err != nil {
-		t.Fatal(err)
-	}
+	showPings(&got, h, r)
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPingJSON(t *testing.T) {
-	var text strings.Builder
 	h, r := pinged()
-	if err := showPings(&text, h, r, true); err != nil {
+	text, err := json.Marshal(newPingJSON(h, r, exited(exitSilent)))
+	if err != nil {
 		t.Fatal(err)
+	}
+	if f := published(t, "ping").fault(t, text); f != "" {
+		t.Errorf("%s\n%s", f, text)
 	}
 	var got any
-	if err := json.Unmarshal([]byte(text.String()), &got); err != nil {
-		t.Fatal(err)
-	}
-	silent := map[string]any{"min_ms": nil, "median_ms": nil, "mean_ms": nil, "max_ms": nil, "received": 0.0}
+	json.Unmarshal(text, &got)
+	silent := map[string]any{"name": "", "error": nil, "echo_min_ms": nil, "echo_median_ms": nil, "echo_mean_ms": nil, "echo_max_ms": nil, "echoes_received": 0.0}
 	with := func(m map[string]any, more map[string]any) map[string]any {
 		for k, v := range m { // order does not show
 			if _, ok := more[k]; !ok {
@@ -69,15 +69,16 @@ func TestPingJSON(t *testing.T) {
 		return more
 	}
 	want := map[string]any{
-		"schema": "mdalp.ping/1", "socket": "raw", "tid": 7.0, "elapsed_ms": 7.0, "silent_hosts": 2.0,
+		"schema": "mdalp.ping/1", "version": mdalp.Version, "exit_code": 1.0, "error": nil, "ping_socket": "raw",
+		"orchestrator": "192.0.2.9:4650", "tid": 7.0, "elapsed_seconds": 0.007, "silent_hosts": 2.0, "unresolved_hosts": 0.0,
 		"duplicate_messages": 0.0, "foreign_messages": 2.0, "malformed_messages": 0.0,
 		"hosts": []any{
-			map[string]any{"address": "192.0.2.1", "sent": 3.0, "received": 3.0, "loss_ratio": 0.0,
-				"min_ms": 0.009499, "median_ms": 0.0105, "mean_ms": 0.999999, "max_ms": 1234.567},
-			map[string]any{"address": "192.0.2.2", "name": "far.example", "sent": 3.0, "received": 1.0, "loss_ratio": 2.0 / 3,
-				"min_ms": 0.001, "median_ms": 0.001, "mean_ms": 0.001, "max_ms": 0.001},
-			with(silent, map[string]any{"address": "192.0.2.3", "sent": 3.0, "loss_ratio": 1.0}),
-			with(silent, map[string]any{"address": "192.0.2.4", "sent": 0.0, "loss_ratio": 0.0, "error": "network is unreachable"}),
+			map[string]any{"address": "192.0.2.1", "name": "", "error": nil, "echoes_sent": 3.0, "echoes_received": 3.0, "loss_ratio": 0.0,
+				"echo_min_ms": 0.009499, "echo_median_ms": 0.0105, "echo_mean_ms": 0.999999, "echo_max_ms": 1234.567},
+			map[string]any{"address": "192.0.2.2", "name": "far.example", "error": nil, "echoes_sent": 3.0, "echoes_received": 1.0, "loss_ratio": 2.0 / 3,
+				"echo_min_ms": 0.001, "echo_median_ms": 0.001, "echo_mean_ms": 0.001, "echo_max_ms": 0.001},
+			with(silent, map[string]any{"address": "192.0.2.3", "echoes_sent": 3.0, "loss_ratio": 1.0}),
+			with(silent, map[string]any{"address": "192.0.2.4", "echoes_sent": 0.0, "loss_ratio": 0.0, "error": "network is unreachable"}),
 		},
 	}
 	if diff := cmp.Diff(any(want), got); diff != "" {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"io"
+	"bytes"
 	"net/netip"
 	"strconv"
 	"time"
@@ -11,15 +9,8 @@ import (
 	"mdalp"
 )
 
-// showPings writes what a ping measured: a line for each host, or JSON.
-func showPings(w io.Writer, t *targets, r *mdalp.PingReport, asJSON bool) error {
-	out := bufio.NewWriter(w)
-	if asJSON {
-		if err := json.NewEncoder(out).Encode(pingsJSON(t, r)); err != nil {
-			return err
-		}
-		return out.Flush()
-	}
+// showPings writes a line for each host.
+func showPings(out *bytes.Buffer, t *targets, r *mdalp.PingReport) {
 	wide := len("host")
 	for i := range t.names {
 		wide = max(wide, len(label(t.names[i], t.addrs[i])))
@@ -30,7 +21,6 @@ func showPings(w io.Writer, t *targets, r *mdalp.PingReport, asJSON bool) error 
 		line = pingLine(line[:0], wide, label(t.names[i], t.addrs[i]), &r.Hosts[i])
 		out.Write(line)
 	}
-	return out.Flush()
 }
 
 // label calls a host by its address, and by its name where that says more.
@@ -104,57 +94,58 @@ func pad(b []byte, n int) []byte {
 	return b
 }
 
-// The JSON that ping prints. Times are in milliseconds, null where nothing
-// answered.
+// The JSON that ping prints. Times are null where nothing answered.
 type (
 	pingJSON struct {
-		Schema    string         `json:"schema"` // "mdalp.ping/1"
-		Socket    string         `json:"socket"`
-		TID       int64          `json:"tid,omitempty"`
-		ElapsedMS float64        `json:"elapsed_ms"`
-		Silent    int            `json:"silent_hosts"`
-		Duplicate int64          `json:"duplicate_messages"`
-		Foreign   int64          `json:"foreign_messages"`
-		Malformed int64          `json:"malformed_messages"`
-		Hosts     []hostPingJSON `json:"hosts"`
+		headJSON
+		Orchestrator *string        `json:"orchestrator"`
+		TID          *int64         `json:"tid"`
+		Socket       *string        `json:"ping_socket"`
+		Elapsed      float64        `json:"elapsed_seconds"`
+		Silent       int            `json:"silent_hosts"`
+		Unresolved   int            `json:"unresolved_hosts"`
+		Duplicate    int64          `json:"duplicate_messages"`
+		Foreign      int64          `json:"foreign_messages"`
+		Malformed    int64          `json:"malformed_messages"`
+		Hosts        []hostPingJSON `json:"hosts"`
 	}
 	hostPingJSON struct {
-		Address  string   `json:"address"`
-		Name     string   `json:"name,omitempty"`
-		Sent     int      `json:"sent"`
-		Received int      `json:"received"`
-		Loss     float64  `json:"loss_ratio"`
-		MinMS    *float64 `json:"min_ms"`
-		MedianMS *float64 `json:"median_ms"`
-		MeanMS   *float64 `json:"mean_ms"`
-		MaxMS    *float64 `json:"max_ms"`
-		Error    string   `json:"error,omitempty"`
+		Address string  `json:"address"`
+		Name    string  `json:"name"`
+		Loss    float64 `json:"loss_ratio"`
+		echoesJSON
+		Error *string `json:"error"`
 	}
 )
 
-// pingsJSON makes the JSON of a report.
-func pingsJSON(t *targets, r *mdalp.PingReport) pingJSON {
-	j := pingJSON{
-		Schema: "mdalp.ping/1", Socket: r.Mode.String(), TID: t.tid, ElapsedMS: inMillis(r.Elapsed), Silent: r.Silent(),
-		Duplicate: r.Duplicate, Foreign: r.Foreign, Malformed: r.Malformed, Hosts: make([]hostPingJSON, len(r.Hosts)),
+// newPingJSON makes the JSON of a ping that ended with err. r is nil if it did not come
+// to pinging.
+func newPingJSON(t *targets, r *mdalp.PingReport, err error) pingJSON {
+	j := pingJSON{headJSON: newHead("mdalp.ping/1", err), Unresolved: t.unresolved, Hosts: []hostPingJSON{}}
+	if t.asked.IsValid() {
+		j.Orchestrator = ptr(t.asked.String())
 	}
+	if t.asked.IsValid() && len(t.addrs) > 0 {
+		j.TID = &t.tid
+	}
+	if r == nil {
+		return j
+	}
+	j.Socket, j.Elapsed, j.Silent = ptr(r.Mode.String()), inSeconds(r.Elapsed), r.Silent()
+	j.Duplicate, j.Foreign, j.Malformed = r.Duplicate, r.Foreign, r.Malformed
 	for i := range r.Hosts {
 		h, e := &r.Hosts[i], &r.Hosts[i].Echoes
-		x := hostPingJSON{Address: h.Addr.String(), Name: t.names[i], Sent: e.Sent, Received: e.Received}
+		x := hostPingJSON{Address: h.Addr.String(), Name: t.names[i], echoesJSON: newEchoes(e)}
 		if x.Name == x.Address {
 			x.Name = ""
 		}
 		if e.Sent > 0 {
 			x.Loss = float64(h.Lost()) / float64(e.Sent)
 		}
-		if e.Received > 0 {
-			ms := [...]float64{inMillis(e.Min), inMillis(e.Median), inMillis(e.Mean), inMillis(e.Max)}
-			x.MinMS, x.MedianMS, x.MeanMS, x.MaxMS = &ms[0], &ms[1], &ms[2], &ms[3]
-		}
 		if h.Err != nil {
-			x.Error = h.Err.Error()
+			x.Error = ptr(h.Err.Error())
 		}
-		j.Hosts[i] = x
+		j.Hosts = append(j.Hosts, x)
 	}
 	return j
 }

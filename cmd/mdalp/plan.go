@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 
 	"mdalp"
 	"mdalp/cmd/internal/usage"
-	"mdalp/sched"
 )
 
 // planOptions is the command line of plan: that of send, as far as it says to whom
@@ -49,8 +47,8 @@ later send is a transaction of its own, with an offer and pings of its own.
 acknowledges as fast as it answers an echo, and nothing is lost. The original servers
 take about five times as long.
 
-The exit code is 0 if there is a plan, also one without pings; 2 if the command line
-makes no sense, 3 if there is no offer, 4 for a name, socket or file, 130 if
+The exit code is 0 if there is a plan, also one without pings; 1 if the deadline passed,
+2 if the command line makes no sense, 3 if there is no offer, 4 for a name, socket or file, 130 if
 interrupted.`,
 		Example: `  mdalp plan -a 18.139.29.142 -p 4650 -f large_payload
   mdalp plan -a orchestrator.example -p 4650 --size 5000 --json`,
@@ -58,17 +56,15 @@ interrupted.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f := c.Flags()
 			file, size := f.Changed("file"), f.Changed("size")
+			bad := fromEnvironment(f)
 			if file && size {
-				return usage.Errorf("--size and -f exclude each other")
-			}
-			if err := fromEnvironment(f); err != nil {
-				return err
+				bad = usage.Errorf("--size and -f exclude each other")
 			}
 			// The command line wins over the environment; of that, the file.
 			if o.sized = size || s.file == "" && f.Changed("size"); o.sized {
 				s.file = ""
 			}
-			return o.run(c.Context())
+			return o.run(c.Context(), bad)
 		},
 	}
 	f := c.Flags()
@@ -92,66 +88,72 @@ interrupted.`,
 	return c
 }
 
-// run plans and prints.
-func (o *planOptions) run(ctx context.Context) error {
+// run plans and prints. bad is what was wrong with the command line so far; it is told
+// here because --json wants it on standard output too.
+func (o *planOptions) run(ctx context.Context, bad error) error {
+	signal.Ignore(syscall.SIGPIPE)
+	var r *mdalp.Report
+	err := bad
+	if err == nil {
+		r, err = o.plan(ctx)
+	}
+	var text bytes.Buffer
+	switch {
+	case o.json:
+		encode(&text, newPlanJSON(r, err))
+	case err == nil:
+		showPlan(&text, r)
+	}
+	return cmp.Or(err, toStdout(text.Bytes()))
+}
+
+// plan asks, pings and splits. There is no report when it did not come to that.
+func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
 	s := &o.send
 	file := s.file
 	switch {
 	case o.sized && o.size < 0:
-		return usage.Errorf("--size %d: it may not be negative", o.size)
+		return nil, usage.Errorf("--size %d: it may not be negative", o.size)
 	case o.sized:
 		s.file = "-" // which is not opened
 	case file == "":
-		return usage.Errorf("how much would be sent is needed: -f FILE or --size N")
+		return nil, usage.Errorf("how much would be sent is needed: -f FILE or --size N")
 	}
 	c, err := s.config()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
 	if !o.sized {
 		p, err := openPayload(ctx, file)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		o.size = p.size
 		p.Close()
 	}
 	if err := s.resolve(ctx, c); err != nil {
-		return err
+		return nil, err
 	}
 	r, err := mdalp.Plan(ctx, o.size, c)
 	switch {
 	case errors.Is(err, mdalp.ErrConfig):
-		return usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+		err = usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
 	case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("--bind %s: this host has no such address: %w", s.bind, err)
-	case err != nil:
-		return err
+		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.bind, err)
 	}
-	show := showPlan
-	if o.json {
-		show = func(w io.Writer, r *mdalp.Report) error { return json.NewEncoder(w).Encode(newPlanJSON(r)) }
-	}
-	out := bufio.NewWriter(os.Stdout)
-	if err = show(out, r); err == nil {
-		err = out.Flush()
-	}
-	if err != nil && !errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("standard output: %w", usage.File(err))
-	}
-	return nil
+	return r, err
 }
 
 // showPlan writes a line for each receiver.
-func showPlan(w io.Writer, r *mdalp.Report) error {
+func showPlan(w io.Writer, r *mdalp.Report) {
 	if r.Size == 0 {
-		_, err := fmt.Fprintln(w, "nothing to send: the payload is empty; nobody was asked")
-		return err
+		fmt.Fprintln(w, "nothing to send: the payload is empty; nobody was asked")
+		return
 	}
-	j := newPlanJSON(r)
+	j := newPlanJSON(r, nil)
+	weights := permille(weigh(r))
 	fmt.Fprintf(w, "transaction %d was opened at %v to ask; it stays unfinished, nothing of the payload was sent\n", r.TID, r.Orchestrator)
 	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n\n",
 		r.Size, r.Segments, len(r.Receivers), r.Balance, seconds(r.Wait), echoed(r))
@@ -165,31 +167,28 @@ func showPlan(w io.Writer, r *mdalp.Report) error {
 			rtt = fmt.Sprintf("%.3f/%.3f/%s", inMillis(e.Min), inMillis(e.Median), millis(e.Max))
 		}
 		if y.Weight != nil {
-			weight = fmt.Sprintf("%.1f %%", *y.Weight*100)
+			weight = fmt.Sprintf("%d.%d %%", weights[i]/10, weights[i]%10)
 		}
-		if y.LeastMS != nil {
+		if y.Least != nil {
 			least = seconds(x.Latency * time.Duration(x.Assigned))
 		}
-		fmt.Fprintf(t, "%v\t%s\t%d/%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n", printableName(y), latency(x), e.Received, e.Sent, rtt, weight,
-			x.Share, y.FirstByte, x.Assigned, y.sequence(), least)
+		fmt.Fprintf(t, "%v\t%s\t%d/%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n", printableName(x), latency(x), e.Received, e.Sent, rtt, weight,
+			x.Share, y.Offset, x.Assigned, y.sequence(), least)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	t.Flush()
 	if r.Balance != mdalp.None {
 		fmt.Fprintf(w, "\nthe orchestrator's rule: at least %d bytes to each\n", j.MinShare)
 	}
-	return nil
 }
 
 // printableName is the address of a receiver, and its name where it has one. Names
 // come from strangers and must not steer the terminal.
-func printableName(y *planReceiver) string {
-	if y.Name == "" {
-		return y.Address
+func printableName(x *mdalp.ReceiverReport) string {
+	if x.Name == "" {
+		return x.Addr.String()
 	}
-	name := strconv.Quote(y.Name)
-	return y.Address + " (" + name[1:len(name)-1] + ")"
+	name := strconv.Quote(x.Name)
+	return x.Addr.String() + " (" + name[1:len(name)-1] + ")"
 }
 
 // echoed says how the latencies were had.
@@ -202,93 +201,4 @@ func echoed(r *mdalp.Report) string {
 		return "pinged nobody"
 	}
 	return fmt.Sprintf("pinged %s (%v)", seconds(r.Probe), r.Ping)
-}
-
-// The JSON of a plan. Weights sum up to 1, and are null, as latencies are, where
-// nobody was pinged; a range of segments is null where there are none.
-type (
-	planJSON struct {
-		Schema       string         `json:"schema"` // "mdalp.plan/1"
-		Orchestrator string         `json:"orchestrator"`
-		TID          int64          `json:"tid,omitempty"`
-		Balance      string         `json:"balance"`
-		Socket       string         `json:"socket"`
-		Size         int64          `json:"size_bytes"`
-		Segments     int64          `json:"segments"`
-		MinShare     int64          `json:"minimum_share_bytes"`
-		WaitMS       float64        `json:"wait_ms"`
-		PingMS       float64        `json:"ping_ms"`
-		Receivers    []planReceiver `json:"receivers"`
-	}
-	planReceiver struct {
-		Address   string   `json:"address"` // with the port
-		Name      string   `json:"name,omitempty"`
-		Sent      int      `json:"echoes_sent"`
-		Received  int      `json:"echoes_received"`
-		MinMS     *float64 `json:"min_ms"`
-		MedianMS  *float64 `json:"median_ms"`
-		MeanMS    *float64 `json:"mean_ms"`
-		MaxMS     *float64 `json:"max_ms"`
-		LatencyMS *float64 `json:"latency_ms"` // what it is weighed by
-		Guessed   bool     `json:"latency_guessed"`
-		Weight    *float64 `json:"weight_ratio"`
-		Share     int64    `json:"share_bytes"`
-		FirstByte int64    `json:"first_byte"`
-		Segments  int64    `json:"segments"`
-		FirstSEQ  *int64   `json:"first_seq"`
-		LastSEQ   *int64   `json:"last_seq"`
-		LeastMS   *float64 `json:"least_ms"` // segments times latency
-	}
-)
-
-// sequence writes the receiver's range of segments.
-func (y *planReceiver) sequence() string {
-	switch {
-	case y.FirstSEQ == nil:
-		return "-"
-	case *y.FirstSEQ == *y.LastSEQ:
-		return strconv.FormatInt(*y.FirstSEQ, 10)
-	}
-	return fmt.Sprintf("%d-%d", *y.FirstSEQ, *y.LastSEQ)
-}
-
-// newPlanJSON makes the JSON of a report.
-func newPlanJSON(r *mdalp.Report) planJSON {
-	j := planJSON{
-		Schema: "mdalp.plan/1", Orchestrator: r.Orchestrator.String(), TID: r.TID, Balance: r.Balance.String(),
-		Socket: r.Ping.String(), Size: r.Size, Segments: r.Segments, WaitMS: inMillis(r.Wait), PingMS: inMillis(r.Probe),
-		Receivers: make([]planReceiver, len(r.Receivers)),
-	}
-	if len(r.Receivers) > 0 {
-		j.MinShare = sched.MinShare(r.Size, len(r.Receivers))
-	}
-	var total float64
-	for i := range r.Receivers {
-		if d := r.Receivers[i].Latency; d > 0 {
-			total += 1 / inMillis(d)
-		}
-	}
-	ms := func(d time.Duration) *float64 { x := inMillis(d); return &x }
-	var off, seq int64
-	for i := range r.Receivers {
-		x, e := &r.Receivers[i], &r.Receivers[i].Echoes
-		y := planReceiver{
-			Address: x.Addr.String(), Name: x.Name, Sent: e.Sent, Received: e.Received, Guessed: x.Guessed && x.Latency > 0,
-			Share: x.Share, FirstByte: off, Segments: x.Assigned,
-		}
-		if e.Received > 0 {
-			y.MinMS, y.MedianMS, y.MeanMS, y.MaxMS = ms(e.Min), ms(e.Median), ms(e.Mean), ms(e.Max)
-		}
-		if x.Latency > 0 {
-			weight := 1 / inMillis(x.Latency) / total
-			y.LatencyMS, y.Weight, y.LeastMS = ms(x.Latency), &weight, ms(x.Latency*time.Duration(x.Assigned))
-		}
-		if x.Assigned > 0 {
-			first, last := seq, seq+x.Assigned-1
-			y.FirstSEQ, y.LastSEQ = &first, &last
-		}
-		off, seq = off+x.Share, seq+x.Assigned
-		j.Receivers[i] = y
-	}
-	return j
 }

@@ -223,13 +223,8 @@ func TestInterim(t *testing.T) {
 	}
 	until(`msg=receiver addr=127.0.0.2`)
 	for _, sig := range []os.Signal{syscall.SIGUSR1, syscall.SIGQUIT} {
-		began := time.Now()
 		c.Process.Signal(sig)
 		until(`(?s)transaction 3740: sending, \d+ of 500 bytes acknowledged in .*receiver .*\n  127.0.0.2:\d+ .* ok\n`)
-		// 0.25 s between two looks, and what a busy machine adds.
-		if d := time.Since(began); d > 2*time.Second {
-			t.Errorf("%v: %v", sig, d)
-		}
 	}
 	p.release()
 	for b := make([]byte, 4096); err == nil; {

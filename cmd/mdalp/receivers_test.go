@@ -13,6 +13,10 @@ import (
 	"mdalp/wire"
 )
 
+// noPort is a UDP port that nobody has, and that the kernel gives to nobody: one that was
+// closed a moment ago may be another test's by now.
+const noPort = "1"
+
 // testReceivers are an orchestrator and n receivers on one port of the addresses from
 // 127.0.0.1 on. They acknowledge everything, but what a test holds back.
 type testReceivers struct {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -140,14 +141,14 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 	}
 	c.Ping, ok = map[string]icmp.Mode{"auto": icmp.Auto, "raw": icmp.Raw, "dgram": icmp.Datagram, "off": icmp.Off}[o.ping]
 	if !ok {
-		return nil, usage.Errorf("--ping %s: it is raw, dgram, off or auto", o.ping)
+		return nil, usage.Errorf("--ping %s: it is raw, dgram, off or auto", usage.Shown(o.ping))
 	}
 	switch o.rto {
 	case "adaptive":
 	case "fixed":
 		c.RTO = 3 * time.Second
 	default:
-		return nil, usage.Errorf("--rto %s: it is adaptive or fixed", o.rto)
+		return nil, usage.Errorf("--rto %s: it is adaptive or fixed", usage.Shown(o.rto))
 	}
 	return c, nil
 }
@@ -162,14 +163,8 @@ func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 		family = 6
 	}
 	var err error
-	if c.Orchestrator, err = mdalp.Resolve(ctx, o.addr, o.port, family); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-		return fmt.Errorf("-a %s: %w", o.addr, err)
-	}
-	if a := c.Orchestrator.Addr(); a.IsUnspecified() || a.IsMulticast() {
-		return fmt.Errorf("-a %s: it is no address of one host", o.addr) // whose answer could be told from others
+	if c.Orchestrator, err = lookUp(ctx, o.addr, o.port, family); err != nil {
+		return err
 	}
 	if o.bind != "" {
 		if c.Bind, err = source(o.bind, c.Orchestrator.Addr().Is4()); err != nil {
@@ -179,12 +174,52 @@ func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 	return nil
 }
 
+// broadcast is every host of the network.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// lookUp gives the address behind -a.
+func lookUp(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
+	to, err := mdalp.Resolve(ctx, host, port, family)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return to, cause
+		}
+		if h, p, e := net.SplitHostPort(host); e == nil {
+			return to, fmt.Errorf("-a %s: the port goes behind -p: -a %s -p %s", host, h, p)
+		}
+		return to, fmt.Errorf("-a %s: %s", host, reason(err))
+	}
+	a := to.Addr()
+	if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
+		return to, fmt.Errorf("-a %s: it is no address of one host", host) // whose answer could be told from others
+	}
+	if z := a.Zone(); z != "" && !isInterface(z) { // the kernel would take another one
+		return to, fmt.Errorf("-a %s: there is no interface %s", host, z)
+	}
+	if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" { // the same on every network
+		return to, fmt.Errorf("-a %s: name the interface too, as in %s%%eth0", host, host)
+	}
+	return to, nil
+}
+
+// isInterface reports whether an interface has that name or number.
+func isInterface(zone string) bool {
+	_, err := net.InterfaceByName(zone)
+	if n, e := strconv.Atoi(zone); err != nil && e == nil {
+		_, err = net.InterfaceByIndex(n)
+	}
+	return err == nil
+}
+
 // source gives the address that --bind names: an address, or an interface's first
 // of the orchestrator's family.
 func source(name string, is4 bool) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.Is4() != is4 && a != netip.IPv6Unspecified() {
 			return netip.Addr{}, fmt.Errorf("it is not of the orchestrator's address family")
+		}
+		if a.IsMulticast() || a == broadcast { // which bind(2) takes, and then nothing comes back
+			return netip.Addr{}, fmt.Errorf("it is no address of one host")
 		}
 		return a, nil
 	}

@@ -67,7 +67,7 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 		if err != nil && len(o.files) == 1 {
 			return err
 		} else if err != nil {
-			fmt.Fprintf(os.Stderr, "mdalp: %s\n", about(file, err))
+			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(about(file, err)))
 			worst = max(worst, exitCode(err))
 		}
 	}
@@ -78,24 +78,30 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 }
 
 // about puts the file in front of an error that does not begin with it.
-func about(file string, err error) string {
-	if text := err.Error(); strings.HasPrefix(text, "-f "+file) {
-		return text
+func about(file string, err error) error {
+	if strings.HasPrefix(err.Error(), "-f "+file) {
+		return err
 	}
-	return "-f " + file + ": " + err.Error()
+	return fmt.Errorf("-f %s: %w", file, err)
 }
 
 // check looks at what send alone has.
 func (o *sendOptions) check() error {
 	switch {
 	case o.progress != "auto" && o.progress != "plain" && o.progress != "off":
-		return usage.Errorf("--progress %s: it is auto, plain or off", o.progress)
+		return usage.Errorf("--progress %s: it is auto, plain or off", usage.Shown(o.progress))
 	case o.logFormat != "text" && o.logFormat != "json" && o.logFormat != "original":
-		return usage.Errorf("--log-format %s: it is text, json or original", o.logFormat)
+		return usage.Errorf("--log-format %s: it is text, json or original", usage.Shown(o.logFormat))
 	}
+	stdin := 0
 	for _, f := range o.files {
-		if f == "" {
+		switch f {
+		case "":
 			return usage.Errorf("-f: the file's name is empty")
+		case "-":
+			if stdin++; stdin > 1 {
+				return usage.Errorf("-f -: standard input can be sent only once")
+			}
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -52,11 +53,13 @@ func run(args []string) int {
 	if shell.Asked(args) {
 		shell.Complete(c, nil)
 	}
-	err := c.ExecuteContext(context.Background())
+	out := new(usage.Output)
+	c.SetOut(out)
+	err := out.Or(c.ExecuteContext(context.Background()))
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "mdalpd: %v\n", err)
+	fmt.Fprintf(os.Stderr, "mdalpd: %s\n", usage.Line(err))
 	if usage.Is(err) {
 		fmt.Fprintln(os.Stderr, "Try 'mdalpd --help'.")
 		return exitUsage
@@ -105,6 +108,7 @@ and puts the segments of each transaction together in a directory.`,
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
+	usage.Help(c)
 	c.AddCommand(shell.Command("mdalpd"), book.Command())
 	f := c.Flags()
 	f.SortFlags = false
@@ -141,8 +145,11 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	listen, err := address(o.listen, server.Port)
+	if err == nil && !oneHost(listen.Addr()) {
+		err = errors.New("it is no address of this host")
+	}
 	if err != nil {
-		return usage.Errorf("--listen %s: %w", o.listen, err)
+		return usage.Errorf("--listen %s: %w", usage.Shown(o.listen), err)
 	}
 	ports, err := o.offered(&cfg, listen)
 	if err != nil {
@@ -150,7 +157,10 @@ func (o *options) run(ctx context.Context) error {
 	}
 	if o.expect != "" {
 		if cfg.Expect, err = expect(o.expect); err != nil {
-			return fmt.Errorf("--expect %s: %w", o.expect, usage.File(err))
+			if err = usage.File(err); errors.Is(err, syscall.EISDIR) {
+				err = errors.New("it is a directory: give the payload")
+			}
+			return fmt.Errorf("--expect %s: %w", o.expect, err)
 		}
 	}
 	if o.store != "" {
@@ -160,7 +170,8 @@ func (o *options) run(ctx context.Context) error {
 	}
 	s, err := server.New(cfg)
 	if err != nil {
-		return usage.Errorf("%s", strings.TrimPrefix(err.Error(), "server: "))
+		// All else was checked before.
+		return usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
 	}
 	socks, err := open(where(listen, cfg.Receivers), ports)
 	if err != nil {
@@ -182,7 +193,14 @@ func (o *options) run(ctx context.Context) error {
 	return err
 }
 
-// check refuses numbers and times below 0.
+// mostAtOnce bounds what can be asked for of transactions and intents at the same time:
+// memory for the former is taken at the start.
+const mostAtOnce = 1_000_000
+
+// mostBytes is what server.New allows; it does not know the option to name.
+const mostBytes = 1 << 46
+
+// check refuses numbers that make no sense.
 func (o *options) check() error {
 	for _, n := range []struct {
 		name     string
@@ -190,12 +208,22 @@ func (o *options) check() error {
 		negative bool
 	}{
 		{"limit", o.limit, o.limit < 0}, {"idle", o.idle, o.idle < 0}, {"offer-delay", o.delay, o.delay < 0},
-		{"concurrent", o.concurrent, o.concurrent < 0}, {"max-bytes", o.maxBytes, o.maxBytes < 0},
+		{"concurrent", o.concurrent, o.concurrent < 0}, {"queue", o.queue, o.queue < 0}, {"max-bytes", o.maxBytes, o.maxBytes < 0},
 		{"first-tid", o.firstTID, o.firstTID < 0},
 	} {
 		if n.negative {
 			return usage.Errorf("--%s %v: it may not be negative", n.name, n.value)
 		}
+	}
+	switch {
+	case o.concurrent > mostAtOnce:
+		return usage.Errorf("--concurrent %d: it is %d at most", o.concurrent, mostAtOnce)
+	case o.queue > mostAtOnce:
+		return usage.Errorf("--queue %d: it is %d at most", o.queue, mostAtOnce)
+	case o.maxBytes > mostBytes:
+		return usage.Errorf("--max-bytes %d: it is %d at most", o.maxBytes, int64(mostBytes))
+	case math.IsNaN(o.rate) || math.IsInf(o.rate, 0):
+		return usage.Errorf("--intent-rate %v: it is a number of intents a second, negative for any", o.rate)
 	}
 	return nil
 }
@@ -203,6 +231,9 @@ func (o *options) check() error {
 // offered fills in the receivers, and gives the ports on which they listen.
 func (o *options) offered(cfg *server.Config, listen netip.AddrPort) ([]uint16, error) {
 	if len(o.receivers) == 0 {
+		if listen.Addr().Zone() != "" {
+			return nil, usage.Errorf("--listen %s: clients cannot use an address with a zone: give others by --receivers", o.listen)
+		}
 		a, err := own(listen.Addr())
 		if err != nil {
 			return nil, err
@@ -216,9 +247,9 @@ func (o *options) offered(cfg *server.Config, listen netip.AddrPort) ([]uint16, 
 	for i, text := range o.receivers {
 		a, err := address(text, server.Port)
 		if err != nil {
-			return nil, usage.Errorf("--receivers %s: %w", text, err)
+			return nil, usage.Errorf("--receivers %s: %w", usage.Shown(text), err)
 		}
-		if a.Addr().IsUnspecified() {
+		if a.Addr().IsUnspecified() || a.Addr().Zone() != "" || !oneHost(a.Addr()) {
 			return nil, usage.Errorf("--receivers %s: give an address that clients can send to", text)
 		}
 		if slices.ContainsFunc(cfg.Receivers, func(r server.Receiver) bool { return r.Addr == a }) {
@@ -236,6 +267,11 @@ func (o *options) offered(cfg *server.Config, listen netip.AddrPort) ([]uint16, 
 		cfg.Receivers = append(cfg.Receivers, r)
 	}
 	return ports, nil
+}
+
+// oneHost reports whether an address may be a host's, and not that of many.
+func oneHost(a netip.Addr) bool {
+	return !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // address reads ADDR, ADDR:PORT, [ADDR]:PORT or :PORT.

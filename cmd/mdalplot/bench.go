@@ -5,32 +5,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // A bench is what mdalp bench --format json printed, as far as the picture needs it.
 // Times are in seconds.
 type bench struct {
-	Size      int64   `json:"payload_bytes"`
-	Receivers int64   `json:"receivers"`
+	Size      int64   `json:"size_bytes"`
+	Receivers int64   `json:"receiver_count"`
 	Runs      int64   `json:"runs"`
 	Series    []*sery `json:"series"`
 }
 
 // A sery is one way to send.
 type sery struct {
-	Mode     int    `json:"mode"`
-	Balance  string `json:"balance"`
-	Receiver string `json:"receiver"`
-	Failed   int64  `json:"failed_runs"`
-	Samples  []struct {
-		Ping float64 `json:"ping_seconds"`
-		Send float64 `json:"send_seconds"`
+	Mode    int    `json:"mode"`
+	Balance string `json:"balance"`
+	Address string `json:"address"`
+	Port    uint16 `json:"port"`
+	Failed  int64  `json:"failed_runs"`
+	Samples []struct {
+		Ping float64 `json:"probe_seconds"`
+		Send float64 `json:"transfer_seconds"`
 	} `json:"samples"`
 
 	ping, send, both float64 // medians
 	least, most      float64 // of pings and sending together
+}
+
+// receiver is whom a series of mode 2 sends to, with the port where it is not the usual.
+func (s *sery) receiver() string {
+	return strings.TrimSuffix(net.JoinHostPort(s.Address, strconv.Itoa(int(s.Port))), ":4650")
 }
 
 // readBench reads a comparison.
@@ -56,10 +64,22 @@ func readBench(name string) (*bench, error) {
 		return nil, fmt.Errorf("it has the schema %q instead of %q", schema, benchSchema)
 	}
 	for _, s := range b.Series {
+		if s == nil || s.Mode != 1 && s.Mode != 2 {
+			return nil, errors.New("it holds a series that is of no mode, 1 or 2")
+		}
+		for _, x := range s.Samples {
+			// What no run takes would leave no axis to draw on.
+			if x.Ping < 0 || x.Send < 0 || x.Ping > longest || x.Send > longest {
+				return nil, fmt.Errorf("it holds a run whose times, %g s and %g s, cannot be right", x.Ping, x.Send)
+			}
+		}
 		s.sum()
 	}
 	return b, nil
 }
+
+// longest is more than any run takes, in seconds: thirty years.
+const longest = 1e9
 
 // sum works out what is drawn.
 func (s *sery) sum() {

@@ -22,16 +22,11 @@ type flow struct {
 type sending struct {
 	seq int64
 	at  time.Time
-	dir pcapng.Dir
 }
 
 // sendings are all of a capture. [trace.Trace] tells which transmission of a segment was
 // acknowledged; the instants of the others are kept here.
 type sendings map[flow][]sending
-
-// copyWithin is how soon the second copy of a datagram follows the first, in a capture of
-// all interfaces.
-const copyWithin = time.Millisecond
 
 // add takes a datagram if it is a segment.
 func (s sendings) add(d *pcapng.Datagram) {
@@ -43,21 +38,14 @@ func (s sendings) add(d *pcapng.Datagram) {
 		return
 	}
 	k := flow{d.Src, d.Dst, m.TID}
-	if n := len(s[k]); n > 0 && d.Dir == pcapng.In {
-		// Loopback gives what went out a second time, as it comes in.
-		if x := &s[k][n-1]; x.dir == pcapng.Out && x.seq == m.Seq && d.At.Sub(x.at) <= copyWithin {
-			x.dir = pcapng.Unknown
-			return
-		}
-	}
-	s[k] = append(s[k], sending{m.Seq, d.At, d.Dir})
+	s[k] = append(s[k], sending{m.Seq, d.At})
 }
 
 // readCapture reads the transactions of a capture that sent something.
 func readCapture(in io.Reader) ([]*transfer, error) {
 	p, err := pcapng.NewReader(in)
 	if err != nil {
-		if errors.Is(err, pcapng.ErrFormat) {
+		if err == pcapng.ErrFormat { // one that wraps it knows what the file is
 			err = errors.New("neither a capture (pcapng or pcap) nor the JSON of mdalp")
 		}
 		return nil, plain(err)
@@ -67,8 +55,9 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 	sent := make(sendings)
 	for err == nil {
 		if err = p.Next(&d); err == nil {
-			a.Add(&d)
-			sent.add(&d)
+			if a.Add(&d) { // a second copy was not sent again
+				sent.add(&d)
+			}
 		}
 	}
 	all := []*transfer{}

@@ -7,7 +7,6 @@ import (
 	"image/color"
 	"slices"
 	"strconv"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -99,7 +98,7 @@ func compare(b *bench) (*picture, error) {
 	for i, s := range shown {
 		name := "balanced: " + short(s.Balance, 12)
 		if s.Mode == 2 {
-			name = short(strings.TrimSuffix(s.Receiver, ":4650"), 46) + " alone"
+			name = short(s.receiver(), 46) + " alone"
 		}
 		names = append(names, plot.Tick{Value: float64(len(shown) - 1 - i), Label: name})
 	}

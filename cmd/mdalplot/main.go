@@ -49,11 +49,13 @@ func run(args []string) int {
 		shell.Complete(root, shell.Values{"output": {"..."}})
 	}
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	out := new(usage.Output)
+	root.SetOut(out)
+	err := out.Or(root.ExecuteContext(context.Background()))
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "mdalplot: %v\n", err)
+	fmt.Fprintf(os.Stderr, "mdalplot: %s\n", usage.Line(err))
 	if usage.Is(err) {
 		fmt.Fprintln(os.Stderr, "Try 'mdalplot --help'.")
 		return exitUsage
@@ -82,6 +84,7 @@ and from comparisons of mdalp bench --format json.`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
+	usage.Help(root)
 	root.AddCommand(
 		newDrawing("sequence", "Draw which segment went to which receiver when", `Draw the segments over time in the colours of their receivers: when each was sent, when
 it was acknowledged, what was sent again, and which datagrams nothing answered.
@@ -183,6 +186,8 @@ func oneFile(c *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
 		return usage.Errorf("name the file to draw, or - for standard input: mdalplot %s", c.Use)
+	case args[0] == "":
+		return usage.Errorf("the name of the file to draw is empty")
 	case len(args) > 1:
 		return usage.Errorf("unexpected argument %q: a picture shows one file", args[1])
 	}
@@ -204,7 +209,7 @@ func checkOutputs(outputs []string, input string) error {
 		switch strings.ToLower(filepath.Ext(o)) {
 		case ".svg", ".png":
 		default:
-			return usage.Errorf("-o %s: the name must end with .svg or .png", o)
+			return usage.Errorf("-o %s: the name must end with .svg or .png", usage.Shown(o))
 		}
 		here, err := os.Stat(o)
 		if there, e := os.Stat(input); err == nil && e == nil && os.SameFile(here, there) {

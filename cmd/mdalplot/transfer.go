@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"mdalp/cmd/internal/usage"
@@ -187,9 +189,20 @@ func open(name string) (in *bufio.Reader, isJSON bool, done func() error, err er
 
 // plain leaves out of an error what the name in front of it says already.
 func plain(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) { // a directory, or a disk that fails
+	var (
+		path   *fs.PathError
+		syntax *json.SyntaxError
+		value  *json.UnmarshalTypeError
+	)
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return errors.New("it is a directory: name a file in it")
+	case errors.As(err, &path): // a disk that fails
 		return path.Err
+	case errors.As(err, &syntax):
+		return fmt.Errorf("that is no JSON after %d bytes", syntax.Offset)
+	case errors.As(err, &value): // whose own words name types of Go
+		return fmt.Errorf("its %s cannot be a %s", cmp.Or(value.Field, "whole"), value.Value)
 	}
 	return err
 }

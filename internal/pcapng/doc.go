@@ -61,7 +61,8 @@ type Datagram struct {
 // addresses that are none or of two families, or too much data.
 var ErrDatagram = errors.New("pcapng: no IP packet can hold the datagram")
 
-// ErrFormat is what [NewReader] says of a file that is no capture.
+// ErrFormat is what [NewReader] says of a file that is no capture. It is wrapped where it
+// is plain what the file is instead.
 var ErrFormat = errors.New("neither a pcapng nor a pcap capture")
 
 // A FormatError says where a capture breaks its format. Everything before was good.

@@ -2,6 +2,7 @@ package pcapng
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	p := &Reader{r: bufio.NewReaderSize(r, 64<<10)}
 	magic, err := p.r.Peek(4)
 	if err == io.EOF {
-		return nil, ErrFormat
+		return nil, notCapture(magic)
 	} else if err != nil {
 		return nil, err
 	}
@@ -56,9 +57,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 			continue
 		}
 		b, err := p.read(24)
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return nil, ErrFormat
-		} else if err != nil {
+		if err != nil {
 			return nil, err
 		}
 		// The top bits tell of a frame check sequence.
@@ -66,7 +65,24 @@ func NewReader(r io.Reader) (*Reader, error) {
 		p.links = []iface{i}
 		return p, nil
 	}
-	return nil, ErrFormat
+	return nil, notCapture(magic)
+}
+
+// notCapture says what a file is that begins with head. Captures are often kept
+// compressed, and Wireshark reads them like that, which few expect to matter here.
+func notCapture(head []byte) error {
+	if len(head) == 0 {
+		return fmt.Errorf("%w: it is empty", ErrFormat)
+	}
+	for _, c := range []struct{ magic, by, undo string }{
+		{"\x1f\x8b", "gzip", "gunzip"}, {"\x28\xb5\x2f\xfd", "zstd", "unzstd"}, {"\xfd7zX", "xz", "unxz"},
+		{"BZh", "bzip2", "bunzip2"}, {"\x04\x22\x4d\x18", "lz4", "unlz4"},
+	} {
+		if bytes.HasPrefix(head, []byte(c.magic)) {
+			return fmt.Errorf("%w: it is compressed by %s: %s it first", ErrFormat, c.by, c.undo)
+		}
+	}
+	return ErrFormat
 }
 
 // Stats tells what the capture held so far.

@@ -307,10 +307,17 @@ func TestBadFormats(t *testing.T) {
 			t.Errorf("%s: the error is a %T", tt.name, err)
 		}
 	}
-	for _, s := range []string{"", "abc", "a text", "\xd4\xc3\xb2\xa1\x02\x00", "\xa1\xb2\xcd\x34aaaaaaaaaaaaaaaaaaaaaaaaa"} {
-		if _, err := pcapng.NewReader(strings.NewReader(s)); err != pcapng.ErrFormat {
-			t.Errorf("%q: %v", s, err)
+	for _, tt := range []struct{ file, what string }{
+		{"abc", ""}, {"a text", ""}, {"\xa1\xb2\xcd\x34aaaaaaaaaaaaaaaaaaaaaaaaa", ""},
+		{"", ": it is empty"}, {"\x1f\x8b\x08\x00", ": it is compressed by gzip: gunzip it first"}, {"\xfd7zXZ", ": it is compressed by xz: unxz it first"},
+		{"(\xb5/\xfd", ": it is compressed by zstd: unzstd it first"}, {"BZh91AY", ": it is compressed by bzip2: bunzip2 it first"},
+	} {
+		if _, err := pcapng.NewReader(strings.NewReader(tt.file)); !errors.Is(err, pcapng.ErrFormat) || err.Error() != pcapng.ErrFormat.Error()+tt.what {
+			t.Errorf("%q: %v", tt.file, err)
 		}
+	}
+	if _, err := pcapng.NewReader(strings.NewReader("\xd4\xc3\xb2\xa1\x02\x00")); err != io.ErrUnexpectedEOF {
+		t.Errorf("a head that was cut: %v", err)
 	}
 	if _, err := pcapng.NewReader(iotest.ErrReader(errFull)); err != errFull {
 		t.Errorf("an error of the file: %v", err)

@@ -58,16 +58,23 @@ func Read(r io.Reader) (*Trace, error) {
 	return t, err
 }
 
-// Add takes the next datagram. Nothing of it is kept.
-func (a *Analyzer) Add(d *pcapng.Datagram) {
+// Add takes the next datagram. Nothing of it is kept. It reports whether the datagram is
+// news, and not the second copy of the one before, which counts for nothing.
+func (a *Analyzer) Add(d *pcapng.Datagram) (fresh bool) {
 	if a.byKey == nil {
 		a.byKey = make(map[key]*Transaction)
 		a.intents = make(map[pair]*Intent)
 	}
 	if a.copies.seen(d) {
 		a.trace.Copies++
-		return
+		return false
 	}
+	a.add(d)
+	return true
+}
+
+// add takes a datagram that is no copy.
+func (a *Analyzer) add(d *pcapng.Datagram) {
 	if d.Proto != pcapng.UDP {
 		if a.echoes.add(d) {
 			a.trace.Echoes++

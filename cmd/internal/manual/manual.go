@@ -41,6 +41,9 @@ func (b *Book) Command() *cobra.Command {
 			if len(args) > 1 {
 				return usage.Errorf("unexpected argument %q", args[1])
 			}
+			if len(args) == 1 && args[0] == "" {
+				return usage.Errorf("the folder's name is empty")
+			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -60,7 +63,7 @@ func (b *Book) Command() *cobra.Command {
 func (b *Book) write(c *cobra.Command, dir string) error {
 	name := filepath.Join(dir, fmt.Sprintf("%s.%d", pageName(c), b.Section))
 	if err := os.WriteFile(name, b.page(c), 0o644); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, usage.File(err))
 	}
 	for _, s := range c.Commands() {
 		if s.IsAvailableCommand() {

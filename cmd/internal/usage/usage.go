@@ -25,6 +25,15 @@ func (e *Error) Unwrap() error { return e.err }
 // Errorf makes an Error as fmt.Errorf does.
 func Errorf(format string, args ...any) error { return &Error{fmt.Errorf(format, args...)} }
 
+// Shown is a value as a message has it: as it was given, but "" where it is empty, which
+// nobody would see.
+func Shown(value string) string {
+	if value == "" {
+		return `""`
+	}
+	return value
+}
+
 // Is reports whether err is, or wraps, an Error.
 func Is(err error) bool {
 	var e *Error
@@ -85,6 +94,9 @@ func Value(err error) error {
 func Duration(f *pflag.FlagSet, p *time.Duration, name string, value time.Duration, text string) {
 	*p = value
 	f.Var((*duration)(p), name, text)
+	if value == 0 {
+		f.Lookup(name).DefValue = "0" // which the help leaves out, as it does for numbers
+	}
 }
 
 type duration time.Duration

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"mdalp"
+	"mdalp/sched"
+)
+
+// The JSON of a plan. Weights sum up to 1, and are null, as latencies are, where
+// nobody was pinged; a range of segments is null where there are none. They are not
+// rounded here as in the table, so that a script can work the split out again.
+type (
+	planJSON struct {
+		headJSON
+		Orchestrator *string        `json:"orchestrator"`
+		TID          *int64         `json:"tid"`
+		Balance      *string        `json:"balance"`
+		Socket       *string        `json:"ping_socket"`
+		Size         int64          `json:"size_bytes"`
+		Segments     int64          `json:"segments"`
+		MinShare     int64          `json:"minimum_share_bytes"`
+		Wait         float64        `json:"wait_seconds"`
+		Probe        float64        `json:"probe_seconds"`
+		Receivers    []planReceiver `json:"receivers"`
+	}
+	planReceiver struct {
+		peerJSON
+		Name string `json:"name"`
+		echoesJSON
+		latencyJSON
+		Weight *float64 `json:"weight_ratio"`
+		Offset int64    `json:"offset_bytes"`
+		shareJSON
+		First *int64   `json:"first_segment"`
+		Last  *int64   `json:"last_segment"`
+		Least *float64 `json:"least_transfer_seconds"` // segments times latency
+	}
+)
+
+// newPlanJSON makes the JSON of a plan that ended with err. r is nil if it did not come
+// to asking.
+func newPlanJSON(r *mdalp.Report, err error) planJSON {
+	j := planJSON{headJSON: newHead("mdalp.plan/1", err), Receivers: []planReceiver{}}
+	if r == nil {
+		return j
+	}
+	if r.Orchestrator.IsValid() {
+		j.Orchestrator = ptr(r.Orchestrator.String())
+	}
+	j.Balance, j.Size, j.Segments = ptr(r.Balance.String()), r.Size, r.Segments
+	j.Wait, j.Probe = inSeconds(r.Wait), inSeconds(r.Probe)
+	if len(r.Receivers) > 0 {
+		j.TID, j.Socket = &r.TID, ptr(r.Ping.String())
+		j.MinShare = sched.MinShare(r.Size, len(r.Receivers))
+	}
+	weights := weigh(r)
+	// Parts follow each other in the order of the offer, in bytes and in segments.
+	var off, seq int64
+	for i := range r.Receivers {
+		x := &r.Receivers[i]
+		y := planReceiver{
+			peerJSON: newPeer(x.Addr), Name: x.Name, echoesJSON: newEchoes(&x.Echoes), latencyJSON: newLatency(x),
+			Offset: off, shareJSON: shareJSON{x.Share, x.Assigned},
+		}
+		if x.Latency > 0 {
+			y.Weight, y.Least = &weights[i], ptr(inSeconds(x.Latency*time.Duration(x.Assigned)))
+		}
+		if x.Assigned > 0 {
+			y.First, y.Last = ptr(seq), ptr(seq+x.Assigned-1)
+		}
+		off, seq = off+x.Share, seq+x.Assigned
+		j.Receivers = append(j.Receivers, y)
+	}
+	return j
+}
+
+// weigh gives the weights by which a payload was split: inverse latencies that sum up to
+// 1; 0 for a receiver without latency.
+func weigh(r *mdalp.Report) []float64 {
+	weights := make([]float64, len(r.Receivers))
+	var total float64
+	for i := range r.Receivers {
+		if d := r.Receivers[i].Latency; d > 0 {
+			weights[i] = 1 / inMillis(d)
+			total += weights[i]
+		}
+	}
+	for i := range weights {
+		weights[i] /= max(total, 1e-300) // 0 stays 0
+	}
+	return weights
+}
+
+// sequence writes the receiver's range of segments.
+func (y *planReceiver) sequence() string {
+	switch {
+	case y.First == nil:
+		return "-"
+	case *y.First == *y.Last:
+		return strconv.FormatInt(*y.First, 10)
+	}
+	return fmt.Sprintf("%d-%d", *y.First, *y.Last)
+}
