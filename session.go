@@ -80,9 +80,7 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 		debug: cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
 		began: now, entered: now, timers: sched.NewWheel(now, timers),
 		mode4: mode4, mode6: mode6, intentDue: true,
-		// An ack of 25 bytes takes about 1.3 kB of the buffer: the kernel counts what
-		// it holds for it, not its bytes.
-		bufferAcks: buffer / 1300,
+		bufferAcks: buffer / loop.ShortDatagram,
 	}
 	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off}
 	if size == 0 {

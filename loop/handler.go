@@ -12,6 +12,12 @@ import (
 	"time"
 )
 
+// ShortDatagram is what a datagram of up to some 200 bytes, as an acknowledgement is,
+// takes of a socket's receive buffer, in bytes: the kernel counts all that it holds for
+// one (its "truesize"), and not what is in it. A buffer too small for those that are
+// on their way loses them.
+const ShortDatagram = 1300
+
 // An Envelope is what is known of a datagram besides its bytes.
 type Envelope struct {
 	// Sock is the index of the socket, in the order given to [Run].

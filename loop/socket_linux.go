@@ -13,8 +13,8 @@ import (
 const (
 	// DefaultMaxDatagram holds every UDP datagram and every IPv4 packet.
 	DefaultMaxDatagram = 65535
-	// DefaultReceiveBuffer is in bytes. The kernel charges a datagram for its
-	// whole buffer, about 1.3 kB for a short one, so this is room for some 6,000.
+	// DefaultReceiveBuffer is in bytes. The kernel doubles it, which makes room for
+	// some 6,000 datagrams of [ShortDatagram].
 	DefaultReceiveBuffer = 4 << 20
 )
 

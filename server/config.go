@@ -27,6 +27,10 @@ const (
 	DefaultIntentBurst  = 20
 )
 
+// MostBytes is the largest [Config.MaxBytes]: offsets in a spool file stay far below
+// 2^63.
+const MostBytes = 1 << 46
+
 const (
 	// maxSegment leaves room in a datagram for "Type:2;TID:…;SEQ:…;DATA:".
 	maxSegment = wire.MaxDatagram - 64
@@ -130,9 +134,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("server: a duration is negative")
 	case c.Concurrent < 0, c.IntentBurst < 0, c.MaxBytes < 0, c.FirstTID < 0:
 		return c, errors.New("server: a number is negative")
-	case c.MaxBytes > 1<<46:
-		// Offsets in a spool file stay far below 2^63.
-		return c, fmt.Errorf("server: more than %d bytes a transaction", int64(1)<<46)
+	case c.MaxBytes > MostBytes:
+		return c, fmt.Errorf("server: more than %d bytes a transaction", int64(MostBytes))
 	case c.SegmentLimit < 0 || c.SegmentLimit > maxSegment:
 		return c, fmt.Errorf("server: segments of %d bytes: 1 to %d are possible", c.SegmentLimit, maxSegment)
 	}

@@ -209,7 +209,9 @@ func tryNamespace(ctx context.Context) error {
 }
 
 // insideNamespace is what the process inside does: it brings up lo, which needs
-// CAP_NET_ADMIN there. On a host's own network that changes nothing, as lo is up.
+// CAP_NET_ADMIN there, and opens a setting of the network to write it, which containers
+// with a read-only /proc/sys refuse. On a host's own network that changes nothing, as
+// lo is up.
 func insideNamespace() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -224,7 +226,14 @@ func insideNamespace() error {
 		return os.NewSyscallError("ioctl SIOCGIFFLAGS", err)
 	}
 	r.SetUint16(r.Uint16() | unix.IFF_UP)
-	return os.NewSyscallError("ioctl SIOCSIFFLAGS", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r))
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r); err != nil {
+		return os.NewSyscallError("ioctl SIOCSIFFLAGS", err)
+	}
+	f, err := os.OpenFile("/proc/sys/net/ipv4/icmp_echo_ignore_all", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // find looks up the route, and the device that it leads through.

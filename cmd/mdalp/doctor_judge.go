@@ -11,18 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mdalp/cmd/internal/usage"
+	"mdalp/loop"
 )
 
-const (
-	// ackBytes is what an acknowledgement takes of a receive buffer: the kernel counts
-	// what it holds for it, not its 25 bytes.
-	ackBytes = 1300
-	// mostBuffer is the receive buffer that a send asks for; the kernel doubles it.
-	mostBuffer = 4 << 20
-	// mostSegment is the longest IP packet with a segment, in bytes: 160 of message
-	// with the largest numbers, the UDP header, and IPv6's.
-	mostSegment = 160 + 8 + 40
-)
+// mostSegment is the longest IP packet with a segment, in bytes: 160 of message with the
+// largest numbers, the UDP header, and IPv6's.
+const mostSegment = 160 + 8 + 40
 
 // judge makes the lines of what was found. It does no I/O. receivers is how many are
 // to be sent to at once.
@@ -224,13 +218,13 @@ func (f *facts) judgeBuffer(receivers int) check {
 	if f.udp != nil {
 		return check{"receive buffer", fine, "not tried", ""}
 	}
-	room := f.buffer / ackBytes
+	room := f.buffer / loop.ShortDatagram
 	c := check{"receive buffer", fine, fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted", f.buffer, room, receivers), ""}
 	if room < receivers {
 		c.State = warning
 		c.Text += ": the others wait"
-		if f.rmemMax < mostBuffer {
-			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", mostBuffer))
+		if f.rmemMax < loop.DefaultReceiveBuffer {
+			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))
 		}
 	}
 	return c

@@ -197,9 +197,6 @@ func (o *options) run(ctx context.Context) error {
 // memory for the former is taken at the start.
 const mostAtOnce = 1_000_000
 
-// mostBytes is what server.New allows; it does not know the option to name.
-const mostBytes = 1 << 46
-
 // check refuses numbers that make no sense.
 func (o *options) check() error {
 	for _, n := range []struct {
@@ -220,8 +217,8 @@ func (o *options) check() error {
 		return usage.Errorf("--concurrent %d: it is %d at most", o.concurrent, mostAtOnce)
 	case o.queue > mostAtOnce:
 		return usage.Errorf("--queue %d: it is %d at most", o.queue, mostAtOnce)
-	case o.maxBytes > mostBytes:
-		return usage.Errorf("--max-bytes %d: it is %d at most", o.maxBytes, int64(mostBytes))
+	case o.maxBytes > server.MostBytes:
+		return usage.Errorf("--max-bytes %d: it is %d at most", o.maxBytes, int64(server.MostBytes))
 	case math.IsNaN(o.rate) || math.IsInf(o.rate, 0):
 		return usage.Errorf("--intent-rate %v: it is a number of intents a second, negative for any", o.rate)
 	}
