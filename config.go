@@ -1,7 +1,6 @@
 package mdalp
 
 import (
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -97,7 +96,8 @@ type Config struct {
 	planOnly bool
 	// resolve gives the addresses of host names in an offer.
 	resolve func(hosts []string) []netip.Addr
-	// key seeds the cookies of the echoes and their identifier.
+	// key seeds the cookies of the echoes and their identifier. It is drawn when the
+	// sockets for echoes are opened, if it is zero.
 	key [32]byte
 	// memory bounds what is held of the payload, in bytes; sourceMemory if 0.
 	memory int64
@@ -135,9 +135,6 @@ func (c *Config) withDefaults() (*Config, error) {
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
-	}
-	if d.key == ([32]byte{}) {
-		rand.Read(d.key[:])
 	}
 	return &d, nil
 }
