@@ -12,11 +12,14 @@ import (
 )
 
 // originals are the long options of the original client, which accepts every
-// unambiguous beginning of them.
+// unambiguous beginning of them. It reads its command line by Python's argparse, which
+// does so unless it is told not to.
 var originals = []string{"addr", "file", "help", "mode", "port", "server", "verbose"}
 
-// arrange makes the original's command line one of ours: "send" is put in front
-// where no command is named, and abbreviated long options are spelled out.
+// arrange makes the original's command line one of ours: "send" is put in front where
+// no command is named, and abbreviated long options are spelled out. Only the very
+// first argument can name a command, so a file or an address that is called like one
+// stays what it is.
 func arrange(root *cobra.Command, args []string) []string {
 	if shell.Asked(args) {
 		return arrangeCompletion(args)
@@ -25,6 +28,7 @@ func arrange(root *cobra.Command, args []string) []string {
 		return args
 	}
 	switch args[0] {
+	// The help of the whole program, which ends with the options of send.
 	case "-h", "--help":
 		return args
 	case "--version":
@@ -36,6 +40,7 @@ func arrange(root *cobra.Command, args []string) []string {
 	send, _, _ := root.Find([]string{"send"})
 	out := []string{"send"}
 	for i, a := range args {
+		// Files that begin with a dash come behind it, and are nobody's options.
 		if a == "--" {
 			return append(out, args[i:]...)
 		}
@@ -44,7 +49,9 @@ func arrange(root *cobra.Command, args []string) []string {
 	return out
 }
 
-// expand spells out an abbreviated long option of the original.
+// expand spells out an abbreviated long option of the original. Options of our own have
+// no abbreviations: a script that used one would break as soon as another option began
+// like it.
 func expand(known *pflag.FlagSet, arg string) string {
 	name, value, hasValue := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 	if !strings.HasPrefix(arg, "--") || name == "" || known.Lookup(name) != nil {
@@ -72,6 +79,10 @@ func expand(known *pflag.FlagSet, arg string) string {
 // MDALP_<OPTION>, where that is set: --intent-timeout is MDALP_INTENT_TIMEOUT. A bad
 // value does not keep it from the options that follow, since they may say how to
 // print errors; the first one is told.
+// A variable that is empty counts as not set, which is how a script takes one back.
+//
+// Afterwards pflag takes those options for given: who needs to know what was on the command
+// line itself asks Changed before.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {

@@ -25,18 +25,23 @@ import (
 // benchOptions is the command line of bench: that of send, as far as it says how
 // to send, and how often.
 type benchOptions struct {
-	send     sendOptions
+	// As for send, but that mode, server and balance are set for each run.
+	send sendOptions
+	// As the command line has them; config checks and translates them.
 	balances []string
 	runs     int
-	warmup   int
-	format   string
+	// Runs before the measured ones, which meet cold caches, ARP and neighbour tables.
+	warmup int
+	format string
 }
 
-// balances are the ways to send to all receivers.
+// balances are the ways to send to all receivers. mdalp.None is not among them: each
+// receiver alone is measured in any case.
 var balances = []mdalp.Balance{mdalp.ByLatency, mdalp.Equal, mdalp.Adaptive}
 
 // newBench is the command that compares ways to send.
 func newBench() *cobra.Command {
+	// Values that config accepts, as bench has no options for these two.
 	o := benchOptions{send: sendOptions{mode: 1, server: 1}}
 	s := &o.send
 	c := &cobra.Command{
@@ -100,6 +105,8 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 	case len(o.balances) == 0:
 		return nil, nil, usage.Errorf("--balance: the list is empty")
 	}
+	// Those over all receivers. Those to one of them follow when the first offer tells how many
+	// there are.
 	var all []*series
 	for i, name := range o.balances {
 		at := slices.IndexFunc(balances, func(b mdalp.Balance) bool { return b.String() == name })
@@ -115,8 +122,10 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 	return c, all, nil
 }
 
-// run measures and prints, also when interrupted. bad is what was wrong with the command
-// line so far; it is told here because --format json wants it on standard output too.
+// run measures and prints, also when interrupted. bad is what was wrong with the
+// command line so far; it is told here because --format json wants it on standard
+// output too. JSON is printed in any case, the other formats only when there is a run
+// to show.
 func (o *benchOptions) run(ctx context.Context, bad error) error {
 	signal.Ignore(syscall.SIGPIPE)
 	b := &benchmark{Runs: o.runs, Warmup: o.warmup}
@@ -144,6 +153,7 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 		return err
 	}
 	defer p.Close()
+	// A session of no bytes does not even ask, and there would be nothing to measure.
 	if p.size == 0 {
 		return usage.Errorf("-f %s: there is nothing to send: it is empty", o.send.file)
 	}
@@ -152,6 +162,7 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	}
 	b.Orchestrator, b.Size, b.Series, b.log = c.Orchestrator, p.size, all, c.Logger
 	b.send = func(balance mdalp.Balance, server int) (measurement, error) {
+		// Each run has a configuration of its own: Send must not see what another run made of it.
 		d := *c
 		d.Balance, d.Server = balance, server
 		return measure(ctx, p, &d)
@@ -159,9 +170,11 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	return b.measure()
 }
 
-// measure sends once.
+// measure sends once. A run that failed has a measurement too, as far as it came.
 func measure(ctx context.Context, p *payload, c *mdalp.Config) (measurement, error) {
+	// Else a run would pay for the one before it.
 	runtime.GC() // of what the last run left behind
+	// Behind the collection, which belongs to no run.
 	before := cpuTime()
 	r, err := mdalp.Send(ctx, p, p.size, c)
 	s := measurement{
@@ -184,8 +197,9 @@ func cpuTime() time.Duration {
 }
 
 // measure makes the runs, a round of all ways after the other, so that what changes
-// with time changes for all. A run that is incomplete is counted, and the others go
-// on; any other error ends it all.
+// with time changes for all. A run that is incomplete is counted, and the others go on;
+// any other error ends it all. The error is the last incomplete run's, wrapped, or what
+// ended it all; nil means that every run was complete.
 func (b *benchmark) measure() error {
 	var failed error
 	for round := -b.Warmup; round < b.Runs; round++ {
@@ -198,6 +212,8 @@ func (b *benchmark) measure() error {
 			case errors.As(err, &sig):
 				b.Interrupted = true
 				return err
+			// Each run has an offer of its own, and this one was shorter than the first. That is the
+			// run's bad luck, and no mistake on the command line.
 			case errors.Is(err, mdalp.ErrConfig) && s.Server > 0:
 				err = fmt.Errorf("%w: this offer has no receiver %d", mdalp.ErrIncomplete, s.Server)
 			case err != nil && !errors.Is(err, mdalp.ErrIncomplete):
@@ -205,6 +221,7 @@ func (b *benchmark) measure() error {
 			}
 			b.log.Info("run", "round", round+1, "way", s.name(), "elapsed", x.Elapsed, "err", err)
 			b.meet(x.Receivers)
+			// It is not measured, and its failure counts for nothing.
 			if round < 0 {
 				continue
 			}
@@ -219,7 +236,8 @@ func (b *benchmark) measure() error {
 	return fmt.Errorf("some runs failed, the last: %w", failed)
 }
 
-// meet adds the receivers of the first offer, each to be sent to alone.
+// meet adds the receivers of the first offer, each to be sent to alone. A later offer
+// may name others. They get no series, as it would have too few runs to be compared.
 func (b *benchmark) meet(receivers []string) {
 	if b.Receivers > 0 {
 		return
@@ -235,10 +253,13 @@ type benchmark struct {
 	Orchestrator netip.AddrPort
 	Size         int64 // bytes
 	Runs, Warmup int
-	Receivers    int // of the first offer
-	Series       []*series
-	Interrupted  bool
+	// 0 until there was an offer.
+	Receivers   int // of the first offer
+	Series      []*series
+	Interrupted bool
 
+	// A field, so that tests can play runs without a network. The measurement is valid with an
+	// error too.
 	send func(balance mdalp.Balance, server int) (measurement, error)
 	log  *slog.Logger
 }

@@ -13,6 +13,7 @@ import (
 
 // table writes the comparison for people.
 func (b *benchmark) table(w io.Writer) {
+	// Medians of fewer runs than were asked for must not look like the others.
 	state := ""
 	if b.Interrupted {
 		state = ", interrupted"
@@ -21,6 +22,7 @@ func (b *benchmark) table(w io.Writer) {
 		b.Size, b.Orchestrator, b.Receivers, b.Runs, b.Warmup, state)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "mode\tway\truns\telapsed ms\twait ms\tping ms\tsend ms\tCPU us/segment\tresent\ttimeouts\t")
+	// Seconds to milliseconds, to a microsecond.
 	ms := func(s *series, get func(*measurement) float64) string { return s.spreadOf(get).text(1e3, 3) }
 	for _, s := range b.Series {
 		way := s.Balance.String()
@@ -31,6 +33,7 @@ func (b *benchmark) table(w io.Writer) {
 		if s.Failed > 0 {
 			runs += fmt.Sprintf(" (%d failed)", s.Failed)
 		}
+		// Dashes, because zeroes would be the fastest of all.
 		if len(s.Samples) == 0 {
 			fmt.Fprintf(t, "%d\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t\n", s.mode(), way, runs)
 			continue
@@ -45,6 +48,7 @@ func (b *benchmark) table(w io.Writer) {
 			fmt.Fprintf(w, "\nnot every offer had %s in place %d", s.Receiver, s.Server)
 		}
 	}
+	// None if every run to one receiver failed: then there is nothing to be faster than.
 	single := b.fastest(func(s *series) bool { return s.mode() == 2 })
 	if single == nil {
 		return
@@ -61,6 +65,7 @@ func (b *benchmark) table(w io.Writer) {
 // text writes the spread times scale with so many decimals.
 func (s spread) text(scale float64, decimals int) string {
 	f := func(v float64) string { return strconv.FormatFloat(v*scale, 'f', decimals, 64) }
+	// As with a single run; the parentheses would say nothing.
 	if s.Min == s.Max {
 		return f(s.Median)
 	}
@@ -68,14 +73,18 @@ func (s spread) text(scale float64, decimals int) string {
 }
 
 // benchfmt writes every run as a line of the format of Go benchmarks
-// (golang.org/design/14313-benchmark-format), which benchstat reads.
+// (golang.org/design/14313-benchmark-format), which benchstat reads. benchstat works
+// out medians and significance itself, so it gets runs and not sums.
 func (b *benchmark) benchfmt(w io.Writer) {
 	fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: mdalp/cmd/mdalp\n", runtime.GOOS, runtime.GOARCH)
 	if cpu := cpuModel(); cpu != "" {
 		fmt.Fprintf(w, "cpu: %s\n", cpu)
 	}
+	// Keys of our own: benchstat keeps runs apart in which they differ.
 	fmt.Fprintf(w, "payload-bytes: %d\nreceivers: %d\n", b.Size, b.Receivers)
 	for _, s := range b.Series {
+		// The form key=value is what benchstat can filter and group by. The number behind the last
+		// dash is GOMAXPROCS, as package testing writes it.
 		name := fmt.Sprintf("BenchmarkMdalp/mode=%d/%s", s.mode(), s.name())
 		if s.Server > 0 {
 			name += "/receiver=" + s.Receiver
@@ -96,6 +105,7 @@ func cpuModel() string {
 		return ""
 	}
 	defer f.Close()
+	// On some architectures, arm64 for one, no line has that name.
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if k, v, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(k) == "model name" {
 			return strings.TrimSpace(v)

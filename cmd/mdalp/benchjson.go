@@ -11,30 +11,38 @@ import (
 type (
 	benchJSON struct {
 		headJSON
-		GOOS         string       `json:"goos"`
-		GOARCH       string       `json:"goarch"`
-		CPU          *string      `json:"cpu_model"`
-		Orchestrator *string      `json:"orchestrator"`
-		Size         int64        `json:"size_bytes"`
-		Receivers    int          `json:"receiver_count"`
-		Runs         int          `json:"runs"`
-		Warmup       int          `json:"warmup_runs"`
-		Series       []seriesJSON `json:"series"`
+		GOOS   string  `json:"goos"`
+		GOARCH string  `json:"goarch"`
+		CPU    *string `json:"cpu_model"`
+		// ADDR:PORT; null if it did not come to asking.
+		Orchestrator *string `json:"orchestrator"`
+		Size         int64   `json:"size_bytes"`
+		Receivers    int     `json:"receiver_count"`
+		// As asked for. How many there are, the samples tell.
+		Runs   int          `json:"runs"`
+		Warmup int          `json:"warmup_runs"`
+		Series []seriesJSON `json:"series"`
 	}
 	seriesJSON struct {
-		Mode     int          `json:"mode"`
-		Balance  string       `json:"balance"`
-		Server   *int         `json:"server"`
-		Address  *string      `json:"address"`
-		Port     *uint16      `json:"port"`
-		Changed  bool         `json:"receiver_changed"`
-		Failed   int          `json:"failed_runs"`
-		Wait     *spread      `json:"wait_seconds"`
-		Probe    *spread      `json:"probe_seconds"`
-		Transfer *spread      `json:"transfer_seconds"`
-		Elapsed  *spread      `json:"elapsed_seconds"`
-		CPU      *spread      `json:"cpu_ns_per_segment"`
-		Samples  []sampleJSON `json:"samples"`
+		Mode int `json:"mode"`
+		// As --balance takes it; "none" with mode 2.
+		Balance string `json:"balance"`
+		// The receiver's place in the offer, from 1, and its address in the first offer; null with
+		// mode 1, as are address and port.
+		Server  *int    `json:"server"`
+		Address *string `json:"address"`
+		Port    *uint16 `json:"port"`
+		// Some offer had another receiver in that place, so the samples are of more than one.
+		Changed bool `json:"receiver_changed"`
+		// Incomplete runs, which are no samples.
+		Failed   int     `json:"failed_runs"`
+		Wait     *spread `json:"wait_seconds"`
+		Probe    *spread `json:"probe_seconds"`
+		Transfer *spread `json:"transfer_seconds"`
+		Elapsed  *spread `json:"elapsed_seconds"`
+		// Of this process alone, in user and kernel mode.
+		CPU     *spread      `json:"cpu_ns_per_segment"`
+		Samples []sampleJSON `json:"samples"`
 	}
 	sampleJSON struct {
 		TID      int64   `json:"tid"`
@@ -42,6 +50,7 @@ type (
 		Probe    float64 `json:"probe_seconds"`
 		Transfer float64 `json:"transfer_seconds"`
 		Elapsed  float64 `json:"elapsed_seconds"`
+		// Of the whole run, and not for a segment: sums of it mean something.
 		CPU      float64 `json:"cpu_seconds"`
 		Segments int64   `json:"segments"`
 		Resent   int64   `json:"resent_datagrams"`

@@ -10,7 +10,10 @@ import (
 )
 
 // openCapture makes the file of --pcap, if that is given, and has c write to it. The
-// transactions of several files follow each other in it, a section for each.
+// transactions of several files follow each other in it, a section for each. It is made
+// before anything is asked of the orchestrator, so that a folder that cannot be written
+// costs no transaction. c.Capture stays nil without --pcap; a nil *os.File in it would
+// be a writer to Send.
 func (o *sendOptions) openCapture(c *mdalp.Config) error {
 	if o.pcap == "" {
 		return nil
@@ -18,6 +21,8 @@ func (o *sendOptions) openCapture(c *mdalp.Config) error {
 	if o.pcap == "-" {
 		return usage.Errorf("--pcap -: standard output has the summary; name a file")
 	}
+	// Compared by what the names lead to, links too: os.Create would empty the payload before
+	// it is read.
 	if there, err := os.Stat(o.pcap); err == nil {
 		for _, file := range o.files {
 			if sent, err := os.Stat(file); err == nil && os.SameFile(there, sent) {

@@ -9,8 +9,11 @@ import (
 )
 
 // completions are the values of options that are one of a few. It is made only when a
-// completion script asks.
+// completion script asks. Keys and values are as shell.Complete has them:
+// "value\tmeaning", and "command option" where a command differs. A value that is
+// missing here still works, it is only not offered.
 func completions() shell.Values {
+	// Of send; bench has no "none", as it measures each receiver alone in any case.
 	balance := []string{"icmp\tby inverse latency, as the protocol has it", "equal\tthe same to all",
 		"adaptive\twhoever runs dry helps the slowest"}
 	ping := []string{"auto\traw, else dgram, else none", "raw\traw sockets", "dgram\tICMP datagram sockets"}
@@ -27,6 +30,8 @@ func completions() shell.Values {
 		"profile":       append(lab.Names(), "..."),
 	}
 	// --bind takes an interface too.
+	// Without them there is nothing to offer; an error on the terminal would be in the way of
+	// what is being typed.
 	all, _ := net.Interfaces()
 	for _, i := range all {
 		v["bind"] = append(v["bind"], i.Name+"\t"+i.Flags.String())
@@ -37,6 +42,8 @@ func completions() shell.Values {
 // arrangeCompletion arranges the arguments that a completion script gives: as on a real
 // command line, "send" may be left out.
 func arrangeCompletion(args []string) []string {
+	// args[0] is cobra's hidden command, which Asked has made sure of; what the user typed
+	// follows.
 	if strings.HasPrefix(args[1], "-") {
 		return append([]string{args[0], "send"}, args[1:]...)
 	}

@@ -50,6 +50,7 @@ capture, or is damaged; what comes before the damage is told.`,
 			if slices.Contains(args, "") {
 				return usage.Errorf("the name of a capture is empty")
 			}
+			// The second time there would be nothing left, which would look like an empty capture.
 			if i := slices.Index(args, "-"); i >= 0 && slices.Contains(args[i+1:], "-") {
 				return usage.Errorf("-: standard input can be read only once")
 			}
@@ -66,7 +67,8 @@ capture, or is damaged; what comes before the damage is told.`,
 	return c
 }
 
-// decode tells all files, those after a bad one too.
+// decode tells all files, those after a bad one too. The exit code is the highest of
+// all files, as with send.
 func decode(files []string, asJSON bool) error {
 	signal.Ignore(syscall.SIGPIPE)
 	code := exitOK
@@ -86,10 +88,13 @@ func decode(files []string, asJSON bool) error {
 			}
 			showTrace(&text, name, t)
 		}
+		// File by file, so that a long list shows while it is read. A full disk ends it: the rest
+		// would be lost as well.
 		if e := toStdout(text.Bytes()); e != nil {
 			return e
 		}
 		switch {
+		// An exit code alone has been told by the text already.
 		case isFailure(err):
 			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %w", name, err)))
 			code = exitSystem
@@ -103,7 +108,8 @@ func decode(files []string, asJSON bool) error {
 	return nil
 }
 
-// decodeFile reads one. The trace is nil if there is nothing to tell.
+// decodeFile reads one. The trace is nil if there is nothing to tell. With an error and
+// a trace, the trace is of what came before the damage.
 func decodeFile(name string) (*trace.Trace, error) {
 	var in io.Reader = os.Stdin
 	if name != "-" {
@@ -114,6 +120,7 @@ func decodeFile(name string) (*trace.Trace, error) {
 		defer f.Close()
 		in = f
 	}
+	// The cases are from what the user got wrong to what the file has wrong.
 	t, err := trace.Read(in)
 	var path *fs.PathError
 	switch {
@@ -135,7 +142,9 @@ func decodeFile(name string) (*trace.Trace, error) {
 	return t, err
 }
 
-// acknowledged reports whether all that the capture shows was acknowledged.
+// acknowledged reports whether all that the capture shows was acknowledged. A capture
+// without a transaction shows nothing, and nothing is not success: a script that waits
+// for exit code 0 may have named the wrong file.
 func acknowledged(t *trace.Trace) bool {
 	for _, x := range t.Transactions {
 		if !x.Complete() {

@@ -14,18 +14,24 @@ import (
 type (
 	decodeJSON struct {
 		headJSON
-		File         string            `json:"file"`
-		First        *string           `json:"first_packet_at"`
-		Last         *string           `json:"last_packet_at"`
-		Packets      int64             `json:"packets"`
-		Messages     int64             `json:"messages"`
-		Malformed    int64             `json:"malformed_messages"`
-		Echoes       int64             `json:"echo_messages"`
-		Copies       int64             `json:"second_copies"`
-		Fragments    int64             `json:"fragments"`
-		BadPackets   int64             `json:"malformed_packets"`
-		UnknownLink  int64             `json:"unknown_link_packets"`
-		Cut          int64             `json:"cut_packets"`
+		File string `json:"file"`
+		// Of all packets in the capture, whatever they are; null if none tells its time.
+		First    *string `json:"first_packet_at"`
+		Last     *string `json:"last_packet_at"`
+		Packets  int64   `json:"packets"`
+		Messages int64   `json:"messages"`
+		// They begin as a message of the protocol and do not parse.
+		Malformed int64 `json:"malformed_messages"`
+		Echoes    int64 `json:"echo_messages"`
+		// Datagrams that were captured on two interfaces, and counted once.
+		Copies    int64 `json:"second_copies"`
+		Fragments int64 `json:"fragments"`
+		// Headers of link, IP or UDP that contradict themselves, or are cut.
+		BadPackets  int64 `json:"malformed_packets"`
+		UnknownLink int64 `json:"unknown_link_packets"`
+		// The capture kept less than was sent, as with tcpdump's -s.
+		Cut int64 `json:"cut_packets"`
+		// Without an offer there is no TID, so these are no transactions.
 		Unanswered   []intentJSON      `json:"unanswered_intents"`
 		Transactions []transactionJSON `json:"transactions"`
 	}
@@ -36,23 +42,28 @@ type (
 		Times        int     `json:"intents"`
 	}
 	transactionJSON struct {
-		TID          int64    `json:"tid"`
-		Client       string   `json:"client"`
-		Orchestrator *string  `json:"orchestrator"`
-		Acknowledged bool     `json:"everything_acknowledged"`
-		Intent       *string  `json:"intent_at"`
-		Offer        *string  `json:"offer_at"`
-		Begin        *string  `json:"first_segment_at"`
-		End          *string  `json:"end_at"`
-		BadOffer     *string  `json:"bad_offer"`
-		Intents      int      `json:"intents"`
-		Offers       int      `json:"offers"`
-		Wait         *float64 `json:"wait_seconds"`
-		Probe        *float64 `json:"probe_seconds"`
-		Transfer     *float64 `json:"transfer_seconds"`
+		TID          int64   `json:"tid"`
+		Client       string  `json:"client"`
+		Orchestrator *string `json:"orchestrator"`
+		// As far as the capture shows; it may have ended early.
+		Acknowledged bool    `json:"everything_acknowledged"`
+		Intent       *string `json:"intent_at"`
+		Offer        *string `json:"offer_at"`
+		Begin        *string `json:"first_segment_at"`
+		// The last segment, or the last acknowledgement that was news.
+		End *string `json:"end_at"`
+		// Why the list of receivers cannot be read.
+		BadOffer *string  `json:"bad_offer"`
+		Intents  int      `json:"intents"`
+		Offers   int      `json:"offers"`
+		Wait     *float64 `json:"wait_seconds"`
+		Probe    *float64 `json:"probe_seconds"`
+		Transfer *float64 `json:"transfer_seconds"`
 		tracedJSON
-		Moved     int64                `json:"moved_segments"`
-		Missing   []rangeJSON          `json:"missing"`
+		// Sent to more than one receiver, as those of a dead one are.
+		Moved   int64       `json:"moved_segments"`
+		Missing []rangeJSON `json:"missing"`
+		// Below the greatest SEQ and not in the capture: it lacks them, or the client gave up.
 		Unseen    []rangeJSON          `json:"unseen"`
 		Finishes  int                  `json:"finish_messages"`
 		Verdicts  []string             `json:"verdicts"`
@@ -60,22 +71,26 @@ type (
 	}
 	// tracedJSON counts what was sent and acknowledged, by one receiver or all.
 	tracedJSON struct {
-		Segments  int64 `json:"segments"`
-		Bytes     int64 `json:"size_bytes"`
-		Sent      int64 `json:"sent_datagrams"`
-		Resent    int64 `json:"resent_datagrams"`
+		Segments int64 `json:"segments"`
+		Bytes    int64 `json:"size_bytes"`
+		Sent     int64 `json:"sent_datagrams"`
+		Resent   int64 `json:"resent_datagrams"`
+		// The first transmission, or the answer to it, did not arrive.
 		LostFirst int64 `json:"lost_first_datagrams"`
 		Acked     int64 `json:"acknowledged_segments"`
 		Duplicate int64 `json:"duplicate_acks"`
 	}
 	tracedReceiverJSON struct {
 		peerJSON
-		Name    string `json:"name"`
-		Offered bool   `json:"offered"`
+		Name string `json:"name"`
+		// Without the offer in the capture receivers are known by what was sent to them.
+		Offered bool `json:"offered"`
 		echoesJSON
 		EchoesMS []float64 `json:"echoes_ms"`
 		tracedJSON
-		Unsent      int64    `json:"unsent_acks"`
+		// Acknowledgements of what the capture does not show being sent.
+		Unsent int64 `json:"unsent_acks"`
+		// From the transmission that was answered, not from the first.
 		AckMinMS    *float64 `json:"ack_min_ms"`
 		AckMedianMS *float64 `json:"ack_median_ms"`
 		AckMeanMS   *float64 `json:"ack_mean_ms"`
@@ -83,8 +98,9 @@ type (
 	}
 )
 
-// newDecodeJSON makes the JSON of what a capture shows; t is nil if nothing of it could be
-// read. err is why the rest could not, or the exit code for it.
+// newDecodeJSON makes the JSON of what a capture shows; t is nil if nothing of it could
+// be read. err is why the rest could not, or the exit code for it. The object is
+// printed for a file that cannot be read too: a reader gets one for each.
 func newDecodeJSON(name string, t *trace.Trace, err error) decodeJSON {
 	j := decodeJSON{headJSON: newHead("mdalp.decode/1", err), File: name, Unanswered: []intentJSON{}, Transactions: []transactionJSON{}}
 	if t == nil {
@@ -122,6 +138,7 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 		e := trace.SpreadOf(r.Echoes)
 		x := tracedReceiverJSON{
 			peerJSON: newPeer(r.Addr), Name: r.Name, Offered: r.Offered,
+			// The same keys as in the JSON of send, from the same code.
 			echoesJSON: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: len(r.Echoes), Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
 			EchoesMS:   []float64{},
 			tracedJSON: tracedJSON{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
@@ -154,6 +171,7 @@ func instant(at time.Time) *string {
 	if at.IsZero() {
 		return nil
 	}
+	// RFC 3339 with all nine digits, so that instants sort as text.
 	s := at.UTC().Format("2006-01-02T15:04:05.000000000Z")
 	return &s
 }

@@ -14,7 +14,9 @@ import (
 	"mdalp/wire"
 )
 
-// transactionLimit is how long after the offer real receivers answer.
+// transactionLimit is how long after the offer real receivers answer. PROTOCOL.md has
+// it. Later segments may be sent and never answered, which explains an end that looks
+// like a loss.
 const transactionLimit = 90 * time.Second
 
 // showTrace writes what a capture shows, as text.
@@ -25,6 +27,8 @@ func showTrace(w io.Writer, name string, t *trace.Trace) {
 		fmt.Fprintf(w, ", %s to %s UTC", s.First.UTC().Format("2006-01-02 15:04:05.000000"), clock(s.Last))
 	}
 	fmt.Fprintf(w, "; %s, %s\n", count(t.Messages, "MDALP message"), count(t.Echoes, "ICMP echo or answer", "ICMP echoes and answers"))
+	// Only what is there: in most captures nothing is, and a row of zeroes would hide the one
+	// that matters.
 	var odd []string
 	for _, x := range []struct {
 		n    int64
@@ -52,9 +56,11 @@ func showTrace(w io.Writer, name string, t *trace.Trace) {
 	}
 }
 
-// showTransaction writes one: its phases, its receivers, and how it ended.
+// showTransaction writes one: its phases, its receivers, and how it ended. What the
+// capture lacks has no line, but for the offer, without which nothing is certain.
 func showTransaction(w io.Writer, t *trace.Transaction) {
 	fmt.Fprintf(w, "transaction %d of %v: %s\n", t.TID, t.Client, outcome(t))
+	// All lines of a transaction begin in the same columns, so that eyes and grep find them.
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(w, "  %-8s"+format+"\n", append([]any{what}, args...)...)
 	}
@@ -71,6 +77,7 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 	default:
 		line("offer", "%s  after %s, %s", clock(t.Offer), seconds(t.Offer.Sub(t.Intent)), count(inOffer(t), "receiver"))
 	}
+	// Only an offer, or only acknowledgements: all below would be zero.
 	if t.Datagrams == 0 {
 		return
 	}
@@ -106,7 +113,8 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 	showReceivers(w, t)
 }
 
-// outcome is the verdict in a few words, as far as the capture goes.
+// outcome is the verdict in a few words, as far as the capture goes. It never says more
+// than the capture shows, which need not be all that was sent.
 func outcome(t *trace.Transaction) string {
 	switch {
 	case t.Datagrams == 0 && t.Offers == 0:
@@ -160,7 +168,8 @@ func inOffer(t *trace.Transaction) (n int64) {
 	return n
 }
 
-// tracedEchoes counts echoes, those to a host once.
+// tracedEchoes counts echoes, those to a host once. Receivers that share a host each
+// have its echoes, for their own sums.
 func tracedEchoes(t *trace.Transaction) (sent, answered int) {
 	seen := make(map[netip.Addr]bool, len(t.Receivers))
 	for _, r := range t.Receivers {
@@ -172,7 +181,8 @@ func tracedEchoes(t *trace.Transaction) (sent, answered int) {
 	return sent, answered
 }
 
-// neglected lists the receivers of the offer that got less than the least share.
+// neglected lists the receivers of the offer that got less than the least share. Not if
+// the capture lacks segments: what was not captured may have gone to just those.
 func neglected(t *trace.Transaction) (low []string) {
 	n := inOffer(t)
 	if n == 0 || len(t.Unseen) > 0 {
@@ -205,5 +215,5 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// clock is the time of day of an instant.
+// clock is the time of day of an instant. The day stands in the first line of the file.
 func clock(at time.Time) string { return at.UTC().Format("15:04:05.000000") }

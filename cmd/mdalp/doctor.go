@@ -20,9 +20,11 @@ const exitMend = 1
 
 // doctorOptions is the command line of doctor.
 type doctorOptions struct {
-	addr       string
-	receivers  int
-	json       bool
+	addr string
+	// How many acknowledgements may arrive at once, for the receive buffer.
+	receivers int
+	json      bool
+	// This is the process that tryNamespace started.
 	inside     bool
 	ipv4, ipv6 bool
 }
@@ -47,6 +49,8 @@ be mended; 2 if the command line makes no sense; 4 if the name behind -a has no 
   mdalp doctor --json | jq '.checks[] | select(.state != "ok")'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// Before the environment is looked at, so that a bad variable there does not pass for a
+			// namespace that is refused.
 			if o.inside {
 				return insideNamespace()
 			}
@@ -76,6 +80,7 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	}
 	var checks []check
 	if err == nil {
+		// The lines have said what is wrong; only the code is left to tell.
 		if checks = f.judge(o.receivers); sick(checks) {
 			err = exited(exitMend)
 		}
@@ -98,6 +103,7 @@ func (o *doctorOptions) look(ctx context.Context) (*facts, error) {
 	switch {
 	case o.receivers < 1 || o.receivers > wire.MaxReceivers:
 		return nil, usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name", o.receivers, wire.MaxReceivers)
+	// No address is of both, so it cannot be meant.
 	case o.ipv4 && o.ipv6:
 		return nil, usage.Errorf("-4 and -6 exclude each other")
 	}
@@ -109,6 +115,7 @@ func (o *doctorOptions) look(ctx context.Context) (*facts, error) {
 		} else if o.ipv6 {
 			family = 6
 		}
+		// The way to a host is the same for all ports.
 		a, err := lookUp(ctx, o.addr, 0, family)
 		if err != nil {
 			return nil, err
@@ -128,7 +135,8 @@ const (
 	mend    state = "mend"    // a send does not work, or goes without pings
 )
 
-// A check is one line.
+// A check is one line. Name and State are for scripts and do not change; Text is for
+// people and may.
 type check struct {
 	Name  string
 	State state
@@ -162,8 +170,9 @@ type (
 	}
 )
 
-// newDoctorJSON makes the JSON of checks that ended with err. f is nil if it did not come
-// to looking.
+// newDoctorJSON makes the JSON of checks that ended with err. f is nil if it did not
+// come to looking. OK is the exit code in a word, for those who read the object and not
+// the code.
 func newDoctorJSON(f *facts, checks []check, err error) doctorJSON {
 	j := doctorJSON{headJSON: newHead("mdalp.doctor/1", err), OK: err == nil, Checks: []checkJSON{}}
 	if f != nil {
@@ -184,12 +193,14 @@ func showChecks(w io.Writer, f *facts, checks []check) {
 	for _, c := range checks {
 		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, c.Text)
 		if c.Mend != "" {
+			// On a line of its own, to be copied as it is.
 			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", c.Mend)
 		}
 	}
 	switch mode := f.mode(); {
 	case !sick(checks):
 		fmt.Fprintf(w, "\na send works here, with pings by %s sockets\n", map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
+	// The socket for segments is there, and a send can do without pings.
 	case mode == "off" && f.udp == nil:
 		fmt.Fprintln(w, "\na send works here, but without pings: all receivers get the same share")
 	default:

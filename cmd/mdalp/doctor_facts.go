@@ -24,8 +24,9 @@ import (
 
 // Facts are what doctor found out about this host, as the running process sees it.
 type facts struct {
-	uid       int
-	path      string // of the program
+	uid  int
+	path string // of the program
+	// Advice for a container is for the one who starts it.
 	container string // what kind of container this is in, or ""
 
 	raw, dgram [2]error      // of opening ICMP sockets for IPv4 and IPv6
@@ -43,6 +44,7 @@ type facts struct {
 	rmemMax int64 // net.core.rmem_max; 0 where it cannot be read
 
 	namespace error // of making a network of our own
+	// Settings of the kernel as text, "" where it does not have them.
 	appArmor  string
 	userClone string
 	userMax   string
@@ -99,6 +101,7 @@ func gather(ctx context.Context, to netip.Addr) *facts {
 	} else { // without /proc
 		f.path, f.fileCaps.err = "mdalp", err
 	}
+	// nosuid takes the effect of file capabilities away too (mount(8)).
 	var fs unix.Statfs_t
 	if unix.Statfs(f.path, &fs) == nil {
 		f.nosuid = fs.Flags&unix.ST_NOSUID != 0
@@ -138,6 +141,7 @@ func gather(ctx context.Context, to netip.Addr) *facts {
 	const clock = "/sys/devices/system/clocksource/clocksource0/"
 	f.clockSource = strings.TrimSpace(string(read(clock + "current_clocksource")))
 	f.clockSources = strings.TrimSpace(string(read(clock + "available_clocksource")))
+	// Enough to average over, and a millisecond or so even where a reading is a system call.
 	const readings = 1000
 	began := time.Now()
 	var last time.Time
@@ -145,6 +149,8 @@ func gather(ctx context.Context, to netip.Addr) *facts {
 		last = time.Now()
 	}
 	f.clockCost = last.Sub(began) / readings
+	// All that was tried lies in between, which is long enough to catch a clock that is being
+	// set.
 	mono2, day2 := clocks()
 	f.clockOver, f.clockStep = mono2-mono, (day2-day)-(mono2-mono)
 	return f
@@ -333,7 +339,8 @@ type fileCaps struct {
 	err       error
 }
 
-// readFileCaps reads the extended attribute that setcap(8) writes.
+// readFileCaps reads the extended attribute that setcap(8) writes. Any user may read it
+// (xattr(7)).
 func readFileCaps(path string) fileCaps {
 	b := make([]byte, 64)
 	n, err := unix.Getxattr(path, "security.capability", b)

@@ -18,8 +18,8 @@ import (
 // largest numbers, the UDP header, and IPv6's.
 const mostSegment = 160 + 8 + 40
 
-// judge makes the lines of what was found. It does no I/O. receivers is how many are
-// to be sent to at once.
+// judge makes the lines of what was found. It does no I/O, so that tests can show it any
+// host. receivers is how many are to be sent to at once.
 func (f *facts) judge(receivers int) []check {
 	var all []check
 	add := func(c ...check) { all = append(all, c...) }
@@ -28,6 +28,7 @@ func (f *facts) judge(receivers int) []check {
 		where = "in a container (" + f.container + ")"
 	}
 	add(check{"process", fine, fmt.Sprintf("user %d, %s", f.uid, where), ""})
+	// What pings need comes first: it is what most hosts lack.
 	add(f.judgePings()...)
 	add(f.judgeCapabilities()...)
 	add(f.judgeGroups(), f.judgeUDP(), f.judgeBuffer(receivers))
@@ -47,9 +48,12 @@ func (f *facts) sudo(command string) string {
 	return "sudo " + command
 }
 
-// permission is the command that lets this process ping. Where file capabilities
-// do not count, or are out of bounds, it is another.
+// permission is the command that lets this process ping. Where file capabilities do not
+// count, or are out of bounds, it is another. The order is that of what stands in the
+// way: where a capability cannot be had, only the groups of ping_group_range are left;
+// where the file's do not count, a copy elsewhere may.
 func (f *facts) permission() string {
+	// 2147483647 is the greatest that the kernel takes (its GID_T_MAX): all groups.
 	const open = `net.ipv4.ping_group_range="0 2147483647"`
 	bounded := f.status.noNewPrivs || f.status.bounding&(1<<unix.CAP_NET_RAW) == 0
 	switch {
@@ -63,7 +67,8 @@ func (f *facts) permission() string {
 	return f.sudo("setcap cap_net_raw+ep " + f.path)
 }
 
-// judgePings looks at the sockets for echoes.
+// judgePings looks at the sockets for echoes. One of the two kinds is enough for a
+// send, so the one that is refused is no complaint while the other works.
 func (f *facts) judgePings() []check {
 	pings := f.raw[0] == nil || f.dgram[0] == nil
 	kind := func(name string, errs [2]error) check {
@@ -92,6 +97,7 @@ func (f *facts) judgePings() []check {
 		if errors.Is(f.echo, unix.ENETUNREACH) {
 			c.Mend = f.sudo("ip link set lo up")
 		}
+	// Only a warning: receivers are elsewhere, and may answer.
 	case f.rtt == 0:
 		c.State, c.Text, c.Mend = warning, "127.0.0.1 does not answer", f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
 	default:
@@ -114,7 +120,9 @@ func kernel(err error) string {
 	return err.Error()
 }
 
-// judgeCapabilities looks at what may stand between a capability and this process.
+// judgeCapabilities looks at what may stand between a capability and this process. It
+// explains what judgePings found, so it warns only where something is not as whoever
+// set it up must have meant it.
 func (f *facts) judgeCapabilities() []check {
 	const raw = uint64(1) << unix.CAP_NET_RAW
 	s := &f.status
@@ -136,6 +144,7 @@ func (f *facts) judgeCapabilities() []check {
 		file.Text = "the filesystem of " + f.path + " cannot have them"
 	case c.err != nil:
 		file.Text = f.path + ": " + c.err.Error()
+	// Root needs none of the file, but others who run the program do.
 	case c.permitted == 0 && f.uid == 0:
 		file.Text = "none; root needs none, for other users: setcap cap_net_raw+ep " + f.path
 	case c.permitted == 0:
@@ -147,6 +156,7 @@ func (f *facts) judgeCapabilities() []check {
 		}
 		file.Text = capNames(c.permitted) + flags
 		switch {
+		// The process has what it needs, or the file was never meant to give it.
 		case s.effective&raw != 0 || c.permitted&raw == 0:
 		case !c.effective:
 			file.State, file.Mend = warning, f.sudo("setcap cap_net_raw+ep "+f.path)
@@ -187,6 +197,7 @@ func capNames(set uint64) string {
 		}
 	}
 	others := 0
+	// Each step clears the lowest bit that is set.
 	for ; set != 0; set &= set - 1 {
 		others++
 	}
@@ -222,7 +233,9 @@ func (f *facts) judgeBuffer(receivers int) check {
 	c := check{"receive buffer", fine, fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted", f.buffer, room, receivers), ""}
 	if room < receivers {
 		c.State = warning
+		// A send takes no more receivers at once than fit, as a full buffer drops acknowledgements.
 		c.Text += ": the others wait"
+		// Else the limit is high enough already, and raising it would not help.
 		if f.rmemMax < loop.DefaultReceiveBuffer {
 			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))
 		}
@@ -250,6 +263,7 @@ func (w *way) judge() check {
 		if w.pathMTU != 0 && w.pathMTU != w.mtu {
 			c.Text += fmt.Sprintf(", of the path %d", w.pathMTU)
 		}
+		// One lost fragment loses the segment, and some firewalls let none through.
 		if mtu := w.smallest(); mtu > 0 && mtu < mostSegment {
 			c.State, c.Text = warning, c.Text+fmt.Sprintf(": segments of up to %d bytes go in fragments", mostSegment)
 			c.Mend = "sudo ip link set dev " + device + " mtu 1500"
@@ -282,9 +296,13 @@ func (f *facts) judgeClock() check {
 		c.Text = fmt.Sprintf("source unknown, %d ns a reading", f.clockCost.Nanoseconds())
 	}
 	switch step := f.clockStep.Abs(); {
+	// Slewing, as NTP does it, moves a clock by 500 µs a second at most (adjtimex(2)), so a
+	// moment like this one does not see that much: the clock was set.
 	case step > time.Millisecond:
 		c.State = warning
 		c.Text += fmt.Sprintf("; the clock of the day moved by %s within %s: pings are wrong while it does", millis(f.clockStep), millis(f.clockOver))
+	// From the vDSO it takes some 25 ns. More is a system call, as with the sources hpet and
+	// acpi_pm, and each echo takes such readings.
 	case f.clockCost > time.Microsecond:
 		c.State = warning
 		c.Text += ": slow"
@@ -297,7 +315,9 @@ func (f *facts) judgeClock() check {
 	return c
 }
 
-// judgeNamespaces looks at what the lab needs. It can do without.
+// judgeNamespaces looks at what the lab needs. It can do without. The settings are
+// those of every kernel (namespaces(7)), of Debian's and of Ubuntu's. The first that
+// forbids it is named; more may show once that is mended.
 func (f *facts) judgeNamespaces() []check {
 	user := check{"user namespaces", fine, "the lab can have a network of its own", ""}
 	armor := check{"AppArmor", fine, "kernel.apparmor_restrict_unprivileged_userns is " + f.appArmor, ""}

@@ -28,38 +28,51 @@ type (
 		Error    *errorJSON `json:"error"`
 	}
 	resultJSON struct {
-		Event        string     `json:"event"` // "finished"
-		Schema       string     `json:"schema"`
-		Version      string     `json:"version"`
-		File         *string    `json:"file"` // null if the command line was wrong
-		Status       string     `json:"status"`
-		ExitCode     int        `json:"exit_code"`
+		// Always "finished", also with --json alone: the last event of a file and its only object
+		// are the same.
+		Event   string  `json:"event"` // "finished"
+		Schema  string  `json:"schema"`
+		Version string  `json:"version"`
+		File    *string `json:"file"` // null if the command line was wrong
+		// complete, incomplete, interrupted, or failed for any other reason.
+		Status   string `json:"status"`
+		ExitCode int    `json:"exit_code"`
+		// What the command says on standard error.
 		Error        *errorJSON `json:"error"`
 		Orchestrator *string    `json:"orchestrator"`
-		TID          *int64     `json:"tid"`
-		Balance      *string    `json:"balance"`
-		Socket       *string    `json:"ping_socket"`
+		// Null without an offer; 0 is a TID.
+		TID *int64 `json:"tid"`
+		// Null if it did not come to asking, as is the orchestrator.
+		Balance *string `json:"balance"`
+		// raw, dgram, or off if nobody was pinged; null without an offer.
+		Socket *string `json:"ping_socket"`
 		countsJSON
-		Share    float64     `json:"acknowledged_ratio"`
-		Missing  []rangeJSON `json:"missing"`
-		Wait     float64     `json:"wait_seconds"`
-		Probe    float64     `json:"probe_seconds"`
-		Transfer float64     `json:"transfer_seconds"`
-		Elapsed  float64     `json:"elapsed_seconds"`
-		Dropped  dropsJSON   `json:"dropped"`
+		// Of the bytes, from 0 to 1; 1 for an empty payload, of which nothing is missing.
+		Share   float64     `json:"acknowledged_ratio"`
+		Missing []rangeJSON `json:"missing"`
+		// The phases, as in mdalp.Report. Their sum is a little less than elapsed_seconds, which
+		// has the set-up in it.
+		Wait     float64   `json:"wait_seconds"`
+		Probe    float64   `json:"probe_seconds"`
+		Transfer float64   `json:"transfer_seconds"`
+		Elapsed  float64   `json:"elapsed_seconds"`
+		Dropped  dropsJSON `json:"dropped"`
 
 		Receivers []receiverJSON `json:"receivers"`
 	}
 	errorJSON struct {
+		// One of the words of errorKind: messages may be worded anew, these not.
 		Kind    string `json:"kind"`
 		Message string `json:"message"`
 	}
 	// countsJSON is how far a transfer is.
 	countsJSON struct {
+		// Of the payload. Segments and datagrams are 0 before the split.
 		Size     int64 `json:"size_bytes"`
 		Bytes    int64 `json:"acknowledged_bytes"`
 		Segments int64 `json:"segments"`
 		Acked    int64 `json:"acknowledged_segments"`
+		// Data alone, repetitions included.
 		Sent     int64 `json:"sent_datagrams"`
 		Resent   int64 `json:"resent_datagrams"`
 		Timeouts int64 `json:"timeouts"`
@@ -69,6 +82,7 @@ type (
 		Last  int64 `json:"last_segment"`
 	}
 	dropsJSON struct {
+		// The keys and their order are those of mdalp.Drops, so that one converts to the other.
 		Malformed int64 `json:"malformed_datagrams"`
 		Foreign   int64 `json:"foreign_datagrams"`
 		Unwanted  int64 `json:"unwanted_datagrams"`
@@ -90,21 +104,25 @@ type (
 	}
 	latencyJSON struct {
 		LatencyMS *float64 `json:"latency_ms"` // what it is weighed by
-		Guessed   bool     `json:"latency_guessed"`
+		// It answered no echo, and is weighed as the slowest that did.
+		Guessed bool `json:"latency_guessed"`
 	}
 	shareJSON struct {
+		// By the split; what other receivers took over later does not change it.
 		Share    int64 `json:"share_bytes"`
 		Assigned int64 `json:"assigned_segments"`
 	}
 	doneJSON struct {
-		Bytes     int64 `json:"acknowledged_bytes"`
-		Acked     int64 `json:"acknowledged_segments"`
-		Sent      int64 `json:"sent_datagrams"`
-		Resent    int64 `json:"resent_datagrams"`
-		Timeouts  int64 `json:"timeouts"`
+		Bytes    int64 `json:"acknowledged_bytes"`
+		Acked    int64 `json:"acknowledged_segments"`
+		Sent     int64 `json:"sent_datagrams"`
+		Resent   int64 `json:"resent_datagrams"`
+		Timeouts int64 `json:"timeouts"`
+		// Late or doubled.
 		Duplicate int64 `json:"duplicate_acks"`
-		Took      int64 `json:"took_segments"`
-		Gave      int64 `json:"gave_segments"`
+		// Segments taken over from others, and given to them.
+		Took int64 `json:"took_segments"`
+		Gave int64 `json:"gave_segments"`
 	}
 	receiverJSON struct {
 		peerJSON
@@ -113,6 +131,7 @@ type (
 		latencyJSON
 		shareJSON
 		doneJSON
+		// Null if none was measured.
 		AckMinMS  *float64 `json:"ack_min_ms"`
 		AckMeanMS *float64 `json:"ack_mean_ms"`
 		AckMaxMS  *float64 `json:"ack_max_ms"`
@@ -137,7 +156,8 @@ func newHead(schema string, err error) headJSON {
 }
 
 // newResult makes the JSON of a transfer that ended with err. r is nil if it never
-// began.
+// began. It is made of whatever there is: a script reads the same keys however it
+// ended.
 func newResult(file string, r *mdalp.Report, err error) *resultJSON {
 	j := &resultJSON{
 		Event: "finished", Schema: sendSchema, Version: mdalp.Version, Status: "complete",
@@ -148,6 +168,7 @@ func newResult(file string, r *mdalp.Report, err error) *resultJSON {
 	}
 	if err != nil {
 		j.ExitCode = exitCode(err)
+		// Every kind that is neither incomplete nor interrupted is "failed".
 		kind := errorKind(err)
 		j.Status = map[string]string{"incomplete": "incomplete", "interrupted": "interrupted"}[kind]
 		if j.Status == "" {
@@ -161,6 +182,7 @@ func newResult(file string, r *mdalp.Report, err error) *resultJSON {
 	if r.Orchestrator.IsValid() {
 		j.Orchestrator = ptr(r.Orchestrator.String())
 	}
+	// A TID may be 0, so receivers tell as well that there was an offer.
 	if r.TID != 0 || len(r.Receivers) > 0 {
 		j.TID = &r.TID
 		j.Socket = ptr(r.Ping.String())
@@ -183,7 +205,8 @@ func newResult(file string, r *mdalp.Report, err error) *resultJSON {
 	return j
 }
 
-// errorKind is a word for scripts.
+// errorKind is a word for scripts. It is finer than the exit code only where a script
+// may want to act on it: a bad offer does not get better by asking again.
 func errorKind(err error) string {
 	switch c := exitCode(err); {
 	case c == exitInterrupted:
@@ -209,6 +232,7 @@ func newCounts(r *mdalp.Report) countsJSON {
 func newPeer(a netip.AddrPort) peerJSON { return peerJSON{a.Addr().String(), a.Port()} }
 
 // newEchoes makes what echoes measured. A round trip of no time at all is one too.
+// Without an answer the times are null, not 0.
 func newEchoes(e *icmp.Stats) echoesJSON {
 	j := echoesJSON{Sent: e.Sent, Received: e.Received}
 	if e.Received > 0 {
@@ -240,14 +264,17 @@ func newReceiver(x *mdalp.ReceiverReport) receiverJSON {
 	return j
 }
 
-// encode writes v on one line.
+// encode writes v on one line. Names and errors may have <, > and &, which package json
+// would escape for web pages.
 func encode(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
 
-// root is the innermost cause of an error.
+// root is the innermost cause of an error. That is the kernel's word, such as
+// "connection refused"; whose it is, the line or object around it tells. It stops at an
+// error that joins several.
 func root(err error) error {
 	for {
 		u, ok := err.(interface{ Unwrap() error })
@@ -258,7 +285,8 @@ func root(err error) error {
 	}
 }
 
-// maybe gives a time in milliseconds, or nil if there is none.
+// maybe gives a time in milliseconds, or nil if there is none. It is for times that cannot
+// be 0, so that 0 stands for "not measured".
 func maybe(d time.Duration) *float64 {
 	if d == 0 {
 		return nil

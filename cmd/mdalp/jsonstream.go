@@ -60,6 +60,7 @@ type (
 		peerJSON
 		doneJSON
 	}
+	// Told for a receiver and not for a segment: a bad link would make a line of each.
 	resentJSON struct {
 		eventJSON
 		peerJSON
@@ -81,11 +82,15 @@ type (
 // A stream writes the events of a transfer as they happen, told from one report to
 // the next.
 type stream struct {
-	f     *os.File
+	// Standard output; a file and no io.Writer, because writable polls it.
+	f *os.File
+	// How far the events have come, which may be behind the report.
 	phase mdalp.Phase
 	seen  []doneJSON // by receiver, when it was last told
-	dead  []bool
-	text  bytes.Buffer
+	// What was told last, so that death and return are told once each.
+	dead []bool
+	// The lines of one report, which go out by one write.
+	text bytes.Buffer
 }
 
 // begin tells that a file is being sent.
@@ -95,7 +100,9 @@ func (s *stream) begin(file string, size int64, c *mdalp.Config) {
 	s.flush()
 }
 
-// see tells what is new.
+// see tells what is new. It is called with a report at every change of phase and from
+// time to time, and once more at the end, when the object that ends the stream is still
+// to come.
 func (s *stream) see(r *mdalp.Report) {
 	at := r.Elapsed
 	// A transfer that ended at once may have gone through a phase unseen.
@@ -127,17 +134,20 @@ func (s *stream) split(r *mdalp.Report) {
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
 		sent += x.Echoes.Sent
+		// Both lists have every receiver, in the order of the offer.
 		p := newPeer(x.Addr)
 		pinged.Receivers = append(pinged.Receivers, probedJSON{p, newEchoes(&x.Echoes), newLatency(x)})
 		split.Receivers = append(split.Receivers, assignedJSON{p, shareJSON{x.Share, x.Assigned}})
 	}
+	// With --ping off, or a balance that needs none, nobody was pinged.
 	if sent > 0 {
 		s.write(pinged)
 	}
 	s.write(split)
 }
 
-// changes tells which receivers came further, repeated segments, or died.
+// changes tells which receivers came further, repeated segments, or died. The order
+// within a report is repetitions, then deaths, then progress.
 func (s *stream) changes(r *mdalp.Report) {
 	// Progress is told again and again: a reader that is behind gets less of it, and
 	// does not stop the transfer.
@@ -150,6 +160,7 @@ func (s *stream) changes(r *mdalp.Report) {
 			s.write(resentJSON{s.event("retransmission", r.Elapsed), p, more, now.Resent, now.Timeouts})
 			s.seen[i].Resent = now.Resent
 		}
+		// A late acknowledgement brings a receiver back.
 		if died := x.Err != nil; died != s.dead[i] {
 			s.dead[i] = died
 			if died {
@@ -158,6 +169,8 @@ func (s *stream) changes(r *mdalp.Report) {
 				s.write(revivedJSON{s.event("revived", r.Elapsed), p})
 			}
 		}
+		// What was left out is still news for the next report: counts are totals, so nothing is
+		// lost by it.
 		if now != s.seen[i] && !behind {
 			j.Receivers = append(j.Receivers, doneByJSON{p, now})
 			s.seen[i] = now

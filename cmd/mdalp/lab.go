@@ -33,6 +33,7 @@ import (
 // labOptions is the command line of lab.
 type labOptions struct {
 	profile string
+	// The same seed plays the same losses and delays to the same flows.
 	seed    uint64
 	verbose int
 }
@@ -53,6 +54,7 @@ MDALP_PORT set to the orchestrator.`,
 		Example: `  mdalp lab
   mdalp lab --profile capture -- mdalp -f large_payload -v`,
 		Args: func(c *cobra.Command, args []string) error {
+			// Without -- the options of the command would be taken for the lab's.
 			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
 				return usage.Errorf("unexpected argument %q: a command goes behind --", args[0])
 			}
@@ -71,7 +73,9 @@ MDALP_PORT set to the orchestrator.`,
 	return c
 }
 
-// run enters a network of its own and plays the profile there.
+// run enters a network of its own and plays the profile there. The profile is loaded
+// first, as a wrong one should cost nothing. It happens twice, since Enter starts this
+// program again inside.
 func (o *labOptions) run(ctx context.Context, command []string) error {
 	profile, err := lab.Load(o.profile)
 	if err != nil {
@@ -83,8 +87,10 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	}
 	network, code, err := lab.Enter()
 	switch {
+	// In a container without namespaces a lab with late segments is better than none.
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "mdalp: %v; on plain loopback instead, where only segments are late and pings are not\n", err)
+	// All output has been written by the process inside, errors too.
 	case network == nil: // it ran in there and has ended
 		if code == exitOK {
 			return nil
@@ -105,6 +111,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	if err != nil {
 		return err
 	}
+	// Behind the command's own output, and also if it could not be started.
 	defer func() {
 		l.Close()
 		for _, r := range l.Results() {
@@ -116,8 +123,11 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		os.Setenv("PATH", filepath.Dir(self)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
 	c := exec.Command(command[0], command[1:]...)
+	// mdalp finds the orchestrator there without -a and -p.
 	c.Env = l.Environ()
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	// The command decides what a signal means; the lab ends when the command does. Those typed
+	// at the terminal reach it twice, which cancelBySignal knows.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
 	defer signal.Stop(signals)
@@ -132,6 +142,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	err = c.Wait()
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
+		// As shells have it.
 		if status, ok := failed.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			return exited(128 + int(status.Signal()))
 		}
@@ -169,12 +180,16 @@ func arrived(r *server.Result) string {
 	return text + ", incomplete"
 }
 
-// A trial is one way to send the payload.
+// A trial is one way to send the payload. Each has a goroutine and a socket of its own;
+// nothing is shared but the network.
 type trial struct {
-	server  int  // 0: balanced over all
-	faulty  bool // a receiver in it fails, as the profile has it
-	report  *mdalp.Report
-	err     error
+	// Its place in the trials too.
+	server int  // 0: balanced over all
+	faulty bool // a receiver in it fails, as the profile has it
+	report *mdalp.Report
+	err    error
+	// What the orchestrator has of the payload, whatever the client thinks; the zero value if no
+	// offer came.
 	verdict server.Result
 }
 
@@ -188,13 +203,16 @@ func faulty(p *lab.Profile, n int) bool {
 	return false
 }
 
-// compare sends the same payload balanced and to each receiver alone, all at the
-// same time, and prints what each took.
+// compare sends the same payload balanced and to each receiver alone, all at the same
+// time, and prints what each took. The whole takes as long as the slowest receiver
+// alone.
 func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	payload := sample(5000, o.seed)
 	cfg.Payload = payload
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
+	// A signal ends the sends, by ctx. The network must outlive them, or they would end for want
+	// of it.
 	l, err := lab.Start(context.WithoutCancel(ctx), cfg)
 	if err != nil {
 		return err
@@ -207,6 +225,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	fmt.Fprintf(&text, "profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
 		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
 
+	// The first is balanced, the others to the receiver of that number.
 	trials := make([]trial, len(l.Receivers())+1)
 	var all sync.WaitGroup
 	for i := range trials {
@@ -214,6 +233,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 		trials[i].faulty = faulty(l.Profile(), i)
 		// One after the other asks for its offer, so that each is the same flow of the
 		// network in every run.
+		// offered is closed as soon as the offer is there, or the send has ended without one.
 		offered := make(chan struct{})
 		var once sync.Once
 		all.Go(func() {
@@ -229,10 +249,12 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	all.Wait()
 	err = l.Close() // which settles what is open
 	for i := range trials {
+		// The verdicts are there only now: an incomplete payload is settled by the Close.
 		if r := trials[i].report; r.TID != 0 {
 			trials[i].verdict, _ = l.Verdict(ctx, r.TID)
 		}
 	}
+	// An interrupted comparison would compare what did not end.
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -283,8 +305,11 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {
+		// What a profile makes fail is no failure of the lab.
 		case t.server > 0 && (t.faulty || errors.Is(t.err, mdalp.ErrDeadline)): // it may fail, or be too slow
 		case t.err != nil || t.verdict.SHA256 != want || t.verdict.Status != balanced && !t.faulty:
+			// That sending to one receiver is a violation is the rule, so a verdict that allows it is as
+			// wrong as one that forbids balancing.
 			wrong++
 		}
 	}
@@ -317,6 +342,7 @@ func counts(r *mdalp.Report) string {
 	for i := range r.Receivers {
 		parts = append(parts, strconv.FormatInt(r.Receivers[i].Acked, 10))
 	}
+	// More would make the table wider than most terminals.
 	if len(parts) > 4 {
 		return fmt.Sprintf("%d", r.Segments)
 	}
@@ -325,9 +351,12 @@ func counts(r *mdalp.Report) string {
 
 // sample makes a payload of words, with every byte value in it.
 func sample(size int, seed uint64) []byte {
+	// The same payload for the same seed, so that hashes can be compared between runs.
 	rng := rand.New(rand.NewPCG(seed, 5000))
 	words := strings.Fields("lorem ipsum dolor sit amet consectetur adipiscing elit aliquam viverra quis risus sed luctus")
 	var b bytes.Buffer
+	// Among them are the characters that the protocol's own syntax is made of: a payload must
+	// not be read as one.
 	for i := range 256 {
 		b.WriteByte(byte(i))
 	}

@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newLogger writes to standard error: warnings only, or with -v what happens, or
-// with -vv every datagram; in colour on a terminal unless NO_COLOR is set.
+// newLogger writes to standard error: warnings only, or with -v what happens, or with
+// -vv every datagram; in colour on a terminal unless NO_COLOR is set. send replaces it
+// by one that minds its bars and formats, see newWatcher.
 func newLogger(verbose int) *slog.Logger {
 	return slog.New(newHandler(os.Stderr, "text", level(verbose)))
 }
@@ -30,16 +31,20 @@ func level(verbose int) slog.Level {
 	return slog.LevelDebug
 }
 
-// newHandler writes log lines to w, which leads to standard error, as text or JSON.
+// newHandler writes log lines to w, which leads to standard error, as text or JSON. w
+// may be the screen, which makes room above the bars, so the terminal is looked for in
+// standard error itself.
 func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	switch {
 	case format == "json":
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inUnits})
+	// Elsewhere lines are key=value, for grep and for the journal.
 	case isTerminal(os.Stderr):
 		return tint.NewTextHandler(w, &tint.Options{
 			Level: level, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: printable,
 		})
 	}
+	// slog's own handler quotes what is not printable, so it needs no printable.
 	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten})
 }
 
@@ -64,7 +69,8 @@ func shorten(_ []string, a slog.Attr) slog.Attr {
 }
 
 // printable replaces what would steer the terminal: names of receivers come from
-// strangers, and tint lets escape sequences through.
+// strangers, and tint lets escape sequences through. Bytes that are no UTF-8 go too:
+// some terminals take 0x9b for the beginning of an escape sequence.
 func printable(_ []string, a slog.Attr) slog.Attr {
 	text := ""
 	switch v := a.Value.Any().(type) {
@@ -84,7 +90,8 @@ func printable(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// isTerminal reports whether f is a terminal.
+// isTerminal reports whether f is a terminal. Only a terminal has the attributes of one
+// (TCGETS, ioctl_tty(2)).
 func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil

@@ -23,17 +23,21 @@ import (
 // original prints the whole offer; the rest is taken from its reports and from the
 // payload.
 type original struct {
-	w       io.Writer
-	level   slog.Level
+	w     io.Writer
+	level slog.Level
+	// Its line of arguments comes from there, as does the mode, which words depend on.
 	options *sendOptions
 
-	file   string
-	data   io.ReaderAt
+	file string
+	// The payload, for the bytes of segments, which the session's records do not have.
+	data io.ReaderAt
+	// The orchestrator.
 	from   netip.AddrPort
 	tid    int64
 	offer  bool     // has been written
 	shares []extent // by receiver
-	line   bytes.Buffer
+	// A line is written at once: other output may go to the same terminal.
+	line bytes.Buffer
 }
 
 // An extent is a receiver's share: the first segment and the one behind the last, and
@@ -43,6 +47,7 @@ type extent struct{ seq, seqEnd, off, end int64 }
 // begin starts over with another file.
 func (o *original) begin(file string, p *payload, c *mdalp.Config) {
 	*o = original{w: o.w, level: o.level, options: o.options, file: file, data: p, from: c.Orchestrator}
+	// The name that Python's open file has.
 	name := file
 	if file == "-" {
 		name = "<stdin>"
@@ -60,6 +65,7 @@ func (o *original) see(r *mdalp.Report) {
 	var rs []wire.Receiver
 	for i := range r.Receivers {
 		x := wire.Receiver{Host: r.Receivers[i].Addr.Addr().String(), Name: r.Receivers[i].Name}
+		// As the offer has it: without the key the port is 4650.
 		if p := r.Receivers[i].Addr.Port(); p != mdalp.Port {
 			x.Port = p
 		}
@@ -76,6 +82,7 @@ func (o *original) end(r *mdalp.Report) {
 		for i := range r.Receivers {
 			o.print(slog.LevelInfo, "MDALP: %s closed.", tuple(r.Receivers[i].Addr))
 		}
+		// Pings and segments, without the wait for the offer.
 		o.print(slog.LevelInfo, "Send took %ss.", number((r.Probe + r.Transfer).Seconds()))
 	}
 	o.print(slog.LevelDebug, "return: %d | data length: %d", r.Acked, r.Size)
@@ -108,6 +115,8 @@ func (o *original) Handle(_ context.Context, r slog.Record) error {
 		o.print(slog.LevelInfo, "Intent message sent to %s.", addr("orchestrator"))
 	case "offer":
 		// Written by see, which knows what is in it.
+	// The session logs one for each receiver of the split, in the order of the offer, and its
+	// segments follow those of the one before.
 	case "receiver":
 		n := at["segments"].Int64()
 		var last extent
@@ -115,10 +124,12 @@ func (o *original) Handle(_ context.Context, r slog.Record) error {
 			last = o.shares[len(o.shares)-1]
 		}
 		o.shares = append(o.shares, extent{last.seqEnd, last.seqEnd + n, last.end, last.end + at["bytes"].Int64()})
+		// The original has this line with mode 1 only.
 		if o.options.mode == 1 {
 			latency, _ := at["latency"].Any().(time.Duration)
 			o.print(r.Level, "addr: %s, latency: %s, data_len: %d", addr("addr"), number(float64(latency)/1e6), n)
 		}
+	// With mode 2 the original's words name neither receiver nor segment.
 	case "timeout: sending again":
 		if o.options.mode == 1 {
 			o.print(r.Level, "Timeout! %s | seq: %d", addr("addr"), at["seq"].Int64())
@@ -130,6 +141,7 @@ func (o *original) Handle(_ context.Context, r slog.Record) error {
 		b := wire.AppendData(nil, o.tid, seq, o.segment(seq, n))
 		o.print(r.Level, "client -> %s (return %d): %s", addr("peer"), n, appendBytes(nil, b))
 	case "received":
+		// An acknowledgement, as the dictionary that the original makes of it.
 		o.print(r.Level, "Parsed data: {'Type': 3, 'TID': %d, 'SEQ': %d, 'DATA': None}", o.tid, at["seq"].Int64())
 	default:
 		o.other(&r)
@@ -165,7 +177,9 @@ func plain(v string) bool {
 	return v != ""
 }
 
-// segment reads the bytes of a segment, as they were, or will be, sent.
+// segment reads the bytes of a segment, as they were, or will be, sent. A share begins
+// on its own segment, so offsets follow from the share and not from the sequence number
+// alone. Nil if no share has it.
 func (o *original) segment(seq, n int64) []byte {
 	b := make([]byte, n)
 	for _, x := range o.shares {
@@ -179,10 +193,12 @@ func (o *original) segment(seq, n int64) []byte {
 
 // print writes a line if its level is wanted.
 func (o *original) print(level slog.Level, format string, args ...any) {
+	// The lines of the offer and the end do not pass by Enabled.
 	if level < o.level {
 		return
 	}
 	name := level.String()
+	// Python's word for it.
 	if level == slog.LevelWarn {
 		name = "WARNING"
 	}
@@ -195,6 +211,7 @@ func (o *original) print(level slog.Level, format string, args ...any) {
 
 // tuple writes an address as Python's sockets give it.
 func tuple(a netip.AddrPort) string {
+	// Flow and scope follow the port of an IPv6 address there.
 	if a.Addr().Is6() {
 		return fmt.Sprintf("(%s, %d, 0, 0)", quote(a.Addr().WithZone("").String()), a.Port())
 	}
@@ -209,6 +226,7 @@ func quote(s string) string { return string(appendBytes(nil, []byte(s)))[1:] }
 
 // appendBytes appends Python's repr of bytes.
 func appendBytes(out, b []byte) []byte {
+	// Single quotes, unless that would need escapes which double ones do not.
 	mark := byte('\'')
 	if bytes.IndexByte(b, '\'') >= 0 && bytes.IndexByte(b, '"') < 0 {
 		mark = '"'

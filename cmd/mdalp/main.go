@@ -39,7 +39,8 @@ const (
 	exitInterrupted = 130 // SIGINT or SIGTERM
 )
 
-// interrupted is the cause of a context that a signal cancelled.
+// interrupted is the cause of a context that a signal cancelled. It is told from other
+// ends by its type, and gives the exit code that shells give for SIGINT.
 type interrupted struct{ os.Signal }
 
 // Error names the signal by the word that kill(1) takes, not by the sentence that
@@ -73,11 +74,13 @@ func run(args []string) int {
 	root.SetArgs(args)
 	out := new(usage.Output)
 	root.SetOut(out)
+	// That help could not be written is an error only if nothing else was.
 	err := out.Or(root.ExecuteContext(context.Background()))
 	var code exited
 	switch {
 	case err == nil:
 		return exitOK
+	// Whatever was wrong has been told.
 	case errors.As(err, &code):
 		return int(code)
 	}
@@ -89,7 +92,8 @@ func run(args []string) int {
 	return c
 }
 
-// exitCode is the table of exit codes.
+// exitCode is the table of exit codes. The order matters: an interrupted transfer is
+// incomplete as well.
 func exitCode(err error) int {
 	var sig interrupted
 	switch {
@@ -117,6 +121,7 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, args []string) error {
+			// Most likely a file without -f, or a command that was mistyped.
 			if len(args) > 0 {
 				var names []string
 				for _, s := range c.Commands() {
@@ -149,7 +154,8 @@ func addOthers(root *cobra.Command) {
 	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newVersion(), shell.Command("mdalp"), newMan())
 }
 
-// noArgs refuses arguments that are no options.
+// noArgs refuses arguments that are no options. cobra's own would speak of "unknown
+// command".
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage.Errorf("unexpected argument %q", args[0])

@@ -9,6 +9,7 @@ import (
 
 // newMan is the hidden command that writes the man pages.
 func newMan() *cobra.Command {
+	// Only what the help does not say: the rest of the page is made from that.
 	b := manual.Book{
 		Program: "mdalp", Version: mdalp.Version, Section: 1, See: []string{"mdalpd(8)", "ping(8)", "capabilities(7)"},
 		Usage: "-a ADDR -p PORT -f FILE [OPTION...]",

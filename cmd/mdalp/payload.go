@@ -19,12 +19,14 @@ type payload struct {
 }
 
 // openPayload opens a file, or standard input if path is "-". It gives up when ctx
-// ends: whoever opens or reads a pipe waits for the other end.
+// ends: whoever opens or reads a pipe waits for the other end. The goroutine that waits
+// is left behind then, and ends with the process. Errors name the option -f.
 func openPayload(ctx context.Context, path string) (*payload, error) {
 	type opened struct {
 		p   *payload
 		err error
 	}
+	// With room for one, so that a result that nobody takes any more does not keep it.
 	done := make(chan opened, 1)
 	go func() {
 		p, err := newPayload(path)
@@ -58,10 +60,12 @@ func newPayload(path string) (*payload, error) {
 	switch {
 	case st.IsDir():
 		return nil, errors.New("it is a directory: give a file, or - for standard input")
+	// Pipes, sockets and devices have no size and give their bytes once.
 	case !st.Mode().IsRegular():
 		return spool(f)
 	}
 	// Standard input may have been read from already.
+	// As by { read line; mdalp ... -f -; } <file: what is left is the payload.
 	at, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return nil, err
@@ -75,16 +79,21 @@ func newPayload(path string) (*payload, error) {
 		}
 	}
 	size := max(0, st.Size()-at)
+	// A file that grows meanwhile is sent as long as it was; one that shrinks is an error of
+	// Send, which cannot read what it promised.
 	return &payload{io.NewSectionReader(f, at, size), f, size}, nil
 }
 
-// spool copies f into a temporary file that is gone when the process is.
+// spool copies f into a temporary file that is gone when the process is. TMPDIR must
+// have room for all of it. It waits for the end of the pipe, as the size must be known
+// before the payload can be split.
 func spool(f *os.File) (*payload, error) {
 	defer f.Close()
 	tmp, err := os.CreateTemp("", "mdalp-*")
 	if err != nil {
 		return nil, fmt.Errorf("a temporary file is needed for what is no plain file: %w (TMPDIR says where)", err)
 	}
+	// At once, so that nothing stays behind however the process ends.
 	if err := os.Remove(tmp.Name()); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ func permille(ratios []float64) []int {
 	out := make([]int, len(ratios))
 	order := make([]int, len(ratios))
 	remainders := make([]float64, len(ratios))
+	// Thousandths that are still to be given out.
 	left := 1000
 	for i, v := range ratios {
 		floor := math.Floor(v * 1000)
@@ -21,6 +22,7 @@ func permille(ratios []float64) []int {
 	}
 	// Of equal remainders the first one's is rounded up.
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainders[b], remainders[a]) })
+	// The bounds hold for ratios that do not sum up to 1 too, as where all are 0.
 	for i := range min(max(left, 0), len(order)) {
 		out[order[i]]++
 	}

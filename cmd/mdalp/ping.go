@@ -35,11 +35,14 @@ const exitSilent = 1
 type pingOptions struct {
 	orchestrator  sendOptions // its addr, port, family, bind and verbose
 	intentTimeout time.Duration
-	count         int
-	interval      time.Duration
-	timeout       time.Duration
-	json          bool
-	mode          string
+	// Echoes to each host, and the time between two rounds of them.
+	count    int
+	interval time.Duration
+	// How long answers are waited for after the last echo.
+	timeout time.Duration
+	json    bool
+	// raw, dgram or auto, as the option has it.
+	mode string
 }
 
 // newPing is the command that pings hosts, or the receivers of an offer.
@@ -66,6 +69,8 @@ socket cannot be had, 130 if interrupted.`, pingLimit),
   mdalp ping -a 18.139.29.142 -p 4650`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
+			// Asked before the environment is read: MDALP_ADDR may be set for send, and must not forbid
+			// to ping hosts.
 			named := c.Flags().Changed("addr") || c.Flags().Changed("port")
 			bad := fromEnvironment(c.Flags())
 			if named && len(args) > 0 {
@@ -99,6 +104,7 @@ func (o *pingOptions) config() (*mdalp.PingConfig, error) {
 		return nil, usage.Errorf("--ping %s: it is raw, dgram or auto", usage.Shown(o.mode))
 	case o.count < 1 || o.count > 1000:
 		return nil, usage.Errorf("--count %d: it is 1 to 1000", o.count)
+	// A round to thousands of hosts takes some milliseconds itself, and less would be a flood.
 	case o.interval < time.Millisecond:
 		return nil, usage.Errorf("--interval %v: it is 1ms or more", o.interval)
 	case o.timeout <= 0:
@@ -110,6 +116,7 @@ func (o *pingOptions) config() (*mdalp.PingConfig, error) {
 	}
 	return &mdalp.PingConfig{
 		Count: o.count, Interval: o.interval, Timeout: o.timeout, Mode: mode,
+		// Nothing is pinged after this.
 		DropPrivileges: true, Logger: newLogger(o.orchestrator.verbose),
 	}, nil
 }
@@ -159,6 +166,7 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	}
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
+	// Hosts that are named win over an orchestrator from the environment.
 	if len(args) > 0 {
 		*t, err = o.hosts(ctx, args)
 	} else {
@@ -175,6 +183,8 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
 	r, err := mdalp.Ping(ctx, t.addrs, c)
 	var sig interrupted
+	// After an interrupt the report of what had come is worth telling, after any other error
+	// it is not.
 	if err != nil && !errors.As(err, &sig) {
 		switch {
 		case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -190,7 +200,8 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	return r, err
 }
 
-// targets are the hosts to ping.
+// targets are the hosts to ping. addrs and names belong together by their places, as do
+// the hosts of the report.
 type targets struct {
 	addrs      []netip.Addr
 	names      []string       // as the user, or the offer, calls them
@@ -210,12 +221,14 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger) (targets,
 	case s.port == 0:
 		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
 	}
+	// The family of --bind is the orchestrator's here; for the echoes it is looked at again.
 	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log}
 	if err := s.resolve(ctx, c); err != nil {
 		return targets{}, err
 	}
 	offer, err := mdalp.Offer(ctx, c)
 	if err != nil {
+		// The JSON tells who was asked in vain.
 		return targets{asked: c.Orchestrator}, err
 	}
 	t := targets{asked: c.Orchestrator, tid: offer.TID}
@@ -244,10 +257,13 @@ func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error)
 	case o.orchestrator.ipv6:
 		family = 6
 	}
+	// By place, so that the goroutines below share nothing, and the order stays the user's.
 	addrs, errs := make([]netip.Addr, len(all)), make([]error, len(all))
 	var wait sync.WaitGroup
+	// At most 16 look-ups at a time: a resolver may take more for a flood.
 	free := make(chan struct{}, 16)
 	for i, h := range all {
+		// With -4 or -6 Resolve says what is wrong with an address of the other family.
 		if a, err := netip.ParseAddr(h); err == nil && family == 0 {
 			addrs[i] = a.Unmap()
 			continue
@@ -261,6 +277,7 @@ func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error)
 		})
 	}
 	wait.Wait()
+	// Else an interrupt would look like thousands of names without an address.
 	if cause := context.Cause(ctx); cause != nil {
 		return targets{}, cause
 	}
@@ -311,6 +328,7 @@ func expandHosts(args []string, in io.Reader) ([]string, error) {
 		return nil, usage.Errorf("standard input names no host")
 	}
 	for _, h := range all {
+		// A line with a comment behind the name, or a table: better refused than half looked up.
 		if h == "" || strings.ContainsAny(h, " \t") {
 			return nil, usage.Errorf("%q is no host: one a line", h)
 		}

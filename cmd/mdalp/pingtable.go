@@ -11,6 +11,7 @@ import (
 
 // showPings writes a line for each host.
 func showPings(out *bytes.Buffer, t *targets, r *mdalp.PingReport) {
+	// Wide enough for the longest, which is known by now: the table is written at the end.
 	wide := len("host")
 	for i := range t.names {
 		wide = max(wide, len(label(t.names[i], t.addrs[i])))
@@ -58,9 +59,11 @@ func pingLine(b []byte, wide int, name string, h *mdalp.HostPing) []byte {
 	if e.Sent == 0 {
 		b = right(b, column, "-")
 	} else {
+		// Rounded down, so that 100 % says that nothing came at all.
 		b = right(b, column, append(strconv.AppendInt(cell[:0], int64(100*h.Lost()/e.Sent), 10), " %"...))
 	}
 	for _, d := range [...]time.Duration{e.Min, e.Median, e.Mean, e.Max} {
+		// A time of 0 would be the best of all.
 		if e.Received == 0 {
 			b = right(b, column, "-")
 			continue
@@ -81,7 +84,8 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	return append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }
 
-// right appends s, set to the right of a column.
+// right appends s, set to the right of a column. What is wider than the column is
+// written whole, and shifts the rest of its line.
 func right[S string | []byte](b []byte, wide int, s S) []byte {
 	return append(pad(b, wide-len(s)), s...)
 }
@@ -98,21 +102,26 @@ func pad(b []byte, n int) []byte {
 type (
 	pingJSON struct {
 		headJSON
-		Orchestrator *string        `json:"orchestrator"`
-		TID          *int64         `json:"tid"`
-		Socket       *string        `json:"ping_socket"`
-		Elapsed      float64        `json:"elapsed_seconds"`
-		Silent       int            `json:"silent_hosts"`
-		Unresolved   int            `json:"unresolved_hosts"`
-		Duplicate    int64          `json:"duplicate_messages"`
-		Foreign      int64          `json:"foreign_messages"`
-		Malformed    int64          `json:"malformed_messages"`
-		Hosts        []hostPingJSON `json:"hosts"`
+		// Who named the hosts, and the transaction that was opened to ask; null if they were named
+		// on the command line.
+		Orchestrator *string `json:"orchestrator"`
+		TID          *int64  `json:"tid"`
+		Socket       *string `json:"ping_socket"`
+		// From the first echo to the end of the wait for answers.
+		Elapsed    float64 `json:"elapsed_seconds"`
+		Silent     int     `json:"silent_hosts"`
+		Unresolved int     `json:"unresolved_hosts"`
+		// ICMP messages that were read and measured nothing, by cause.
+		Duplicate int64          `json:"duplicate_messages"`
+		Foreign   int64          `json:"foreign_messages"`
+		Malformed int64          `json:"malformed_messages"`
+		Hosts     []hostPingJSON `json:"hosts"`
 	}
 	hostPingJSON struct {
-		Address string  `json:"address"`
-		Name    string  `json:"name"`
-		Loss    float64 `json:"loss_ratio"`
+		Address string `json:"address"`
+		Name    string `json:"name"`
+		// Of the echoes that were sent, from 0 to 1; 0 if none was.
+		Loss float64 `json:"loss_ratio"`
 		echoesJSON
 		Error *string `json:"error"`
 	}
@@ -136,6 +145,7 @@ func newPingJSON(t *targets, r *mdalp.PingReport, err error) pingJSON {
 	for i := range r.Hosts {
 		h, e := &r.Hosts[i], &r.Hosts[i].Echoes
 		x := hostPingJSON{Address: h.Addr.String(), Name: t.names[i], echoesJSON: newEchoes(e)}
+		// It says nothing more then.
 		if x.Name == x.Address {
 			x.Name = ""
 		}

@@ -23,14 +23,16 @@ import (
 // planOptions is the command line of plan: that of send, as far as it says to whom
 // and how much.
 type planOptions struct {
-	send  sendOptions
-	size  int64
+	send sendOptions
+	size int64
+	// 0 is a size that may be asked for, so a flag of its own.
 	sized bool // the size was given, not a file
 	json  bool
 }
 
 // newPlan is the command that shows what send would do.
 func newPlan() *cobra.Command {
+	// Values that config accepts, of options that mean nothing without sending.
 	o := planOptions{send: sendOptions{rto: "adaptive", maxTries: 1}}
 	s := &o.send
 	c := &cobra.Command{
@@ -55,6 +57,7 @@ interrupted.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f := c.Flags()
+			// Before the environment is read, which counts as Changed too.
 			file, size := f.Changed("file"), f.Changed("size")
 			bad := fromEnvironment(f)
 			if file && size {
@@ -130,6 +133,7 @@ func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
 		if err != nil {
 			return nil, err
 		}
+		// A pipe is read to its end for that, as send would.
 		o.size = p.size
 		p.Close()
 	}
@@ -140,6 +144,7 @@ func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
 	switch {
 	case errors.Is(err, mdalp.ErrConfig):
 		err = usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+	// What bind(2) says of an address that is nobody's here.
 	case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.bind, err)
 	}
@@ -148,11 +153,13 @@ func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
 
 // showPlan writes a line for each receiver.
 func showPlan(w io.Writer, r *mdalp.Report) {
+	// A session without bytes does not ask.
 	if r.Size == 0 {
 		fmt.Fprintln(w, "nothing to send: the payload is empty; nobody was asked")
 		return
 	}
 	j := newPlanJSON(r, nil)
+	// Rounded so that the column adds up to 100 %.
 	weights := permille(weigh(r))
 	fmt.Fprintf(w, "transaction %d was opened at %v to ask; it stays unfinished, nothing of the payload was sent\n", r.TID, r.Orchestrator)
 	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n\n",
@@ -176,6 +183,7 @@ func showPlan(w io.Writer, r *mdalp.Report) {
 			x.Share, y.Offset, x.Assigned, y.sequence(), least)
 	}
 	t.Flush()
+	// With mode 2 the others get nothing, which breaks that rule by intent.
 	if r.Balance != mdalp.None {
 		fmt.Fprintf(w, "\nthe orchestrator's rule: at least %d bytes to each\n", j.MinShare)
 	}

@@ -15,16 +15,17 @@ import (
 type (
 	planJSON struct {
 		headJSON
-		Orchestrator *string        `json:"orchestrator"`
-		TID          *int64         `json:"tid"`
-		Balance      *string        `json:"balance"`
-		Socket       *string        `json:"ping_socket"`
-		Size         int64          `json:"size_bytes"`
-		Segments     int64          `json:"segments"`
-		MinShare     int64          `json:"minimum_share_bytes"`
-		Wait         float64        `json:"wait_seconds"`
-		Probe        float64        `json:"probe_seconds"`
-		Receivers    []planReceiver `json:"receivers"`
+		Orchestrator *string `json:"orchestrator"`
+		TID          *int64  `json:"tid"`
+		Balance      *string `json:"balance"`
+		Socket       *string `json:"ping_socket"`
+		Size         int64   `json:"size_bytes"`
+		Segments     int64   `json:"segments"`
+		// What the orchestrator demands for each receiver; 0 without an offer.
+		MinShare  int64          `json:"minimum_share_bytes"`
+		Wait      float64        `json:"wait_seconds"`
+		Probe     float64        `json:"probe_seconds"`
+		Receivers []planReceiver `json:"receivers"`
 	}
 	planReceiver struct {
 		peerJSON
@@ -32,8 +33,10 @@ type (
 		echoesJSON
 		latencyJSON
 		Weight *float64 `json:"weight_ratio"`
-		Offset int64    `json:"offset_bytes"`
+		// Where its part of the payload begins.
+		Offset int64 `json:"offset_bytes"`
 		shareJSON
+		// Its range of sequence numbers, both ends included.
 		First *int64   `json:"first_segment"`
 		Last  *int64   `json:"last_segment"`
 		Least *float64 `json:"least_transfer_seconds"` // segments times latency
@@ -58,6 +61,7 @@ func newPlanJSON(r *mdalp.Report, err error) planJSON {
 	}
 	weights := weigh(r)
 	// Parts follow each other in the order of the offer, in bytes and in segments.
+	// The same sums by which Send cuts the payload.
 	var off, seq int64
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
@@ -77,8 +81,9 @@ func newPlanJSON(r *mdalp.Report, err error) planJSON {
 	return j
 }
 
-// weigh gives the weights by which a payload was split: inverse latencies that sum up to
-// 1; 0 for a receiver without latency.
+// weigh gives the weights by which a payload was split: inverse latencies that sum up
+// to 1; 0 for a receiver without latency. Inverse as the protocol has them: half the
+// latency is twice the weight.
 func weigh(r *mdalp.Report) []float64 {
 	weights := make([]float64, len(r.Receivers))
 	var total float64

@@ -24,13 +24,16 @@ const paintAfter = 300 * time.Millisecond
 // would take turns with the loop on its core, and their packages are initialized
 // also when there is nothing to paint.
 type screen struct {
-	f     *os.File
+	// Standard error, which is a terminal.
+	f *os.File
+	// Receivers that are dead are red. Not with NO_COLOR (no-color.org).
 	color bool
 	file  string
-	pace  pace
-	rows  []int         // how wide each line is that stands there
-	cols  int           // the terminal's width then
-	last  time.Duration // when they were painted, since the transfer's beginning
+	// Fed by every report, also those that are not painted.
+	pace pace
+	rows []int         // how wide each line is that stands there
+	cols int           // the terminal's width then
+	last time.Duration // when they were painted, since the transfer's beginning
 }
 
 // see paints a report, unless that would do harm: to a terminal that does not take
@@ -50,9 +53,12 @@ func (s *screen) see(r *mdalp.Report) {
 	}
 	s.last = r.Elapsed
 	cols, rows := size(s.f)
+	// No room for a bar with its figures.
 	if cols < 20 || rows < 3 {
 		return
 	}
+	// The last column stays empty, as some terminals break the line there; so does the last row,
+	// for the cursor.
 	s.paint(frame(r, s.pace.rate, cols-1, rows-1), cols)
 }
 
@@ -72,6 +78,8 @@ func (s *screen) paint(frame []string, cols int) {
 		if s.color && strings.HasSuffix(line, dead) {
 			line = "\x1b[31m" + line + "\x1b[m"
 		}
+		// EL, to the end of the line, and below ED, to the end of the screen: what stood there may
+		// have been longer (ECMA-48). All in one write, so that nothing flickers.
 		b.WriteString(line + "\x1b[K\r\n")
 	}
 	b.WriteString("\x1b[J")
@@ -82,6 +90,7 @@ func (s *screen) paint(frame []string, cols int) {
 // terminal may have become narrower since, and have broken the lines. What it has
 // pushed into its scroll-back then is out of reach, and stays there.
 func (s *screen) up(b *strings.Builder, cols int) (n int) {
+	// Rows that a line of w columns takes now.
 	for _, w := range s.rows {
 		n += max(1, (w+cols-1)/cols)
 	}
@@ -111,14 +120,16 @@ func (s *screen) erase() {
 	s.rows = nil
 }
 
-// Write implements io.Writer, for what is not progress.
+// Write implements io.Writer, for what is not progress. The bars go and come back below
+// with the next report, so that log lines stand above them and scroll away as usual.
 func (s *screen) Write(b []byte) (int, error) {
 	s.erase()
 	return s.f.Write(b)
 }
 
-// size gives the columns and rows of a terminal, as they are now: asked for each
-// time, nothing has to follow SIGWINCH. What is no terminal has 80 by 24.
+// size gives the columns and rows of a terminal, as they are now: asked for each time,
+// nothing has to follow SIGWINCH. What is no terminal has 80 by 24. A terminal may say
+// 0, as some serial lines do, which is "not known" (TIOCGWINSZ, ioctl_tty(2)).
 func size(f *os.File) (cols, rows int) {
 	w, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil || w.Col == 0 || w.Row == 0 {
@@ -133,14 +144,17 @@ func width(f *os.File) int {
 	return cols
 }
 
-// writable reports whether f takes some kilobytes without blocking.
+// writable reports whether f takes some kilobytes without blocking. Of a pipe, poll(2)
+// says so while at least a page of it is free.
 func writable(f *os.File) bool {
 	p := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}
 	n, err := unix.Poll(p, 0)
 	return err == nil && n == 1
 }
 
-// foreground reports whether this process may use the terminal now.
+// foreground reports whether this process may use the terminal now. Else a write may
+// stop it by SIGTTOU (stty tostop). What is no terminal of ours has no foreground to
+// ask for.
 func foreground(f *os.File) bool {
 	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()

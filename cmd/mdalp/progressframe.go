@@ -8,7 +8,7 @@ import (
 	"mdalp"
 )
 
-// dead ends the line of a receiver that is.
+// dead ends the line of a receiver that is. paint looks for it to colour the line.
 const dead = "  dead"
 
 // frame gives the lines that show a report: one for the whole, and below it one for
@@ -27,6 +27,7 @@ func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 		shown[i] = &r.Receivers[i]
 	}
 	more := 0
+	// One row is for the line that says how many more there are.
 	if room := rows - 1; len(shown) > room {
 		// Whoever still has something to do is worth a line first.
 		slices.SortStableFunc(shown, func(a, b *mdalp.ReceiverReport) int {
@@ -42,7 +43,8 @@ func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	return out
 }
 
-// total is the line for the whole.
+// total is the line for the whole. Where it does not fit, the bytes go first, then what
+// has no room of ETA, rate and repetitions, in this order of worth.
 func total(r *mdalp.Report, rate float64, cols int) string {
 	share := fmt.Sprintf("sending %3d %%", percent(r.Acked, r.Size))
 	resent := ""
@@ -66,6 +68,7 @@ func total(r *mdalp.Report, rate float64, cols int) string {
 
 // receiverLines gives the lines of receivers, their bars below each other.
 func receiverLines(shown []*mdalp.ReceiverReport, cols int) []string {
+	// Columns have one width for all receivers, so that bars begin and end below each other.
 	name, count := 0, 0
 	end := false
 	for _, x := range shown {
@@ -128,7 +131,8 @@ func ending(x *mdalp.ReceiverReport) string {
 	return ""
 }
 
-// bar is a bar of n columns, in brackets.
+// bar is a bar of n columns, in brackets. Four columns more with its blanks and
+// brackets. All is drawn by ASCII, since not every terminal has blocks.
 func bar(n int, done, all int64) string {
 	full := n
 	if all > 0 {
@@ -137,7 +141,7 @@ func bar(n int, done, all int64) string {
 	return "  [" + strings.Repeat("#", full) + strings.Repeat(".", n-full) + "]"
 }
 
-// percent rounds down: 100 % is all.
+// percent rounds down: 100 % is all. 0 of 0 is 0 %: nothing has begun.
 func percent(done, all int64) int {
 	if all == 0 {
 		return 0
@@ -151,6 +155,7 @@ func amount(n int64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	f, unit := float64(n)/1e3, 0
+	// From there on "%.1f" would write 1000.0.
 	for f >= 999.95 && unit < 3 {
 		f, unit = f/1e3, unit+1
 	}

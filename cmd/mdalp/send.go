@@ -20,20 +20,24 @@ import (
 
 // sendOptions is the command line of send.
 type sendOptions struct {
-	addr, file    string // file is bench's; send has files
-	port          uint16
-	mode, server  int
-	verbose       int
-	balance, rto  string
-	ping          string
-	maxTries      int
+	addr, file string // file is bench's; send has files
+	port       uint16
+	// As the original has them: 1 or 2, and a receiver from 1 for mode 2.
+	mode, server int
+	verbose      int
+	// Empty as long as the mode decides.
+	balance, rto string
+	ping         string
+	maxTries     int
+	// Times of 0 bound nothing.
 	deadline      time.Duration
 	intentTimeout time.Duration
-	intentRetry   time.Duration
-	ipv4, ipv6    bool
-	bind          string
-	noFailover    bool
-	pcap          string
+	// Never by default: a second intent may open a second transaction.
+	intentRetry time.Duration
+	ipv4, ipv6  bool
+	bind        string
+	noFailover  bool
+	pcap        string
 
 	files      []string
 	progress   string
@@ -73,6 +77,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 		},
 	}
 	f := c.Flags()
+	// The order of the help is the one below: the original's options, then ours by subject.
 	f.SortFlags = false
 	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator")
 	f.Uint16VarP(&o.port, "port", "p", 0, "UDP `port` of the orchestrator")
@@ -100,7 +105,9 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	return c
 }
 
-// config checks the options. It looks nothing up.
+// config checks the options. It looks nothing up. Errors are all of usage, and name the
+// option and what would be right. The order is that in which a user would look: what is
+// missing first.
 func (o *sendOptions) config() (*mdalp.Config, error) {
 	c := &mdalp.Config{
 		Server: o.server, Tries: o.maxTries, NoFailover: o.noFailover,
@@ -129,6 +136,7 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 	case o.ipv4 && o.ipv6:
 		return nil, usage.Errorf("-4 and -6 exclude each other")
 	}
+	// As with the original, the mode alone says how to split.
 	if o.balance == "" {
 		o.balance = map[int]string{1: "icmp", 2: "none"}[o.mode]
 	} else if o.mode == 2 && o.balance != "none" {
@@ -153,7 +161,8 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 	return c, nil
 }
 
-// resolve looks up the orchestrator and the source address.
+// resolve looks up the orchestrator and the source address. The orchestrator first, as
+// its family decides which of an interface's addresses to take.
 func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 	family := 0
 	switch {
@@ -184,6 +193,7 @@ func lookUp(ctx context.Context, host string, port uint16, family int) (netip.Ad
 		if cause := context.Cause(ctx); cause != nil {
 			return to, cause
 		}
+		// HOST:PORT is how other programs are told.
 		if h, p, e := net.SplitHostPort(host); e == nil {
 			return to, fmt.Errorf("-a %s: the port goes behind -p: -a %s -p %s", host, h, p)
 		}
@@ -211,8 +221,9 @@ func isInterface(zone string) bool {
 	return err == nil
 }
 
-// source gives the address that --bind names: an address, or an interface's first
-// of the orchestrator's family.
+// source gives the address that --bind names: an address, or an interface's first of
+// the orchestrator's family. It does not look whether this host has an address that was
+// spelled out: bind(2) will.
 func source(name string, is4 bool) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.Is4() != is4 && a != netip.IPv6Unspecified() {
@@ -243,6 +254,7 @@ func source(name string, is4 bool) (netip.Addr, error) {
 // one, a second later, ends the process.
 func cancelBySignal(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	// Room for one, so that a signal is not lost before the goroutine runs.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -251,6 +263,7 @@ func cancelBySignal(ctx context.Context) (context.Context, func()) {
 			cancel(interrupted{s})
 			// The same signal may come twice, from the terminal and by way of the lab.
 			time.Sleep(time.Second)
+			// From here on the signal does what it does by default, and ends a process that hangs.
 			signal.Stop(signals)
 		case <-ctx.Done():
 		}

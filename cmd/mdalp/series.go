@@ -8,14 +8,18 @@ import (
 	"mdalp"
 )
 
-// A measurement is what one run measured.
+// A measurement is what one run measured. It is made of the report, of which nothing
+// else is kept: a thousand runs to a thousand receivers would be a lot of memory.
 type measurement struct {
+	// The phases as in mdalp.Report, and the whole.
 	Wait, Ping, Send, Elapsed time.Duration
-	CPU                       time.Duration
-	TID                       int64
-	Segments                  int64
-	Resent, Timeouts          int64
-	Receivers                 []string
+	// In user and kernel mode, of all threads.
+	CPU              time.Duration
+	TID              int64
+	Segments         int64
+	Resent, Timeouts int64
+	// ADDR:PORT, in the order of the offer.
+	Receivers []string
 }
 
 // active is the time that was not spent waiting for the offer.
@@ -30,8 +34,9 @@ type series struct {
 	Server   int    // the receiver's place in the offer if Balance is None
 	Receiver string // its address in the first offer
 	Samples  []measurement
-	Failed   int  // runs that were incomplete; they are no samples
-	Changed  bool // some offer had another receiver in that place
+	// Half a transfer takes half the time, and would make a way look fast that does not work.
+	Failed  int  // runs that were incomplete; they are no samples
+	Changed bool // some offer had another receiver in that place
 }
 
 // mode is the original's number.
@@ -42,7 +47,7 @@ func (s *series) mode() int {
 	return 1
 }
 
-// name tells the series from the others.
+// name tells the series from the others. As key=value, which is what benchstat takes.
 func (s *series) name() string {
 	if s.mode() == 2 {
 		return "server=" + strconv.Itoa(s.Server)
@@ -52,6 +57,7 @@ func (s *series) name() string {
 
 // add takes a run that ended with err.
 func (s *series) add(x measurement, err error) {
+	// A run to one receiver has only that one in its report.
 	if s.Server > 0 && len(x.Receivers) == 1 && x.Receivers[0] != s.Receiver {
 		s.Changed = true
 	}
@@ -69,8 +75,9 @@ type spread struct {
 	Max    float64 `json:"max"`
 }
 
-// spreadOf sums up the values that get gives of the samples; all 0 if there are
-// none.
+// spreadOf sums up the values that get gives of the samples; all 0 if there are none.
+// Median, least and most, because the mean of a few runs is what one bad run makes of
+// it.
 func (s *series) spreadOf(get func(*measurement) float64) spread {
 	if len(s.Samples) == 0 {
 		return spread{}

@@ -20,6 +20,7 @@ func summarize(w io.Writer, r *mdalp.Report, width int) {
 	case r.Size == 0:
 		fmt.Fprintln(w, "nothing to send: the payload is empty")
 		return
+	// A TID may be 0, so both.
 	case r.TID == 0 && len(r.Receivers) == 0:
 		wrap(w, width, "no transaction: waited %s for the offer of %v", seconds(r.Wait), r.Orchestrator)
 		return
@@ -57,6 +58,7 @@ func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 	if r.Segments > 0 {
 		receivers(w, r, width)
 	}
+	// Nothing is dropped on most networks, so the line is worth reading where it is there.
 	if n := r.Dropped.Total(); n > 0 {
 		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, %d acks of segments never sent, %d duplicate acks\n",
 			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted, r.Dropped.Unsent, r.Dropped.Duplicate)
@@ -67,6 +69,7 @@ func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 func wrap(w io.Writer, width int, format string, args ...any) {
 	used := 0
 	var b strings.Builder
+	// A word that is wider than the terminal stays whole: it may be an address to copy.
 	for i, word := range strings.Fields(fmt.Sprintf(format, args...)) {
 		switch {
 		case i > 0 && used+1+len(word) > width:
@@ -106,11 +109,13 @@ var fields = [...]field{
 }
 
 // sacrifices are the columns that go, in this order, until the table is narrow enough.
+// Address, segments and state stay in any case.
 var sacrifices = []string{"ack min/mean/max", "bytes/s", tookOver, "timeouts", "latency", "bytes", "resent"}
 
 // receivers writes the table. What killed a receiver stands below it, as it may be
 // long. Where even the shortest table is too wide, each receiver has two lines.
 func receivers(w io.Writer, r *mdalp.Report, width int) {
+	// All cells are made before the first is written, as the widths depend on all of them.
 	var cells [len(fields)][]string
 	var wide [len(fields)]int
 	all := 0
@@ -132,9 +137,11 @@ func receivers(w io.Writer, r *mdalp.Report, width int) {
 		if all > width {
 			i := slices.IndexFunc(fields[:], func(f field) bool { return f.head == s })
 			all -= 2 + wide[i]
+			// A column without width is left out below.
 			wide[i] = 0
 		}
 	}
+	// All that could go has gone, and it still is too wide.
 	stacked := all > width
 	var b strings.Builder
 	row := func(cell func(int) string) {
@@ -155,6 +162,7 @@ func receivers(w io.Writer, r *mdalp.Report, width int) {
 	}
 	io.WriteString(w, b.String())
 	for i := range r.Receivers {
+		// The cause alone, without the names of packages around it.
 		if x := &r.Receivers[i]; x.Err != nil {
 			fmt.Fprintf(w, "%s is dead: %v\n", address(x.Addr), root(x.Err))
 		}
@@ -172,7 +180,8 @@ func address(a netip.AddrPort) string {
 	}, a.String())
 }
 
-// latency is the base of a receiver's weight.
+// latency is the base of a receiver's weight. "~" marks one that answered no echo, and
+// is weighed as the slowest that did.
 func latency(x *mdalp.ReceiverReport) string {
 	switch {
 	case x.Latency == 0:

@@ -20,6 +20,8 @@ type sender struct {
 	o     *sendOptions
 	cfg   *mdalp.Config
 	watch *watcher
+	// One look-up for all files: a name with several addresses must not lead elsewhere in the
+	// middle.
 	found bool // the orchestrator's address is known
 }
 
@@ -52,10 +54,12 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 	defer closeCapture(s.cfg)
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
+	// Behind the checks, so that errors of the command line look the same in every format.
 	s.watch = newWatcher(o)
 	defer s.watch.stop()
 	s.cfg.Logger, s.cfg.Progress, s.cfg.ProgressEvery = s.watch.log, s.watch.see, s.watch.every
 
+	// The greater code is the worse: see the table in main.go.
 	worst := exitOK
 	for i, file := range o.files {
 		if i > 0 && ctx.Err() != nil {
@@ -64,6 +68,7 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 		// The capabilities are needed until the last file's sockets are open.
 		s.cfg.DropPrivileges = i == len(o.files)-1
 		err := s.send(ctx, file)
+		// main prints it, as it does for all commands. Of several, each is told here with its file.
 		if err != nil && len(o.files) == 1 {
 			return err
 		} else if err != nil {
@@ -107,13 +112,15 @@ func (o *sendOptions) check() error {
 	return nil
 }
 
-// send sends one file and prints its result.
+// send sends one file and prints its result. The bars go first, so that the summary
+// does not end up among them.
 func (s *sender) send(ctx context.Context, file string) error {
 	report, err := s.transact(ctx, file)
 	s.watch.end(report)
 	switch {
 	case errors.Is(err, mdalp.ErrConfig): // all else of it was checked before
 		err = usage.Errorf("-s %d: %s", s.o.server, strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+	// bind(2) says so of an address that this host does not have.
 	case s.cfg.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.o.bind, err)
 	}
@@ -130,6 +137,7 @@ func (s *sender) transact(ctx context.Context, file string) (*mdalp.Report, erro
 	if err != nil {
 		return nil, err
 	}
+	// Behind Send, which reads of it until the last acknowledgement.
 	defer p.Close()
 	if !s.found {
 		if err := s.o.resolve(ctx, s.cfg); err != nil {

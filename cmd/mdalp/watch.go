@@ -35,13 +35,15 @@ type watcher struct {
 }
 
 // newWatcher decides what is shown. Without a terminal, standard error stays empty
-// unless something is asked for: it may well be a log file or cron's mail.
+// unless something is asked for: it may well be a log file or cron's mail. Only
+// --progress auto looks at the terminal; plain and off are obeyed as they are.
 func newWatcher(o *sendOptions) *watcher {
 	w := &watcher{stderr: os.Stderr, every: lookEvery, signals: make(chan os.Signal, 1)}
 	verbose := o.verbose
 	if o.quiet {
 		verbose = 0
 	}
+	// A dumb terminal knows no escape sequences, and one without a name may not.
 	term := os.Getenv("TERM")
 	bars := o.progress == "auto" && !o.quiet && term != "" && term != "dumb" && isTerminal(os.Stderr)
 	if o.jsonStream && isTerminal(os.Stdout) {
@@ -49,6 +51,7 @@ func newWatcher(o *sendOptions) *watcher {
 	}
 	if bars {
 		w.bars = &screen{f: os.Stderr, color: os.Getenv("NO_COLOR") == ""}
+		// All that is written from now on passes by the bars, which make room for it.
 		w.stderr, w.every = w.bars, paintEvery
 	}
 	minimum := level(verbose)
@@ -75,7 +78,8 @@ func newWatcher(o *sendOptions) *watcher {
 	return w
 }
 
-// begin starts over with another file.
+// begin starts over with another file. Times in reports count from the beginning of a
+// transfer, so a rate of the last file must not stay.
 func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 	if w.bars != nil {
 		w.bars.file, w.bars.pace = file, pace{}
@@ -91,9 +95,12 @@ func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 	}
 }
 
-// see is the session's Progress.
+// see is the session's Progress. Bars come last: they stand below what the others
+// wrote.
 func (w *watcher) see(r *mdalp.Report) {
 	select {
+	// Without waiting, as this is the loop's goroutine. Two signals since the last report are
+	// answered by one table.
 	case <-w.signals:
 		interim(w.stderr, r, width(os.Stderr))
 	default:
@@ -170,10 +177,13 @@ type pace struct {
 
 // see takes the next report.
 func (p *pace) see(r *mdalp.Report) {
+	// There is no speed before the split.
 	if r.Segments == 0 {
 		return
 	}
 	acked := r.Segments - r.Left
+	// Reports at a change of phase come right behind another: a rate over so short a time says
+	// nothing.
 	if dt := (r.Transfer - p.at).Seconds(); dt >= 0.05 {
 		now := float64(acked-p.acked) / dt
 		if p.at == 0 {
@@ -184,8 +194,9 @@ func (p *pace) see(r *mdalp.Report) {
 	}
 }
 
-// eta says when the last receiver will be done, by what each did so far, or "?" as
-// long as one of them did nothing.
+// eta says when the last receiver will be done, by what each did so far, or "?" as long
+// as one of them did nothing. Receivers work side by side, so it is the slowest one's
+// time and not the sum. The dead are not waited for.
 func eta(r *mdalp.Report) string {
 	var last time.Duration
 	for i := range r.Receivers {

@@ -69,21 +69,23 @@ func run(args []string) int {
 
 // options is the command line.
 type options struct {
-	listen     string
-	receivers  []string
-	names      []string
-	store      string
-	expect     string
-	limit      time.Duration
-	idle       time.Duration
-	delay      time.Duration
+	listen    string
+	receivers []string
+	names     []string
+	store     string
+	expect    string
+	limit     time.Duration
+	idle      time.Duration
+	delay     time.Duration
+	// 0 is the server's default for this and most numbers below.
 	concurrent int
-	queue      int
-	maxBytes   int64
-	rate       float64
-	firstTID   int64
-	partial    bool
-	verbose    bool
+	// Of intents: beyond them an intent is dropped, as on a network that is too busy.
+	queue    int
+	maxBytes int64
+	rate     float64
+	firstTID int64
+	partial  bool
+	verbose  bool
 }
 
 func newCommand() *cobra.Command {
@@ -140,6 +142,7 @@ func (o *options) run(ctx context.Context) error {
 		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent, Queue: o.queue,
 		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial, Log: log,
 	}
+	// Strangers must not guess TIDs. It never fails (crypto/rand).
 	rand.Read(cfg.Seed[:])
 	if err := o.check(); err != nil {
 		return err
@@ -182,6 +185,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store)
 	err = loop.Run(ctx, s, socks...)
+	// This settles and stores what is open, so it comes before the counters and any error.
 	s.Close(time.Now())
 	if o.verbose {
 		log.Info("counters", "stats", fmt.Sprintf("%+v", s.Stats()))
@@ -228,6 +232,7 @@ func (o *options) check() error {
 // offered fills in the receivers, and gives the ports on which they listen.
 func (o *options) offered(cfg *server.Config, listen netip.AddrPort) ([]uint16, error) {
 	if len(o.receivers) == 0 {
+		// A zone names an interface of this host (RFC 4007), which means nothing to others.
 		if listen.Addr().Zone() != "" {
 			return nil, usage.Errorf("--listen %s: clients cannot use an address with a zone: give others by --receivers", o.listen)
 		}
@@ -240,6 +245,7 @@ func (o *options) offered(cfg *server.Config, listen netip.AddrPort) ([]uint16, 
 	if len(o.names) > len(o.receivers) {
 		return nil, usage.Errorf("--names: %d names for %d receivers", len(o.names), len(o.receivers))
 	}
+	// A socket for each port and not for each address: thousands may be offered.
 	ports := []uint16{listen.Port()}
 	for i, text := range o.receivers {
 		a, err := address(text, server.Port)
@@ -256,6 +262,7 @@ func (o *options) offered(cfg *server.Config, listen netip.AddrPort) ([]uint16, 
 		if i < len(o.names) {
 			r.Name = o.names[i]
 		}
+		// Receivers on one port share its socket.
 		for r.Sock = 0; r.Sock < len(ports) && ports[r.Sock] != a.Port(); r.Sock++ {
 		}
 		if r.Sock == len(ports) {
@@ -304,6 +311,7 @@ func own(listen netip.Addr) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	for _, x := range all {
+		// IPv4, since the original clients know nothing else.
 		if p, err := netip.ParsePrefix(x.String()); err == nil && p.Addr().Is4() && p.Addr().IsGlobalUnicast() {
 			return p.Addr(), nil
 		}
@@ -317,8 +325,10 @@ func own(listen netip.Addr) (netip.Addr, error) {
 func open(listen netip.AddrPort, ports []uint16) ([]*loop.Socket, error) {
 	var socks []*loop.Socket
 	for _, p := range ports {
+		// PacketInfo because answers must leave from the address that was addressed.
 		opts := loop.Options{PacketInfo: true, MaxDatagram: 16 << 10}
 		s, err := loop.Listen(netip.AddrPortFrom(listen.Addr(), p), opts)
+		// A kernel without IPv6, and ":4650" asked for every address that there is.
 		if errors.Is(err, syscall.EAFNOSUPPORT) && listen.Addr() == netip.IPv6Unspecified() {
 			s, err = loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), p), opts)
 		}

@@ -20,13 +20,15 @@ type bench struct {
 	Series    []*sery `json:"series"`
 }
 
-// A sery is one way to send.
+// A sery is one way to send. Keys that the picture does not need are passed over, so
+// that a newer mdalp may add some.
 type sery struct {
 	Mode    int    `json:"mode"`
 	Balance string `json:"balance"`
 	Address string `json:"address"`
 	Port    uint16 `json:"port"`
-	Failed  int64  `json:"failed_runs"`
+	// Runs that were incomplete. They are no samples, as half a transfer takes half the time.
+	Failed  int64 `json:"failed_runs"`
 	Samples []struct {
 		Ping float64 `json:"probe_seconds"`
 		Send float64 `json:"transfer_seconds"`
@@ -43,6 +45,8 @@ func (s *sery) receiver() string {
 
 // readBench reads a comparison.
 func readBench(name string) (*bench, error) {
+	// Errors say what the file is instead, where that can be told: the wrong file given to the
+	// wrong picture is the usual mistake.
 	in, isJSON, done, err := open(name)
 	if err != nil {
 		return nil, err
@@ -58,12 +62,14 @@ func readBench(name string) (*bench, error) {
 		return nil, errors.New("it ends in the middle: it was cut")
 	case err != nil:
 		return nil, fmt.Errorf("it is not what mdalp bench --format json prints: %w", plain(err))
+	// Any version of it: also a newer one is the wrong file.
 	case strings.HasPrefix(schema, "mdalp.send/"):
 		return nil, errors.New("that is a transfer: draw it with mdalplot sequence, or share")
 	case schema != benchSchema:
 		return nil, fmt.Errorf("it has the schema %q instead of %q", schema, benchSchema)
 	}
 	for _, s := range b.Series {
+		// JSON may have null in a list, and the mode is an index of the colours.
 		if s == nil || s.Mode != 1 && s.Mode != 2 {
 			return nil, errors.New("it holds a series that is of no mode, 1 or 2")
 		}
@@ -81,7 +87,8 @@ func readBench(name string) (*bench, error) {
 // longest is more than any run takes, in seconds: thirty years.
 const longest = 1e9
 
-// sum works out what is drawn.
+// sum works out what is drawn. Without samples all stay 0, which callers tell from a
+// measured 0 by the samples.
 func (s *sery) sum() {
 	if len(s.Samples) == 0 {
 		return
@@ -94,7 +101,10 @@ func (s *sery) sum() {
 	s.least, s.most = slices.Min(boths), slices.Max(boths)
 }
 
-// median gives the middle of what is not empty.
+// median gives the middle of what is not empty. Of an even number it is the mean of the
+// two in the middle, as mdalp bench has it, so that picture and table show the same
+// figure.
+// The samples stay in their order.
 func median(v []float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	n := len(v)

@@ -12,7 +12,8 @@ import (
 	"mdalp/wire"
 )
 
-// flow is what went from a client to a receiver in a transaction.
+// flow is what went from a client to a receiver in a transaction. The TID alone would
+// not do: several clients and orchestrators may be in one capture.
 type flow struct {
 	client, receiver netip.AddrPort
 	tid              int64
@@ -28,7 +29,8 @@ type sending struct {
 // acknowledged; the instants of the others are kept here.
 type sendings map[flow][]sending
 
-// add takes a datagram if it is a segment.
+// add takes a datagram if it is a segment. What has neither TID nor SEQ is no segment
+// to trace.Analyzer either: the two must agree.
 func (s sendings) add(d *pcapng.Datagram) {
 	if d.Proto != pcapng.UDP {
 		return
@@ -41,7 +43,10 @@ func (s sendings) add(d *pcapng.Datagram) {
 	s[k] = append(s[k], sending{m.Seq, d.At})
 }
 
-// readCapture reads the transactions of a capture that sent something.
+// readCapture reads the transactions of a capture that sent something. All that came
+// before some damage is given together with the error. Without a transaction the error
+// comes with nil, which says that there is nothing to draw; an undamaged capture gives
+// a list that is empty but not nil.
 func readCapture(in io.Reader) ([]*transfer, error) {
 	p, err := pcapng.NewReader(in)
 	if err != nil {
@@ -62,10 +67,14 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 	}
 	all := []*transfer{}
 	found := a.Finish().Transactions
+	// They are sorted by their beginnings, so the next with that TID is the one behind.
 	for i, x := range found {
+		// Asking alone, or pings, leaves nothing to draw.
 		if x.Datagrams == 0 {
 			continue
 		}
+		// Sendings are kept by TID, and an orchestrator may use a TID anew: then only their
+		// instants tell which transaction they belong to.
 		until := time.Time{} // of the next transaction with the same TID
 		for _, y := range found[i+1:] {
 			if y.TID == x.TID && y.Client == x.Client && y.Datagrams > 0 {
@@ -75,6 +84,7 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 		}
 		all = append(all, newTransfer(x, sent, until))
 	}
+	// Frames as Wireshark numbers them, for whoever wants to look at the place.
 	frames := p.Stats().Frames
 	switch {
 	case err == io.EOF:
@@ -99,11 +109,13 @@ func newTransfer(x *trace.Transaction, sent sendings, until time.Time) *transfer
 		if len(y.Echoes) > 0 {
 			r.latency = trace.SpreadOf(y.Echoes).Mean
 		}
+		// By sequence number, as a receiver acknowledges a segment for good only once.
 		acks := make(map[int64]trace.Delay, len(y.Delays))
 		for _, d := range y.Delays {
 			acks[d.Seq] = d
 			r.delays = append(r.delays, d.Took)
 		}
+		// Transmissions count from 1 in the order of the capture, as in trace.Delay.Try.
 		tries := make(map[int64]int)
 		for _, s := range sent[flow{x.Client, y.Addr, x.TID}] {
 			if s.at.Before(x.Begin) || !until.IsZero() && !s.at.Before(until) {
@@ -111,6 +123,8 @@ func newTransfer(x *trace.Transaction, sent sendings, until time.Time) *transfer
 			}
 			tries[s.seq]++
 			h := shot{seq: s.seq, at: s.at.Sub(x.Begin).Seconds(), try: tries[s.seq], state: unanswered}
+			// Transmissions before the acknowledged one stay unanswered; those behind it were sent
+			// while its acknowledgement was on the way.
 			if d, ok := acks[s.seq]; ok && h.try == d.Try {
 				h.state, h.took = answered, d.Took
 			} else if ok && h.try > d.Try {

@@ -13,18 +13,21 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// maxBars is how many receivers alone are drawn, the fastest.
+// maxBars is how many receivers alone are drawn, the fastest. An offer may have
+// thousands, and the height of a picture has an end.
 const maxBars = 40
 
 // bars are the series, from the top to the bottom.
 type bars struct {
-	all   []*sery
+	all []*sery
+	// From seconds to the unit of the axis.
 	scale float64
 }
 
 // Plot implements plot.Plotter.
 func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
+	// A bar takes two thirds of its row, but few bars shall not become blocks.
 	half := min((y(1)-y(0))*0.34, 15)
 	number := style(10, black, false)
 	number.YAlign = draw.YCenter
@@ -32,6 +35,7 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 		c.FillPolygon(fill, []vg.Point{{X: x(from), Y: at - half}, {X: x(to), Y: at - half}, {X: x(to), Y: at + half}, {X: x(from), Y: at + half}})
 	}
 	for i, s := range b.all {
+		// The axis grows upwards, and the first series stands on top.
 		at := y(float64(len(b.all) - 1 - i))
 		label := fmt.Sprintf("all %s failed", count(s.Failed, "run"))
 		end := x(0)
@@ -41,6 +45,7 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 			ping := min(s.ping, s.both)
 			box(pale(colour), 0, ping*b.scale, at)
 			box(colour, ping*b.scale, s.both*b.scale, at)
+			// Of a single run there is no spread to show.
 			if s.most > s.least {
 				l := draw.LineStyle{Color: black, Width: 1}
 				from, to := x(s.least*b.scale), x(s.most*b.scale)
@@ -54,14 +59,17 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 				label += fmt.Sprintf(" (%s failed)", commas(s.Failed))
 			}
 		}
+		// Behind the whisker and not behind the bar, which it would cross.
 		c.FillText(number, vg.Point{X: end + 6, Y: at}, label)
 	}
 }
 
-// modeColour is the colour of a mode.
+// modeColour is the colour of a mode. The first two colours; readBench lets no other
+// mode in.
 func modeColour(mode int) color.RGBA { return colours[(mode-1)&1] }
 
-// compare draws balanced sending against each receiver alone.
+// compare draws balanced sending against each receiver alone. What failed in every run
+// has a row all the same, which says so.
 func compare(b *bench) (*picture, error) {
 	shown, alone := []*sery{}, []*sery{}
 	most, runs := 0.0, 0
@@ -77,6 +85,8 @@ func compare(b *bench) (*picture, error) {
 	if runs == 0 {
 		return nil, errors.New("no run in it ended well")
 	}
+	// Sorted only where some have to go: else the order of the offer is kept, which people
+	// know.
 	left := len(alone) - maxBars
 	if left > 0 {
 		slices.SortStableFunc(alone, func(x, y *sery) int {
@@ -89,9 +99,11 @@ func compare(b *bench) (*picture, error) {
 
 	about := fmt.Sprintf("%s to %s, median of %s, without the wait for the offer",
 		count(b.Size, "byte"), count(b.Receivers, "receiver"), count(b.Runs, "run"))
+	// One unit for all bars, by the longest.
 	scale, unit := timeAxis(most)
 	p := newPicture("Balanced sending and each receiver alone", about, "time for pings and sending ("+unit+")", "")
 	if x, y := b.fastest(1), b.fastest(2); x != nil && y != nil && x.both > 0 {
+		// Only if both were measured: a picture without the one or the other keeps its plain title.
 		p.title = fmt.Sprintf("Balanced sending is %.1f times as fast as the best receiver alone", y.both/x.both)
 	}
 	var names plot.ConstantTicks
@@ -103,9 +115,11 @@ func compare(b *bench) (*picture, error) {
 		names = append(names, plot.Tick{Value: float64(len(shown) - 1 - i), Label: name})
 	}
 	p.plot.Y.Tick.Marker, p.plot.Y.Tick.Length = names, 0
+	// A fifth more, for the figures behind the bars.
 	p.plot.X.Min, p.plot.X.Max = 0, most*scale*1.2
 	p.plot.Y.Min, p.plot.Y.Max = -0.6, float64(len(shown))-0.4
 	p.plot.Add(&bars{shown, scale})
+	// Thirty points for each row, within what still is a picture.
 	p.height = min(max(220, 120+vg.Length(len(shown))*30), 1200)
 
 	for _, m := range []struct {

@@ -17,6 +17,7 @@ func delay(t *transfer) (*picture, error) {
 	if t.events {
 		return nil, errors.New("events do not tell single acknowledgements: give a capture, as mdalp send --pcap writes it")
 	}
+	// Both in seconds: the last instant of sending, and the longest delay or mean of pings.
 	last, most := 0.0, 0.0
 	for _, r := range t.receivers {
 		most = max(most, r.latency.Seconds())
@@ -29,6 +30,7 @@ func delay(t *transfer) (*picture, error) {
 		return nil, errors.New("no segment in it was acknowledged")
 	}
 	scale, unit := timeAxis(last)
+	// The axes have units of their own: a transfer of minutes has delays of milliseconds.
 	up, high := timeAxis(most)
 	p := newPicture(t.title("Acknowledgement delays"), t.about(), "time of sending, since the first segment ("+unit+")", "acknowledgement delay ("+high+")")
 	p.plot.X.Min, p.plot.X.Max = -last*scale*0.01, max(last*scale*1.02, 1e-9)
@@ -38,6 +40,8 @@ func delay(t *transfer) (*picture, error) {
 	var pings []plot.Plotter
 	for i, r := range t.receivers {
 		colour := colourOf(i)
+		// The line that joins a receiver's delays shows where they drift. It lies below the dots,
+		// which are added after it.
 		chain := &lines{all: [][]point{nil}, style: draw.LineStyle{Color: pale(colour), Width: 0.8}}
 		once, again := &dots{glyph: disc(colour)}, &dots{glyph: triangle(colour)}
 		once.glyph.Radius = 2.6
@@ -57,10 +61,12 @@ func delay(t *transfer) (*picture, error) {
 			y := r.latency.Seconds() * up
 			mean := [][]point{{{p.plot.X.Min, y}, {p.plot.X.Max, y}}}
 			dash := draw.LineStyle{Color: colour, Width: 1.2, Dashes: []vg.Length{5, 4}, DashOffs: 4.5 * vg.Length(i%2)} // equal means share a line
+			// White below the dashes keeps them apart from dots of the same colour.
 			edge := dash
 			edge.Color, edge.Width = color.White, 3
 			pings = append(pings, &lines{mean, edge}, &lines{mean, dash})
 		}
+		// In a cloud of dots the joining lines would be one blot.
 		if t.segments > dense {
 			once.glyph.Radius = 1.2
 		} else {

@@ -42,9 +42,11 @@ var book = manual.Book{
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run is the program: it gives the exit code.
+// run is the program: it gives the exit code. Errors are printed here and nowhere else,
+// on one line, whatever a file's name has in it.
 func run(args []string) int {
 	root := newRoot()
+	// Only a completion script needs the values; -o is the only option that takes a file.
 	if shell.Asked(args) {
 		shell.Complete(root, shell.Values{"output": {"..."}})
 	}
@@ -115,12 +117,16 @@ FILE is a capture or the events of --json-stream; - is standard input.`,
   mdalplot %s run.pcapng -o %[1]s.svg -o %[1]s.png`, name),
 		Args: oneFile,
 		RunE: func(c *cobra.Command, args []string) error {
+			// First what costs nothing: a capture may take long to read.
 			if err := checkOutputs(outputs, args[0]); err != nil {
 				return err
 			}
+			// -1 stands for "not given" inside, and is not for users.
 			if c.Flags().Changed("tid") && tid < 0 {
 				return usage.Errorf("--tid %d: it may not be negative", tid)
 			}
+			// A capture that was cut, as by a full disk, is drawn as far as it goes, and the exit code
+			// still says that it was cut.
 			all, damage := readTransfers(args[0])
 			if all == nil {
 				return fmt.Errorf("%s: %w", args[0], damage)
@@ -148,7 +154,8 @@ FILE is a capture or the events of --json-stream; - is standard input.`,
 	return c
 }
 
-// newCompare is the command that draws a comparison.
+// newCompare is the command that draws a comparison. It has no --tid, as it shows no
+// single transaction.
 func newCompare() *cobra.Command {
 	var outputs []string
 	c := &cobra.Command{
@@ -200,7 +207,8 @@ func addOutputs(c *cobra.Command, outputs *[]string) {
 	c.Flags().StringArrayVarP(outputs, "output", "o", nil, "`file` to write, whose name ends with .svg or .png; again for more")
 }
 
-// checkOutputs looks at the names before anything is read.
+// checkOutputs looks at the names before anything is read. All of them are to be right,
+// or none is written.
 func checkOutputs(outputs []string, input string) error {
 	if len(outputs) == 0 {
 		return usage.Errorf("name the picture: -o FILE.svg or -o FILE.png")
@@ -211,6 +219,8 @@ func checkOutputs(outputs []string, input string) error {
 		default:
 			return usage.Errorf("-o %s: the name must end with .svg or .png", usage.Shown(o))
 		}
+		// By what the names lead to, so that links count too: the picture would overwrite the
+		// capture, which cannot be made again.
 		here, err := os.Stat(o)
 		if there, e := os.Stat(input); err == nil && e == nil && os.SameFile(here, there) {
 			return usage.Errorf("-o %s: that is the file to draw", o)

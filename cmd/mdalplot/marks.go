@@ -10,7 +10,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// A point is a place in the units of the axes.
+// A point is a place in the units of the axes. A vg.Point is a place on the paper, in
+// points of 1/72 inch.
 type point struct{ x, y float64 }
 
 // cell is a place on the paper, to a point. What falls on what is there already is
@@ -22,7 +23,8 @@ func cellOf(p vg.Point) cell {
 	return cell{int(math.Round(float64(p.X))), int(math.Round(float64(p.Y)))}
 }
 
-// dots are marks of one kind.
+// dots are marks of one kind. All of one glyph are drawn together, so that what is
+// added to the plot later lies above them.
 type dots struct {
 	at    []point
 	glyph draw.GlyphStyle
@@ -62,6 +64,7 @@ func (l *lines) Plot(c draw.Canvas, p *plot.Plot) {
 			}
 			last = append(last, v)
 		}
+		// Only strokes of two ends come by the hundred thousand. A chain is one for each receiver.
 		if len(last) == 2 {
 			k := stroke{cellOf(last[0]), cellOf(last[1])}
 			if _, ok := seen[k]; ok {
@@ -88,7 +91,8 @@ func (f filled) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, at vg.Point) {
 	f.shape.DrawGlyph(c, s, at)
 }
 
-// cross is a diagonal cross, with a white edge unless it is bare.
+// cross is a diagonal cross, with a white edge unless it is bare. The white edge parts
+// it from the dot that it strikes out.
 type cross struct{ bare bool }
 
 // DrawGlyph implements draw.GlyphDrawer.
@@ -117,7 +121,8 @@ func spot(c color.Color) draw.GlyphStyle {
 
 var lostMark = draw.GlyphStyle{Color: black, Radius: 3.2, Shape: cross{}}
 
-// glyph makes the legend's mark of a glyph.
+// glyph makes the legend's mark of a glyph. The legend draws the same glyphs as the
+// plot, in grey where every receiver has its own colour.
 func glyph(g draw.GlyphStyle) func(*draw.Canvas, vg.Point) {
 	return func(c *draw.Canvas, at vg.Point) { c.DrawGlyphNoClip(g, at) }
 }
@@ -156,7 +161,8 @@ func (grid) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// ticks are at most n places at 1, 2 or 5 times a power of ten.
+// ticks are at most n places at 1, 2 or 5 times a power of ten. They stand in for those
+// of gonum, which write a million as 1e+06.
 type ticks struct {
 	n     int
 	whole bool // whole numbers only
@@ -165,16 +171,19 @@ type ticks struct {
 // Ticks implements plot.Ticker.
 func (t ticks) Ticks(from, to float64) (all []plot.Tick) {
 	span := to - from
+	// Written so that NaN is refused too.
 	if !(span > 0) || math.IsInf(span, 0) {
 		return nil
 	}
 	power := int(math.Floor(math.Log10(span / float64(t.n))))
+	// There is no half of a segment.
 	if t.whole {
 		power = max(power, 0)
 	}
 	step, decimals := 0.0, max(0, -power)
 	for _, m := range []float64{1, 2, 5, 10} {
 		if step = m * math.Pow10(power); span/step <= float64(t.n) {
+			// Ten times a power needs one digit less behind the point than the power.
 			if m == 10 {
 				decimals = max(0, decimals-1)
 			}
@@ -182,10 +191,13 @@ func (t ticks) Ticks(from, to float64) (all []plot.Tick) {
 		}
 	}
 	// From an integer, so that errors do not add up.
+	// A bit of slack, so that rounding does not lose the first and last tick; the bound on the
+	// number ends it whatever the rounding does.
 	for i := math.Ceil(from/step - 1e-9); i*step <= to+step*1e-9 && len(all) <= 2*t.n; i++ {
 		v := i * step
 		label := strconv.FormatFloat(v, 'g', 6, 64)
 		switch {
+		// It may be -0, which would be written so.
 		case v == 0:
 			v, label = 0, "0"
 		case math.Abs(v) >= 1e3 && math.Abs(v) < 1e15:

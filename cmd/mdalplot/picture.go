@@ -48,10 +48,12 @@ var (
 	faint = color.RGBA{0xe4, 0xe4, 0xe4, 0xff}
 )
 
-// colourOf gives the colour of the receiver in that place.
+// colourOf gives the colour of the receiver in that place. Colours repeat behind the
+// last; the legend says so.
 func colourOf(i int) color.RGBA { return colours[i%len(colours)] }
 
-// pale mixes a colour with white.
+// pale mixes a colour with white. It is mixed and not made transparent: transparent
+// lines on top of each other would look darker, as if that meant something.
 func pale(c color.RGBA) color.RGBA {
 	mix := func(v uint8) uint8 { return uint8((int(v)*45 + 255*55) / 100) }
 	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), 0xff}
@@ -60,6 +62,7 @@ func pale(c color.RGBA) color.RGBA {
 // A picture is a plot with its title above, and its legend beside it, where it covers
 // nothing.
 type picture struct {
+	// The second is a line below the first: what was sent to how many.
 	title, about string
 	plot         *plot.Plot
 	legend       []entry
@@ -86,7 +89,8 @@ func style(size vg.Length, c color.Color, bold bool) text.Style {
 	return text.Style{Color: c, Font: f, Handler: plot.DefaultTextHandler}
 }
 
-// newPicture makes a picture with axes.
+// newPicture makes a picture with axes. What is the same in all pictures is set here,
+// so that they look like one family.
 func newPicture(title, about, x, y string) *picture {
 	p := plot.New()
 	p.BackgroundColor = nil
@@ -109,6 +113,7 @@ func newPicture(title, about, x, y string) *picture {
 func (p *picture) receivers(all []*receiver, mark func(i int) func(*draw.Canvas, vg.Point), note func(*receiver) string) {
 	p.legend = append(p.legend, entry{text: "Receivers"})
 	for i, r := range all {
+		// One more fits as well as the line that would stand for it.
 		if i == maxEntries && len(all) > maxEntries+1 {
 			p.legend = append(p.legend, entry{note: fmt.Sprintf("and %s more; colours repeat", commas(int64(len(all)-i)))})
 			break
@@ -122,6 +127,8 @@ func (p *picture) receivers(all []*receiver, mark func(i int) func(*draw.Canvas,
 }
 
 // short gives a name that comes from elsewhere in at most n letters that can be drawn.
+// An SVG file with control characters would be no XML, and a font has no glyph for
+// them.
 func short(s string, n int) string {
 	letters := []rune(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
@@ -141,10 +148,13 @@ const (
 	rowHeight = vg.Length(15)
 )
 
-// draw draws everything.
+// draw draws everything. From the top to the bottom, as the canvas has its origin at
+// the bottom: what is taken for the title, and then for the legend, is cut off from the
+// rectangle that is left.
 func (p *picture) draw(c draw.Canvas) {
 	c.SetColor(color.White)
 	c.Fill(c.Rectangle.Path())
+	// The margin is paper too: it is filled before this.
 	c = draw.Crop(c, margin, -margin, margin, -margin)
 	head := style(14, black, true)
 	sub := style(10.5, dim, false)
@@ -157,9 +167,11 @@ func (p *picture) draw(c draw.Canvas) {
 	c.Max.Y = top
 
 	normal, note, strong := style(10, black, false), style(9, dim, false), style(10, black, true)
+	// The legend takes the room that its widest line needs; the plot gets the rest.
 	wide := vg.Length(0)
 	for _, e := range p.legend {
 		w, x := normal.Width(e.text), note.Width(e.note)
+		// Headings and notes without a mark begin at the left edge.
 		if e.mark != nil {
 			w, x = w+markWidth, x+markWidth
 		}
@@ -187,12 +199,15 @@ func (p *picture) draw(c draw.Canvas) {
 				at.Y -= rowHeight
 			}
 		}
+		// The plot and its labels draw up to the edge of what is left.
 		c.Max.X -= wide + 22
 	}
 	p.plot.Draw(c)
 }
 
-// render gives the bytes of the format that the name's end tells.
+// render gives the bytes of the format that the name's end tells. What does not end
+// with .png is SVG; checkOutputs lets nothing else in. Nothing of the time or the
+// machine gets in, so the same input gives the same picture.
 func (p *picture) render(name string) ([]byte, error) {
 	h := p.height
 	if h == 0 {
@@ -216,7 +231,8 @@ func (p *picture) render(name string) ([]byte, error) {
 		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
 }
 
-// save writes the picture to all names.
+// save writes the picture to all names. It stops at the first that fails; those before
+// it are written.
 func (p *picture) save(names []string) error {
 	for _, name := range names {
 		b, err := p.render(name)

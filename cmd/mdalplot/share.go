@@ -11,11 +11,16 @@ import (
 	"mdalp/sched"
 )
 
-// share draws the bytes of each receiver against its latency.
+// share draws the bytes of each receiver against its latency. By the protocol's rule
+// shares are in inverse proportion to the mean of the pings. What lies off the curve
+// was given its least share, rounded, or moved from another receiver.
 func share(t *transfer) (*picture, error) {
+	// The sum of 1/latency in 1/s, the longest latency in s, and the greatest share in bytes, of
+	// those receivers that have a latency.
 	var inverse, far, most float64
 	var total, measured int64
 	for _, r := range t.receivers {
+		// All of them count for percentages; only those that were pinged are on the curve.
 		total += r.bytes
 		if r.latency > 0 {
 			measured += r.bytes
@@ -39,6 +44,7 @@ func share(t *transfer) (*picture, error) {
 	}
 	p := newPicture(t.title("Share against latency"), t.about(), "latency: mean of the pings ("+unit+")", what)
 	p.plot.Y.Tick.Marker = ticks{8, true}
+	// Some room, so that the outermost dots are whole.
 	right, top := far*1.12, most*1.15
 	p.plot.X.Min, p.plot.X.Max = 0, right*scale
 	p.plot.Y.Min, p.plot.Y.Max = 0, top
@@ -46,6 +52,7 @@ func share(t *transfer) (*picture, error) {
 	// The curve on which all would lie if shares were exact and had no least.
 	k := float64(measured) / inverse
 	var curve []point
+	// Steps that are finer than the paper shows.
 	for i := 1; i <= 400; i++ {
 		x := right * float64(i) / 400
 		if y := k / x; y <= top {
@@ -57,6 +64,7 @@ func share(t *transfer) (*picture, error) {
 	}
 	exact := draw.LineStyle{Color: dim, Width: 1}
 	p.plot.Add(&lines{all: [][]point{curve}, style: exact})
+	// What a server demands of each; the split gives no receiver less.
 	least := sched.MinShare(t.size, len(t.receivers))
 	floor := draw.LineStyle{Color: dim, Width: 1, Dashes: []vg.Length{2, 3}}
 	if least > 0 && float64(least) < top {

@@ -19,24 +19,29 @@ const (
 
 // event is a line of mdalp send --json-stream, as far as pictures need it. A line of
 // --json is the last of them.
+// docs/schema/send.schema.json describes all keys.
 type event struct {
-	Event    string  `json:"event"`
-	At       float64 `json:"at_seconds"`
-	Size     int64   `json:"size_bytes"`
-	TID      *int64  `json:"tid"`
-	Segments int64   `json:"segments"`
+	Event string  `json:"event"`
+	At    float64 `json:"at_seconds"`
+	Size  int64   `json:"size_bytes"`
+	// A pointer, as 0 is a TID.
+	TID      *int64 `json:"tid"`
+	Segments int64  `json:"segments"`
+	// An event of one receiver has its keys at the top, the others a list of them.
 	eventReceiver
 	Receivers []eventReceiver `json:"receivers"`
 }
 
 type eventReceiver struct {
-	Address   string   `json:"address"`
-	Port      uint16   `json:"port"`
-	Name      string   `json:"name"`
+	Address string `json:"address"`
+	Port    uint16 `json:"port"`
+	Name    string `json:"name"`
+	// Null if nobody was pinged.
 	LatencyMS *float64 `json:"latency_ms"`
 	Guessed   bool     `json:"latency_guessed"`
-	Share     int64    `json:"share_bytes"`
-	Acked     int64    `json:"acknowledged_segments"`
+	// Only in "split" and in the last event.
+	Share int64 `json:"share_bytes"`
+	Acked int64 `json:"acknowledged_segments"`
 }
 
 // addr is where it is; the zero value if the file does not tell.
@@ -45,8 +50,9 @@ func (e *eventReceiver) addr() netip.AddrPort {
 	return netip.AddrPortFrom(a, e.Port)
 }
 
-// decode reads the next object. It fills v in only if the object has that schema, as the
-// same keys of others hold other things.
+// decode reads the next object. It fills v in only if the object has that schema, as
+// the same keys of others hold other things. The error is io.EOF behind the last
+// object, io.ErrUnexpectedEOF inside of one, or what encoding/json says.
 func decode(d *json.Decoder, want string, v any) (schema string, err error) {
 	var raw json.RawMessage
 	if err := d.Decode(&raw); err != nil {
@@ -61,7 +67,8 @@ func decode(d *json.Decoder, want string, v any) (schema string, err error) {
 	return head.Schema, json.Unmarshal(raw, v)
 }
 
-// readStream reads the events of one or more files that were sent.
+// readStream reads the events of one or more files that were sent. As with a capture,
+// what came before an error is given with it.
 func readStream(in io.Reader) ([]*transfer, error) {
 	all := []*transfer{}
 	var t *transfer
@@ -72,6 +79,8 @@ func readStream(in io.Reader) ([]*transfer, error) {
 		schema, err := decode(lines, sendSchema, &e)
 		switch {
 		case err == io.EOF:
+			// A file that got no offer has nothing to draw, and would be in the way of the only one that
+			// has.
 			return slices.DeleteFunc(all, func(t *transfer) bool { return len(t.receivers) == 0 }), nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			err = fmt.Errorf("it ends in the middle of object %d: it was cut", n)
@@ -88,21 +97,26 @@ func readStream(in io.Reader) ([]*transfer, error) {
 			}
 			return all, err
 		}
+		// A stream may begin anywhere, or be the objects of --json alone.
 		if t == nil || e.Event == "started" {
 			t, began = &transfer{events: true, tid: -1}, 0
 			all = append(all, t)
 		}
+		// Times are told since the transfer began; the picture begins when there is something to
+		// send.
 		if e.Event == "split" {
 			began = e.At
 		}
 		t.take(&e, e.At-began)
+		// The next object belongs to the next file.
 		if e.Event == "finished" {
 			t = nil
 		}
 	}
 }
 
-// take adds what an event tells.
+// take adds what an event tells. Keys that an event does not have leave what was known
+// before: none goes back to 0.
 func (t *transfer) take(e *event, at float64) {
 	if e.Size > 0 {
 		t.size = e.Size
@@ -114,6 +128,7 @@ func (t *transfer) take(e *event, at float64) {
 		t.segments = e.Segments
 	}
 	switch e.Event {
+	// They tell of an instant and not of progress, so the step stays on the height it had.
 	case "retransmission", "dead":
 		if r := t.find(&e.eventReceiver); r != nil {
 			r.steps = append(r.steps, step{at, r.acked, e.Event == "retransmission", e.Event == "dead"})
@@ -143,7 +158,8 @@ func (t *transfer) take(e *event, at float64) {
 	}
 }
 
-// find gives the receiver that is meant, or nil.
+// find gives the receiver that is meant, or nil. The address tells them apart; names
+// may be equal or empty.
 func (t *transfer) find(x *eventReceiver) *receiver {
 	addr := x.addr()
 	i := slices.IndexFunc(t.receivers, func(r *receiver) bool { return r.addr == addr })

@@ -21,9 +21,10 @@ import (
 
 // A transfer is what is known of one payload on its way.
 type transfer struct {
-	tid       int64
-	events    bool  // it is from --json-stream, which does not tell single segments
-	size      int64 // bytes
+	tid    int64
+	events bool  // it is from --json-stream, which does not tell single segments
+	size   int64 // bytes
+	// Distinct sequence numbers; sent again or not.
 	segments  int64
 	receivers []*receiver
 }
@@ -35,7 +36,8 @@ type receiver struct {
 	latency time.Duration // the mean of the echoes, or what stood in for it; 0: unknown
 	guessed bool
 	bytes   int64 // that the split gave it, or that were sent to it
-	acked   int64 // segments
+	// From a capture, those that the capture shows; from events, what the last one told.
+	acked int64 // segments
 
 	shots  []shot          // of a capture, in their order
 	delays []time.Duration // of a capture, by segment
@@ -44,15 +46,18 @@ type receiver struct {
 
 // A shot is a datagram with a segment.
 type shot struct {
-	seq   int64
-	at    float64
-	try   int           // from 1
-	next  float64       // when it was sent again; 0 if it was not
+	seq int64
+	at  float64
+	// Of this segment at this receiver: one that was moved counts from 1 again.
+	try  int     // from 1
+	next float64 // when it was sent again; 0 if it was not
+	// Of an answered one; else 0.
 	took  time.Duration // until its acknowledgement
 	state state
 }
 
-// state says what became of a shot.
+// state says what became of a shot. A shot is a datagram: of one segment the first may
+// be unanswered and the second answered.
 type state uint8
 
 const (
@@ -63,6 +68,7 @@ const (
 
 // A step is what an event tells of a receiver.
 type step struct {
+	// In seconds since the split: events do not tell when the first segment left.
 	at     float64
 	acked  int64
 	resent bool // datagrams were sent again
@@ -104,7 +110,8 @@ func (t *transfer) about() string {
 	return s
 }
 
-// label names a receiver in little room.
+// label names a receiver in little room. 4650 is the usual port, which would only take
+// room.
 func (r *receiver) label() string {
 	a := r.addr.Addr().String()
 	if r.addr.Port() != 4650 {
@@ -134,7 +141,8 @@ func commas(n int64) string {
 	return s
 }
 
-// millis writes a time in milliseconds with three digits or more.
+// millis writes a time in milliseconds with three digits or more. Never more than three
+// decimals: below a microsecond there is only noise.
 func millis(d time.Duration) string {
 	ms := float64(d) / 1e6
 	decimals := 0
@@ -145,15 +153,18 @@ func millis(d time.Duration) string {
 }
 
 // pick gives the transaction with that TID, or the only one if it is negative. A TID
-// that is there again stands for its first transaction.
+// that is there again stands for its first transaction. Errors list the TIDs to choose
+// from, so nobody has to look for them with another tool.
 func pick(all []*transfer, tid int64) (*transfer, error) {
 	var names []string
 	for _, t := range all {
+		// Without --tid only where there is no choice: a guess could draw the wrong one unseen.
 		if t.tid == tid || tid < 0 && len(all) == 1 {
 			return t, nil
 		}
 		names = append(names, strconv.FormatInt(t.tid, 10))
 	}
+	// The error must fit on a line.
 	if len(names) > 8 {
 		names = append(names[:8], "...")
 	}
@@ -167,7 +178,8 @@ func pick(all []*transfer, tid int64) (*transfer, error) {
 	return nil, usage.Errorf("it holds no transaction %d: --tid is one of %s", tid, list)
 }
 
-// open opens a file, or standard input, and tells whether it begins as JSON does.
+// open opens a file, or standard input, and tells whether it begins as JSON does. done
+// closes it; it is nil if there is an error.
 func open(name string) (in *bufio.Reader, isJSON bool, done func() error, err error) {
 	f := os.Stdin
 	if name != "-" {
@@ -176,9 +188,11 @@ func open(name string) (in *bufio.Reader, isJSON bool, done func() error, err er
 		}
 	}
 	in = bufio.NewReader(f)
+	// One byte is enough: no magic number of a capture is a brace.
 	b, err := in.Peek(1)
 	if err != nil {
 		f.Close()
+		// Peek gives it only for a file without a byte.
 		if err == io.EOF {
 			return nil, false, nil, errors.New("it is empty")
 		}
@@ -229,7 +243,9 @@ func readAny(in io.Reader, isJSON bool) ([]*transfer, error) {
 // byPlace sorts shots by segment, then by try.
 func byPlace(a, b shot) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.try, b.try)) }
 
-// settle fills in when each shot was followed by the next of the same segment.
+// settle fills in when each shot was followed by the next of the same segment. The
+// shots stay in the order of time, which the pictures need; only their places are
+// sorted.
 func (r *receiver) settle() {
 	places := make([]int, len(r.shots))
 	for i := range places {

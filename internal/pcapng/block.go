@@ -10,19 +10,28 @@ import (
 
 // An iface is where packets were captured.
 type iface struct {
-	link  uint32
+	// The LINKTYPE number, which says what a frame begins with.
+	link uint32
+	// The most bytes that were kept of a frame; 0 is no bound. Only simple packets need it,
+	// which do not tell how much of them was captured.
 	snap  uint32
 	power uint8 // of the unit of time: 10^-power s, or 2^-power with the top bit set
 	shift int64 // seconds to add
 }
 
-// block reads a block of a pcapng file; ok tells if it was a packet.
+// block reads a block of a pcapng file; ok tells if it was a packet. A block is its
+// type, its length, a body, and the length again, so that a file can be walked from
+// either end. A type that is not known, such as name resolution, statistics or secrets,
+// is read over: the draft wants readers to go on behind it.
 func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err error) {
+	// Errors name where the block begins, not where reading stopped.
 	at := p.offset
 	h, err := p.read(8)
 	if err != nil {
 		return nil, 0, false, err
 	}
+	// A copy, because the next read reuses the memory of h, and only what the section itself
+	// says next tells in which byte order this is.
 	length := [4]byte(h[4:])
 	section := binary.BigEndian.Uint32(h) == blockSection // the same in either order
 	head := 8
@@ -48,6 +57,7 @@ func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err err
 	}
 	n := p.order.Uint32(length[:])
 	switch {
+	// Checked before any of the body is read: a length field is a stranger's word.
 	case n > maxBlock:
 		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d is longer than %d bytes", typ, maxBlock)}
 	case n%4 != 0 || int(n) < head+4:
@@ -57,6 +67,8 @@ func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err err
 	if err != nil {
 		return nil, 0, false, whole(err)
 	}
+	// The second length costs nothing to compare, and shows a file that is torn or was written
+	// by two programs at once, before garbage is taken for packets.
 	if p.order.Uint32(body[len(body)-4:]) != n {
 		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d has another length at its end", typ)}
 	}
@@ -93,7 +105,9 @@ func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err err
 	return frame, link, ok, nil
 }
 
-// describe takes an interface.
+// describe takes an interface. Packets name interfaces by their place in the section,
+// so each is kept, also one whose link type nobody reads: else all behind it would get
+// the wrong one.
 func (p *Reader) describe(b []byte) (reason string) {
 	if len(b) < 8 {
 		return "the description of an interface is too short"
@@ -101,6 +115,7 @@ func (p *Reader) describe(b []byte) (reason string) {
 	if len(p.links) == maxInterfaces {
 		return fmt.Sprintf("there are more than %d interfaces", maxInterfaces)
 	}
+	// Without the option if_tsresol times are in microseconds.
 	i := iface{link: uint32(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), power: 6}
 	p.options(b[8:], func(code uint16, v []byte) {
 		switch {
@@ -110,6 +125,7 @@ func (p *Reader) describe(b []byte) (reason string) {
 			i.shift = int64(p.order.Uint64(v))
 		}
 	})
+	// 10^19 is the last power of ten in 64 bits, and shifts by 64 would give 0.
 	if i.power&0x80 == 0 && i.power > 19 || i.power&0x7f > 63 {
 		return fmt.Sprintf("the interface's unit of time, %#x, is too small", i.power)
 	}
@@ -117,7 +133,10 @@ func (p *Reader) describe(b []byte) (reason string) {
 	return ""
 }
 
-// packet takes an enhanced packet block, or a packet block as it was before.
+// packet takes an enhanced packet block, or a packet block as it was before. Both have
+// the same layout of 20 bytes before the frame, but for the interface. The error is a
+// reason and no error value, as only the caller knows the offset. What is returned lies
+// in the reader's buffer.
 func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (frame []byte, link uint32, reason string) {
 	if len(b) < 20 {
 		return nil, 0, "the packet is too short"
@@ -130,6 +149,7 @@ func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (frame []byte, link u
 		return nil, 0, fmt.Sprintf("the packet is of interface %d of %d", id, len(p.links))
 	}
 	i := p.links[id]
+	// The upper half comes first whatever the byte order: it is no 64-bit field.
 	d.At = i.time(uint64(p.order.Uint32(b[4:]))<<32 | uint64(p.order.Uint32(b[8:])))
 	n := p.order.Uint32(b[12:])
 	if uint64(n) > uint64(len(b)-20) {
@@ -141,13 +161,15 @@ func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (frame []byte, link u
 		case code == optComment && d.Comment == "":
 			d.Comment = strings.ToValidUTF8(string(v), "�")
 		case code == optFlags && len(v) == 4 && typ == blockEnhanced:
+			// Bits 0 and 1: 1 inbound, 2 outbound. 3 has no meaning and becomes Unknown.
 			d.Dir = Dir(p.order.Uint32(v) & 3 % 3)
 		}
 	})
 	return frame, i.link, ""
 }
 
-// options calls f for each option, as far as they make sense.
+// options calls f for each option, as far as they make sense. A bad option ends the
+// list and not the capture: what options tell is never needed.
 func (p *Reader) options(b []byte, f func(code uint16, v []byte)) {
 	for len(b) >= 4 {
 		code, n := p.order.Uint16(b), int(p.order.Uint16(b[2:]))
@@ -155,6 +177,7 @@ func (p *Reader) options(b []byte, f func(code uint16, v []byte)) {
 			return
 		}
 		f(code, b[:n])
+		// Values are padded to 4 bytes; some writers leave the padding of the last one out.
 		b = b[min((n+3)&^3, len(b)):]
 	}
 }
@@ -163,11 +186,13 @@ func (p *Reader) options(b []byte, f func(code uint16, v []byte)) {
 // up to it can be written in any form.
 const lastSecond = 253402300799
 
-// time gives an instant that is told in the interface's unit.
+// time gives an instant that is told in the interface's unit. One before 1970 or behind
+// the year 9999 is the zero Time, as where the capture does not tell.
 func (i *iface) time(n uint64) time.Time {
 	var sec, ns uint64
 	if p := i.power & 0x7f; i.power&0x80 != 0 {
 		sec = n >> p
+		// The fraction times 1e9 has more than 64 bits where the unit is small.
 		hi, lo := bits.Mul64(n&(1<<p-1), 1e9)
 		ns = hi<<(64-p) | lo>>p
 	} else {

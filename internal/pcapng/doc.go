@@ -76,16 +76,21 @@ func (e *FormatError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offse
 
 // The numbers of both formats.
 const (
+	// A palindrome, so that it can be told before the byte order is known, and line ends, so
+	// that a transfer as text shows.
 	blockSection   = 0x0A0D0D0A
 	blockInterface = 1
 	blockPacket    = 2 // obsolete, but older programs wrote it
 	blockSimple    = 3
 	blockEnhanced  = 6
 
+	// How the magic numbers come out says in which byte order a file is. The last two begin
+	// classic pcap files, by the unit of their times.
 	orderMagic = 0x1A2B3C4D
 	pcapMicro  = 0xA1B2C3D4
 	pcapNano   = 0xA1B23C4D
 
+	// Options have meanings of their own in each block, but for the first two.
 	optEnd        = 0
 	optComment    = 1
 	optFlags      = 2 // of a packet: its direction in the two lowest bits
@@ -95,7 +100,8 @@ const (
 	optOffset     = 14
 )
 
-// The bounds of what is read.
+// The bounds of what is read. They are far beyond what honest captures hold, and keep a
+// hostile one from taking memory or time without end.
 const (
 	maxBlock      = 16 << 20 // bytes of a block or packet
 	maxInterfaces = 1 << 16  // of a section

@@ -16,7 +16,10 @@ const (
 	strange           // of a link type that is not known
 )
 
-// parseIP takes an IP packet apart into d.
+// parseIP takes an IP packet apart into d. The link may have said which version it is;
+// only the packet's own word counts, because loopback captures and raw IP have nothing
+// else. Checksums are not looked at: with offloading, a host captures what it sends
+// before the network card has filled them in.
 func parseIP(b []byte, d *Datagram) verdict {
 	if len(b) == 0 {
 		return malformed
@@ -30,6 +33,7 @@ func parseIP(b []byte, d *Datagram) verdict {
 	return malformed
 }
 
+// parseIPv4 goes by RFC 791. Options are passed over.
 func parseIPv4(b []byte, d *Datagram) verdict {
 	if len(b) < lenIPv4 {
 		return malformed
@@ -53,6 +57,7 @@ func parseIPv4(b []byte, d *Datagram) verdict {
 	return parseTransport(b[9], src, dst, b[head:], total-head, d)
 }
 
+// parseIPv6 walks the extension headers of RFC 8200 until one is a transport.
 func parseIPv6(b []byte, d *Datagram) verdict {
 	if len(b) < lenIPv6 {
 		return malformed
@@ -70,11 +75,15 @@ func parseIPv6(b []byte, d *Datagram) verdict {
 	for range maxExtensions {
 		length := 0
 		switch next {
+		// Hop-by-hop, routing, destination options, mobility, HIP and shim6 (IANA's registry
+		// of IPv6 extension header types).
 		case 0, 43, 60, 135, 139, 140: // in units of 8 bytes, the first not counted
 			if len(b) >= 2 {
 				length = 8 * (int(b[1]) + 1)
 			}
 		case 44: // fragment
+			// An atomic fragment, without offset and with nothing to follow, is a whole datagram
+			// (RFC 6946).
 			if length = 8; len(b) >= 8 && binary.BigEndian.Uint16(b[2:])&0xfff9 != 0 {
 				return fragment
 			}
@@ -106,6 +115,8 @@ func parseTransport(proto byte, src, dst netip.Addr, b []byte, n int, d *Datagra
 		}
 		d.Src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
 		d.Dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
+		// A length of 0 is that of a datagram longer than 65,535 bytes (RFC 2675). A length beyond
+		// the IP packet contradicts it; one below it leaves bytes that belong to nobody.
 		if l := int(binary.BigEndian.Uint16(b[4:])); l != 0 {
 			if l < lenUDP || l > n {
 				return malformed

@@ -2,7 +2,9 @@ package pcapng
 
 import "encoding/binary"
 
-// parseLink takes a frame of a link type apart into d.
+// parseLink takes a frame of a link type apart into d. Only cooked captures tell the
+// direction here; for the rest it is what the block said. The numbers are LINKTYPE_
+// values, which a file has, and not the DLT_ values of an operating system.
 func parseLink(link uint32, b []byte, d *Datagram) verdict {
 	switch link {
 	case 1: // Ethernet
@@ -22,6 +24,7 @@ func parseLink(link uint32, b []byte, d *Datagram) verdict {
 		}
 		d.Dir = cooked(uint16(b[10]))
 		return parseType(binary.BigEndian.Uint16(b), b[20:], d)
+	// 12 and 14 are DLT_RAW of some systems, which stand in files of theirs all the same.
 	case 12, 14, linkRaw, 228, 229: // IP and nothing before it
 		return parseIP(b, d)
 	case 0, 108: // loopback: the address family, in some host's byte order
@@ -29,6 +32,7 @@ func parseLink(link uint32, b []byte, d *Datagram) verdict {
 			return malformed
 		}
 		family := binary.LittleEndian.Uint32(b)
+		// No family has such a number, so it was written in the other order.
 		if family > 0xffff {
 			family = binary.BigEndian.Uint32(b)
 		}

@@ -24,6 +24,7 @@ func appendPacket(b []byte, d *Datagram) (packet []byte, ok bool) {
 	case UDP:
 		n += lenUDP
 	case ICMP, ICMPv6:
+		// Less has no checksum field, and ICMP of one family cannot travel in the other's packets.
 		if n < 4 || (d.Proto == ICMP) != src.Is4() {
 			return b, false
 		}
@@ -43,6 +44,7 @@ func appendPacket(b []byte, d *Datagram) (packet []byte, ok bool) {
 		b = binary.BigEndian.AppendUint16(b, d.Src.Port())
 		b = binary.BigEndian.AppendUint16(b, d.Dst.Port())
 		b = binary.BigEndian.AppendUint16(b, uint16(n))
+		// The checksum is filled in once the data is there.
 		b = append(b, 0, 0)
 	}
 	b = append(b, d.Data...)
@@ -55,6 +57,8 @@ func appendPacket(b []byte, d *Datagram) (packet []byte, ok bool) {
 		}
 		binary.BigEndian.PutUint16(payload[6:], c)
 	case ICMPv6:
+		// The kernel fills in the checksum of what a socket sends (RFC 3542, section 3.1), so the
+		// sender's bytes have none, but what was received has one.
 		if payload[2]|payload[3] == 0 {
 			binary.BigEndian.PutUint16(payload[2:], ^sum(payload, pseudo(src, dst, d.Proto, n)))
 		}

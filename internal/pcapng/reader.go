@@ -24,13 +24,17 @@ type Stats struct {
 
 // A Reader reads a capture. Its memory does not grow with the capture.
 type Reader struct {
-	r       *bufio.Reader
-	order   binary.ByteOrder
+	r     *bufio.Reader
+	order binary.ByteOrder
+	// A pcap file, whose records have no types.
 	classic bool
-	links   []iface
-	buf     []byte
-	offset  int64
-	stats   Stats
+	// The interfaces of the section; the only one of a pcap file.
+	links []iface
+	// The block or record that was read last. Next hands out parts of it.
+	buf []byte
+	// How many bytes were taken, for errors.
+	offset int64
+	stats  Stats
 }
 
 // NewReader begins to read a capture, pcapng or pcap of any byte order. The error is
@@ -141,7 +145,9 @@ func (p *Reader) count(d *Datagram) {
 	}
 }
 
-// record reads a packet of a pcap file.
+// record reads a packet of a pcap file. A record is seconds, fraction, captured length
+// and length on the wire, 32 bits each. The last is not needed: the IP header tells how
+// much is missing.
 func (p *Reader) record(d *Datagram) (frame []byte, link uint32, ok bool, err error) {
 	at := p.offset
 	h, err := p.read(16)
@@ -165,6 +171,7 @@ func (p *Reader) record(d *Datagram) (frame []byte, link uint32, ok bool, err er
 // read gives the next n bytes, valid until the next call; io.EOF only if there is none.
 // Memory is taken as the bytes come, whatever n claims.
 func (p *Reader) read(n int) ([]byte, error) {
+	// A file of a few bytes that claims 16 MiB takes one step, not 16 MiB.
 	const step = 64 << 10
 	p.buf = p.buf[:0]
 	for len(p.buf) < n {

@@ -9,7 +9,8 @@ import (
 // linkRaw is the link type of packets that begin with an IP header.
 const linkRaw = 101
 
-// maxComment bounds a comment in bytes: an option's length has 16 bits.
+// maxComment bounds a comment in bytes: an option's length has 16 bits. It is far below
+// those 16 bits, so that a stranger's text does not swell the file.
 const maxComment = 4096
 
 // A Writer writes datagrams as a capture of one interface without link headers. The IP
@@ -28,6 +29,7 @@ func NewWriter(w io.Writer, app string) *Writer {
 	p.u32(orderMagic)
 	p.u16(1) // version 1.0
 	p.u16(0)
+	// It would have to be filled in at the end, and nobody can go back in a pipe. -1 says so.
 	p.u32(0xffffffff) // the section's length is not known
 	p.u32(0xffffffff)
 	p.option(optApp, app)
@@ -54,6 +56,7 @@ func (p *Writer) Write(d *Datagram) error {
 	ns := uint64(d.At.UnixNano())
 	p.u32(uint32(ns >> 32))
 	p.u32(uint32(ns))
+	// Captured and original: the same, as nothing is cut.
 	p.u32(0) // the lengths, filled in below
 	p.u32(0)
 	at := len(p.block)

@@ -10,7 +10,8 @@ import (
 	"mdalp/wire"
 )
 
-// port is where receivers listen whose offer names none.
+// port is where receivers listen whose offer names none. It is mdalp.Port, which this
+// package must not import.
 const port = 4650
 
 // maxReceivers bounds the receivers of one transaction: what an offer can hold, and as
@@ -19,9 +20,13 @@ const maxReceivers = 8192
 
 // An Analyzer takes the datagrams of a capture in their order. Its zero value is ready.
 type Analyzer struct {
-	trace   Trace
-	open    []*Transaction
-	byKey   map[key]*Transaction
+	trace Trace
+	// In the order of their first datagram, also those whose TID was used anew.
+	open []*Transaction
+	// A TID is the orchestrator's number and not unique among several, so the client's address
+	// and port belong to the key.
+	byKey map[key]*Transaction
+	// Intents that no offer has answered yet.
 	intents map[pair]*Intent
 	asked   []pair // the keys of intents, as they came
 	echoes  echoes
@@ -83,6 +88,7 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 	}
 	m, err := wire.Parse(d.Data)
 	if err != nil {
+		// Any other UDP traffic in the capture is none of ours, and nothing to complain of.
 		if len(d.Data) >= 5 && string(d.Data[:5]) == "Type:" {
 			a.trace.Malformed++
 		}
@@ -102,10 +108,14 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 		if m.TID != wire.Absent && m.Seq != wire.Absent {
 			a.transaction(d.Dst, m.TID).ack(d, &m)
 		}
+	// PROTOCOL.md keeps both types for later. Nobody has to send them now, so wire has no
+	// names for them, and they count only in a transaction that is known: alone they tell
+	// nothing.
 	case 4: // finish
 		if t := a.byKey[key{d.Src, m.TID}]; t != nil {
 			t.Finishes++
 		}
+	// Both bounds keep a flood of them from taking memory.
 	case 5: // verdict
 		if t := a.byKey[key{d.Dst, m.TID}]; t != nil && len(t.Verdicts) < 16 {
 			t.Verdicts = append(t.Verdicts, string(m.Data[:min(len(m.Data), 1024)]))
@@ -257,6 +267,8 @@ func (t *Transaction) ack(d *pcapng.Datagram, m *wire.Message) {
 		return
 	}
 	for _, x := range ranges {
+		// Whichever is shorter is walked: a range is a stranger's word and may span 2^63 numbers,
+		// which the test for seq >= 0 ends where adding 1 wraps round.
 		if x.Last-x.First < int64(len(r.open)) {
 			for seq := x.First; seq <= x.Last && seq >= 0; seq++ {
 				if _, ok := r.open[seq]; ok {

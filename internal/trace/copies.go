@@ -19,7 +19,8 @@ type copies struct {
 	out      []byte // the latest outgoing datagram
 	at       time.Time
 	src, dst netip.AddrPort
-	fresh    bool
+	// No copy of it has come yet: only one is passed over, the next is a datagram of its own.
+	fresh bool
 }
 
 // seen reports whether d is the incoming copy of the outgoing datagram before it.

@@ -89,9 +89,11 @@ type Receiver struct {
 	// number.
 	Delays []Delay
 
+	// What was sent to it, by sequence number.
 	shots map[int64]*shot
 	order []int64 // the keys of shots, as they came
-	open  map[int64]struct{}
+	// Those not acknowledged, so that a range in an ack does not have to walk all.
+	open map[int64]struct{}
 }
 
 // A Delay is how long a segment took to be acknowledged.
@@ -136,7 +138,8 @@ func (t *Transaction) Complete() bool {
 	return t.Segments > 0 && t.Acked == t.Segments && len(t.Unseen) == 0
 }
 
-// segment is a sequence number, whoever got it.
+// segment is a sequence number, whoever got it. It is kept apart from the receivers, as
+// a segment that was moved has more than one, and is to count once.
 type segment struct {
 	bytes int64
 	at    int // receivers that got it

@@ -17,7 +17,8 @@ const before = 60 * time.Second
 
 // echoes are the ICMP echoes of a capture, by who sent them to whom.
 type echoes struct {
-	all  []echo
+	all []echo
+	// An identifier and sequence number that are used anew stand for the latest echo.
 	last map[echoKey]int // the place of the latest with that key, in all
 }
 

@@ -64,6 +64,7 @@ func (r *Receiver) settle() {
 		}
 		sent, try := s.sent, 1
 		for i, at := range s.again {
+			// A transmission behind the ack cannot have caused it, nor can any after that one.
 			if s.acked.Sub(at) < floor/2 || at.After(s.acked) {
 				break
 			}
@@ -76,7 +77,8 @@ func (r *Receiver) settle() {
 	}
 }
 
-// maxRanges bounds the lists of what is missing.
+// maxRanges bounds the lists of what is missing. Every other number may be missing, and
+// a list of them all would tell nobody anything.
 const maxRanges = 4096
 
 // gaps lists what was not acknowledged, and what was not seen.

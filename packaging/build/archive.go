@@ -26,6 +26,7 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 		mode     int64
 	}
 	var files []file
+	// The programs come first and alone are executable.
 	for _, p := range c.programs {
 		files = append(files, file{filepath.Join(r.stage, arch, p), p, 0o755})
 	}
@@ -41,6 +42,7 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 	}
 
 	var b bytes.Buffer
+	// The error is of a level that does not exist.
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	t := tar.NewWriter(z)
 	for _, f := range files {
@@ -48,6 +50,8 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		// Everything lies in one folder with the version in its name. USTAR keeps whole seconds,
+		// and nobody sets an owner: nothing of the machine that builds gets in.
 		h := &tar.Header{Name: path.Join(base, f.to), Mode: f.mode, Size: int64(len(data)), ModTime: r.epoch, Format: tar.FormatUSTAR}
 		if err := t.WriteHeader(h); err != nil {
 			return "", err
@@ -56,6 +60,7 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 			return "", err
 		}
 	}
+	// In this order: the tarball's end has to be in what is compressed.
 	if err := t.Close(); err != nil {
 		return "", err
 	}
@@ -66,7 +71,9 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 	return name, os.WriteFile(filepath.Join(r.out, name), b.Bytes(), 0o644)
 }
 
-// sum writes SHA256SUMS, as sha256sum(1) checks it.
+// sum writes SHA256SUMS, as sha256sum(1) checks it. The second blank between sum and
+// name stands where it has the mode of reading. The names are sorted, so that the order
+// of the build does not show.
 func (r *release) sum(names []string) error {
 	slices.Sort(names)
 	var b strings.Builder
@@ -122,7 +129,8 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, b, 0o644)
 }
 
-// exists reports whether there is such a file.
+// exists reports whether there is such a file. Folders, links and devices are none:
+// nfpm would have to be told of them otherwise.
 func exists(name string) bool {
 	st, err := os.Stat(name)
 	return err == nil && st.Mode()&fs.ModeType == 0

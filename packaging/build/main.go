@@ -31,9 +31,11 @@ const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2"
 type bundle struct {
 	name     string
 	programs []string
-	docs     map[string]string // by their paths in the source
-	config   string            // for nfpm, in packaging
-	unit     bool              // has the service and, if there is one, the dissector
+	// To the names that they get. Debian's policy (section 12.5) has the licence as
+	// "copyright".
+	docs   map[string]string // by their paths in the source
+	config string            // for nfpm, in packaging
+	unit   bool              // has the service and, if there is one, the dissector
 }
 
 // bundles are what is released. What draws is apart, so that a machine that sends does
@@ -41,6 +43,7 @@ type bundle struct {
 var bundles = []bundle{
 	{
 		name: "mdalp", programs: []string{"mdalp", "mdalpd"}, config: "nfpm.yaml", unit: true,
+		// What users read. The rest of the tree is for those who have the source.
 		docs: map[string]string{
 			"README.md": "README.md", "PROTOCOL.md": "PROTOCOL.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE": "copyright",
 		},
@@ -70,13 +73,15 @@ func main() {
 	}
 }
 
-// list parts a list, which may be empty.
+// list parts a list, which may be empty. strings.Split would make one empty package or
+// architecture of that.
 func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
 }
 
 // build makes everything.
 func build(out string, archs, packages []string) error {
+	// The module's folder, from wherever in it this is run.
 	root, err := output("go", "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
 		return err
@@ -88,6 +93,7 @@ func build(out string, archs, packages []string) error {
 	if r.epoch, err = r.when(); err != nil {
 		return err
 	}
+	// Outside of dist, so that nothing half made is taken for a release.
 	if r.stage, err = os.MkdirTemp("", "mdalp-stage-"); err != nil {
 		return err
 	}
@@ -96,6 +102,8 @@ func build(out string, archs, packages []string) error {
 		return err
 	}
 	var made []string
+	// What is the same for all architectures is collected first: it also shows that the
+	// programs build and run before the longer part begins.
 	for _, b := range bundles {
 		if err := r.collect(b); err != nil {
 			return err
@@ -120,12 +128,15 @@ func build(out string, archs, packages []string) error {
 	return r.sum(made)
 }
 
-// when is the time that is stamped on all files.
+// when is the time that is stamped on all files. A fixed one is what makes builds
+// reproducible (reproducible-builds.org has the variable's specification). From a
+// tarball without git's history the clock must do, and two builds differ.
 func (r *release) when() (time.Time, error) {
 	text := os.Getenv("SOURCE_DATE_EPOCH")
 	if text == "" {
 		var err error
 		if text, err = output("git", "-C", r.root, "log", "-1", "--format=%ct"); err != nil {
+			// Tarballs and packages keep whole seconds.
 			return time.Now().Truncate(time.Second), nil // not from a repository
 		}
 	}
@@ -140,8 +151,11 @@ func (r *release) when() (time.Time, error) {
 func (r *release) compile(b bundle, arch, dir string) error {
 	for _, p := range b.programs {
 		name := filepath.Join(dir, p)
+		// Neither paths nor the state of the repository, which may differ between two builds of
+		// one source. The symbols go for size; Go's stack traces do not need them.
 		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", name, "./cmd/"+p)
 		c.Dir = r.root
+		// Without cgo the resolver and user look-ups are Go's own, and the program is static.
 		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 		if err := run(c); err != nil {
 			return err
@@ -154,6 +168,7 @@ func (r *release) compile(b bundle, arch, dir string) error {
 }
 
 // static makes sure that a program needs no loader: it must run in an empty container.
+// PT_INTERP names the loader (elf(5)); a program without it is run by the kernel alone.
 func static(name string) error {
 	f, err := elf.Open(name)
 	if err != nil {
@@ -161,6 +176,7 @@ func static(name string) error {
 	}
 	defer f.Close()
 	for _, p := range f.Progs {
+		// So a build with cgo that slipped in is found here, and not by whoever installs it.
 		if p.Type == elf.PT_INTERP {
 			return fmt.Errorf("%s is not static", name)
 		}
@@ -172,6 +188,7 @@ func static(name string) error {
 // completions, which the programs themselves write, documents, the service, and the
 // dissector.
 func (r *release) collect(b bundle) error {
+	// Programs for the machine that builds, as those for others cannot be run to write their pages.
 	here := filepath.Join(r.stage, "here")
 	if err := r.compile(b, runtime.GOARCH, here); err != nil {
 		return err
@@ -188,6 +205,7 @@ func (r *release) collect(b bundle) error {
 		if _, err := output(program, "man", man); err != nil {
 			return err
 		}
+		// The names are those by which each shell looks for the script of a command.
 		for shell, name := range map[string]string{"bash": p, "zsh": "_" + p, "fish": p + ".fish"} {
 			text, err := output(program, "completion", shell)
 			if err == nil {
@@ -198,6 +216,7 @@ func (r *release) collect(b bundle) error {
 			}
 		}
 	}
+	// nfpm packs files as they are, while distributions want pages compressed.
 	if err := compress(man); err != nil {
 		return err
 	}
@@ -213,6 +232,7 @@ func (r *release) collect(b bundle) error {
 	if err := copyFile(filepath.Join(r.root, "packaging", unit), filepath.Join(stage, unit)); err != nil {
 		return err
 	}
+	// A tree without it can be released too; config then says nothing of it to nfpm.
 	dissector, err := find(r.root, "mdalp.lua")
 	if err != nil {
 		return err
@@ -229,6 +249,7 @@ func find(root, name string) (path string, err error) {
 		switch {
 		case err != nil:
 			return err
+		// What an earlier run has built is no source, and would be the older one.
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "dist" || d.Name() == "testdata"):
 			return fs.SkipDir
 		case d.Name() == name && d.Type().IsRegular():
@@ -250,6 +271,7 @@ func (r *release) pack(b bundle, kind, arch string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// The configurations name their files by these variables.
 	c := exec.Command("go", "run", nfpm, "package", "--config", config, "--packager", kind, "--target", target)
 	c.Dir = r.root
 	c.Env = append(os.Environ(), "MDALP_VERSION="+mdalp.Version, "MDALP_ARCH="+arch, "MDALP_STAGE="+r.stage,
@@ -262,6 +284,7 @@ func (r *release) pack(b bundle, kind, arch string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// A folder of its own for each package, so that its name need not be guessed.
 	if len(found) != 1 {
 		return "", fmt.Errorf("nfpm made %d files instead of one %s", len(found), kind)
 	}
@@ -285,7 +308,8 @@ func (r *release) config(b bundle) (string, error) {
 	return name, os.WriteFile(name, text, 0o644)
 }
 
-// run runs a command, whose messages go to standard error.
+// run runs a command, whose messages go to standard error. It is shown first, as set -x
+// does in a shell: builds are long, and are read in logs.
 func run(c *exec.Cmd) error {
 	fmt.Fprintln(os.Stderr, strings.Join(c.Args, " "))
 	c.Stdout, c.Stderr = os.Stderr, os.Stderr

@@ -59,7 +59,8 @@ func (b *Book) Command() *cobra.Command {
 	}
 }
 
-// write writes the page of a command, and of those below it.
+// write writes the page of a command, and of those below it. Hidden commands have none:
+// they are for packagers and for the program itself.
 func (b *Book) write(c *cobra.Command, dir string) error {
 	name := filepath.Join(dir, fmt.Sprintf("%s.%d", pageName(c), b.Section))
 	if err := os.WriteFile(name, b.page(c), 0o644); err != nil {
@@ -86,6 +87,7 @@ func (b *Book) page(c *cobra.Command) []byte {
 	fmt.Fprintf(w, ".SH NAME\n%s \\- %s\n", escape(pageName(c)), escape(lower(c.Short)))
 	w.WriteString(".SH SYNOPSIS\n")
 	for i, s := range b.synopsis(c) {
+		// Lines of the synopsis would be filled into one otherwise.
 		if i > 0 {
 			w.WriteString(".br\n")
 		}
@@ -102,6 +104,8 @@ func (b *Book) page(c *cobra.Command) []byte {
 		section(w, "EXAMPLES", c.Example)
 	}
 	see := b.See
+	// Each page leads to the others: those of commands up to the program's, that one down to
+	// all of them.
 	if c.HasParent() {
 		see = append([]string{fmt.Sprintf("%s(%d)", b.Program, b.Section)}, see...)
 	} else {
@@ -150,7 +154,9 @@ func commands(w *bytes.Buffer, c *cobra.Command) {
 	}
 }
 
-// options writes the options in the order of their help.
+// options writes the options in the order of their help. It must see the flags as
+// cobra's help does, so the flag --help is made first, which cobra adds only when the
+// command runs.
 func options(w *bytes.Buffer, c *cobra.Command) {
 	c.InitDefaultHelpFlag()
 	first := true
@@ -162,6 +168,7 @@ func options(w *bytes.Buffer, c *cobra.Command) {
 			w.WriteString(".SH OPTIONS\n")
 			first = false
 		}
+		// The word in backquotes is the value's name, and has to go from the text.
 		value, text := pflag.UnquoteUsage(f)
 		w.WriteString(".TP\n")
 		if f.Shorthand != "" {
@@ -171,6 +178,8 @@ func options(w *bytes.Buffer, c *cobra.Command) {
 		if value != "" {
 			fmt.Fprintf(w, " \\fI%s\\fR", escape(value))
 		}
+		// A default that means "nothing" would only be noise, and some texts tell it themselves.
+		// A flag without a value is false unless given.
 		if d := f.DefValue; value != "" && d != "" && d != "0" && d != "0s" && d != "[]" && !strings.Contains(text, "(default") {
 			text += " (default " + strings.Trim(d, "[]") + ")"
 		}
@@ -178,7 +187,9 @@ func options(w *bytes.Buffer, c *cobra.Command) {
 	})
 }
 
-// section writes a heading and its text.
+// section writes a heading and its text. Indented lines, which are examples and lists,
+// keep their breaks between .nf and .fi; all others are filled. Empty lines become
+// requests, as troff would make two of them.
 func section(w *bytes.Buffer, title, text string) {
 	fmt.Fprintf(w, ".SH %s\n", escape(title))
 	first, gap, literal := true, false, false
@@ -222,10 +233,12 @@ func line(s string) string {
 // escape keeps backslashes, and hyphens that people copy, as they are (groff_char(7)).
 var escape = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`, "^", `\(ha`, "~", `\(ti`).Replace
 
-// quote makes an argument of a request.
+// quote makes an argument of a request. Without the quotes a blank would begin the next
+// one.
 func quote(s string) string { return `"` + escape(s) + `"` }
 
-// lower makes the beginning of a sentence that of a phrase.
+// lower makes the beginning of a sentence that of a phrase. The section NAME is a
+// phrase, by which apropos(1) finds the page.
 func lower(s string) string {
 	if len(s) > 1 && (s[1] < 'A' || s[1] > 'Z') { // else an abbreviation
 		return strings.ToLower(s[:1]) + s[1:]

@@ -13,8 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oneline is the command oneline.
+// oneline is the command oneline. It is how the scripts hold the programs to errors of
+// one line, whatever a name has in it.
 func oneline(ts *testscript.TestScript, neg bool, args []string) {
+	// With ! in front a script would ask for something that nobody has defined.
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: oneline stdout|stderr")
 	}
@@ -48,6 +50,7 @@ func fifo(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		return // nobody ever writes
 	}
+	// Read before the goroutine starts: ts belongs to the script's own.
 	content := []byte(ts.ReadFile(args[1]))
 	go func() {
 		// The open waits for the reader.
@@ -58,7 +61,8 @@ func fifo(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 }
 
-// want is the command want.
+// want is the command want. Files that must not be there are wanted 0 times: a glob
+// that matches nothing is no error.
 func want(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: want NUMBER GLOB")
@@ -77,6 +81,8 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	to, err := net.ResolveUDPAddr("udp", args[0])
 	ts.Check(err)
+	// A socket for each family, opened once: a server knows its clients by their ports, and a
+	// script asks as one client.
 	family := "udp4"
 	if to.IP.To4() == nil {
 		family = "udp6"
@@ -90,6 +96,7 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = c.WriteTo([]byte(args[1]), to)
 	ts.Check(err)
 	limit := 10 * time.Second
+	// Long enough for an answer over loopback, short enough for a suite that waits it out.
 	if neg {
 		limit = 500 * time.Millisecond
 	} else if len(args) == 2 {

@@ -40,21 +40,24 @@ import (
 //	only=N         with left: that receiver, from 1
 //	payload=FILE   what the segments since the last intent are, in their order
 type peer struct {
-	tid    int64
-	offer  []byte
-	spoof  []byte
-	ack    string
-	dead   int
-	socks  []*net.UDPConn
-	other  *net.UDPConn  // a port that is none of the peer's
-	marks  chan struct{} // what other sent has been read
-	ended  sync.WaitGroup
-	mu     sync.Mutex
+	// The same in every run, so that files with an offer can name it.
+	tid   int64
+	offer []byte
+	spoof []byte
+	ack   string
+	dead  int
+	socks []*net.UDPConn
+	other *net.UDPConn  // a port that is none of the peer's
+	marks chan struct{} // what other sent has been read
+	ended sync.WaitGroup
+	mu    sync.Mutex
+	// All below is shared by the goroutines of the sockets and by the script, under mu.
 	lose   int
 	intent int
 	data   []int // by receiver
 	parts  map[int64][]byte
-	wrong  string
+	// What was sent that no client should send; got fails with it.
+	wrong string
 }
 
 // newPeer is the command peer.
@@ -113,6 +116,8 @@ func newPeer(ts *testscript.TestScript, neg bool, args []string) {
 // listen opens a socket for each of n addresses from addr on, with one port.
 func (p *peer) listen(ts *testscript.TestScript, addr netip.Addr, n int) (port int, rs []wire.Receiver) {
 	p.data = make([]int, n)
+	// freePort gave the port back before it is taken here, on several addresses at that:
+	// another program may come in between.
 	for range 20 {
 		var err error
 		port, err = freePort()
@@ -157,6 +162,7 @@ func (p *peer) serve(i int) {
 		if err != nil {
 			return
 		}
+		// A mark from quiet. It never reaches wire.Parse, so it counts for nothing.
 		if from.Port() == p.other.LocalAddr().(*net.UDPAddr).AddrPort().Port() {
 			p.marks <- struct{}{}
 			continue
@@ -283,8 +289,9 @@ func got(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// quiet waits until every socket has read what was sent to it before: a datagram of
-// our own comes behind all of that.
+// quiet waits until every socket has read what was sent to it before: a datagram of our
+// own comes behind all of that. Without it a count would depend on how far the
+// goroutines have come.
 func (p *peer) quiet(ts *testscript.TestScript) {
 	for _, c := range p.socks {
 		_, err := p.other.WriteToUDPAddrPort([]byte("mark"), c.LocalAddr().(*net.UDPAddr).AddrPort())

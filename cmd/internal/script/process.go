@@ -53,7 +53,9 @@ func (o *output) look() (string, <-chan struct{}) {
 	return o.text.String(), o.more
 }
 
-// begin starts a program.
+// begin starts a program. Its environment has the names that setup knew, with the
+// values that the script gave them since; more comes by env(1). Else the options of
+// whoever runs the tests, in MDALP_ variables, would get in.
 func begin(ts *testscript.TestScript, args []string) *process {
 	p := &process{done: make(chan struct{})}
 	attr := &syscall.SysProcAttr{}
@@ -91,6 +93,8 @@ func begin(ts *testscript.TestScript, args []string) *process {
 		p.stdin = f
 		p.cmd.Stdin = f
 	}
+	// The end that writes is closed by the return, when the program has a copy of it: a write
+	// then fails with EPIPE, or kills by SIGPIPE (pipe(7)).
 	if broken {
 		r, w, err := os.Pipe()
 		ts.Check(err)
@@ -109,7 +113,8 @@ func begin(ts *testscript.TestScript, args []string) *process {
 	return p
 }
 
-// end waits for it and gives the exit code.
+// end waits for it and gives the exit code. Like a shell, it gives 128 and the number
+// for a program that a signal ended.
 func (p *process) end(ts *testscript.TestScript) int {
 	select {
 	case <-p.done:
@@ -185,6 +190,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		if re.MatchString(out) || re.MatchString(errs) {
 			return
 		}
+		// What a program wrote last may arrive after its end was seen, hence one look more.
 		if over {
 			ts.Fatalf("it ended without %q\n%s%s", args[1], out, errs)
 		}

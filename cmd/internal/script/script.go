@@ -112,9 +112,11 @@ func Run(t *testing.T) {
 
 // state is what the commands keep of a script.
 type state struct {
+	// As the script began; their values are read anew for each program.
 	vars  []string
 	procs map[string]*process
 	peers map[string]*peer
+	// The sockets of ask, by family.
 	conns map[string]*net.UDPConn
 }
 

@@ -37,6 +37,8 @@ var commas = strings.NewReplacer(
 // bash writes the script for bash.
 func bash(c *cobra.Command, w io.Writer) error {
 	var b bytes.Buffer
+	// The script is mended as text. Where a new cobra words it otherwise nothing is replaced,
+	// and lists complete as badly as before, but nothing breaks.
 	if err := c.GenBashCompletionV2(&b, true); err != nil {
 		return err
 	}
@@ -147,6 +149,7 @@ func complete(values []string, list bool) cobra.CompletionFunc {
 				out = append(out, before+v)
 			}
 		}
+		// More may follow behind a comma.
 		if list {
 			directive |= cobra.ShellCompDirectiveNoSpace
 		}
