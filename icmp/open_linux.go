@@ -57,13 +57,13 @@ func Open(family int, mode Mode, id uint16, bind netip.Addr) (*socket.Conn, Mode
 	case Raw, Datagram:
 		c, err := open(family, mode, id, bind)
 		if err != nil {
-			return nil, Off, fmt.Errorf("icmp: %v socket for IPv%d: %w", mode, family, err)
+			return nil, Off, fmt.Errorf("%v socket for IPv%d: %w", mode, family, err)
 		}
 		return c, mode, nil
 	case Off:
 		return nil, Off, nil
 	}
-	return nil, Off, fmt.Errorf("icmp: %v: %w", mode, os.NewSyscallError("socket", unix.EINVAL))
+	return nil, Off, fmt.Errorf("ping mode %v: %w", mode, os.NewSyscallError("socket", unix.EINVAL))
 }
 
 // open is Open for one of Raw and Datagram.

@@ -24,6 +24,9 @@ func arrange(root *cobra.Command, args []string) []string {
 	if shell.Asked(args) {
 		return arrangeCompletion(args)
 	}
+	if len(args) == 0 && os.Getenv("MDALP_FILE") != "" {
+		args = []string{"send"} // all that it needs may be in the environment
+	}
 	if len(args) == 0 || !strings.HasPrefix(args[0], "-") && args[0] != "send" {
 		return args
 	}

@@ -126,8 +126,10 @@ func decodeFile(name string) (*trace.Trace, error) {
 	switch {
 	case errors.Is(err, syscall.EISDIR):
 		return nil, errors.New("it is a directory: give the captures in it, or - for standard input")
-	case errors.As(err, &path): // a disk that fails
+	case errors.As(err, &path) && t.Stats.Frames == 0:
 		return nil, path.Err
+	case errors.As(err, &path): // a disk that fails
+		err = fmt.Errorf("it cannot be read beyond packet %d: %w", t.Stats.Frames, path.Err)
 	case err == pcapng.ErrFormat: // one that wraps it knows what the file is
 		return nil, fmt.Errorf("%w, as tcpdump -w, Wireshark or mdalp send --pcap write it", err)
 	case err != nil && t.Stats.Frames == 0 && errors.Is(err, io.ErrUnexpectedEOF):

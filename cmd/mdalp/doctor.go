@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -201,7 +202,7 @@ func showChecks(w io.Writer, f *facts, checks []check) {
 	case !sick(checks):
 		fmt.Fprintf(w, "\na send works here, with pings by %s sockets\n", map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
 	// The socket for segments is there, and a send can do without pings.
-	case mode == "off" && f.udp == nil:
+	case mode == "off" && !sick(slices.DeleteFunc(slices.Clone(checks), isPing)):
 		fmt.Fprintln(w, "\na send works here, but without pings: all receivers get the same share")
 	default:
 		fmt.Fprintln(w, "\na send does not work here as it should")

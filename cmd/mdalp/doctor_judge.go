@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,12 @@ func (f *facts) permission() string {
 	return f.sudo("setcap cap_net_raw+ep " + f.path)
 }
 
+// pingChecks are the names of the checks without which a send goes on, as it needs no pings.
+var pingChecks = []string{"raw ICMP", "datagram ICMP", "echo"}
+
+// isPing reports whether a check is one of them.
+func isPing(c check) bool { return slices.Contains(pingChecks, c.Name) }
+
 // judgePings looks at the sockets for echoes. One of the two kinds is enough for a
 // send, so the one that is refused is no complaint while the other works.
 func (f *facts) judgePings() []check {
@@ -84,11 +91,11 @@ func (f *facts) judgePings() []check {
 		}
 		return check{name, mend, kernel(errs[0]), f.permission()}
 	}
-	all := []check{kind("raw ICMP", f.raw), kind("datagram ICMP", f.dgram)}
+	all := []check{kind(pingChecks[0], f.raw), kind(pingChecks[1], f.dgram)}
 	if !pings {
 		all[1].Mend = "" // one remedy is enough
 	}
-	c := check{Name: "echo", State: fine}
+	c := check{Name: pingChecks[2], State: fine}
 	switch {
 	case !pings:
 		c.State, c.Text = mend, "not tried: there is no socket for it"

@@ -107,6 +107,29 @@ func TestDoctorJudges(t *testing.T) {
 	}
 }
 
+// The last line tells what is to be expected of a send.
+func TestDoctorConcludes(t *testing.T) {
+	unreachable := []way{{name: "to 192.0.2.1", wanted: true, to: anywhere4, err: unix.ENETUNREACH}}
+	for _, tt := range []struct {
+		name   string
+		change func(*facts)
+		want   string
+	}{
+		{"healthy", func(*facts) {}, "a send works here, with pings by raw sockets\n"},
+		{"no pings", func(f *facts) { f.raw = [2]error{noPerm, noPerm} }, "a send works here, but without pings: all receivers get the same share\n"},
+		{"no way", func(f *facts) { f.ways = unreachable }, "a send does not work here as it should\n"},
+		{"neither", func(f *facts) { f.raw, f.ways = [2]error{noPerm, noPerm}, unreachable }, "a send does not work here as it should\n"},
+	} {
+		f := healthy()
+		tt.change(f)
+		var b strings.Builder
+		showChecks(&b, f, f.judge(3))
+		if !strings.HasSuffix(b.String(), "\n"+tt.want) {
+			t.Errorf("%s:\n%s", tt.name, &b)
+		}
+	}
+}
+
 func TestDoctorParses(t *testing.T) {
 	got := parseStatus([]byte("Name:\tmdalp\nCapInh:\t0000000000000000\nCapPrm:\t0000000000002000\nCapEff:\t0000000000002000\n" +
 		"CapBnd:\t000001ffffffffff\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"))

@@ -262,3 +262,40 @@ func TestJSONStreamBehind(t *testing.T) {
 		t.Errorf("%s", text[:n])
 	}
 }
+
+// TestJSONStreamMany tells of more receivers than a pipe holds, to a reader that takes
+// nothing until the end. It hears everything that stays true.
+func TestJSONStreamMany(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s := &stream{f: w}
+	report := halfway(1000, "192.0.2.1")
+	for i := range 5 {
+		for k := range report.Receivers {
+			report.Receivers[k].Acked++
+		}
+		report.Receivers[2].Err = nil
+		if i%2 == 1 {
+			report.Receivers[2].Err = io.ErrUnexpectedEOF
+		}
+		s.see(report) // must not block
+	}
+	told := make(chan []byte)
+	go func() {
+		text, _ := io.ReadAll(r)
+		told <- text
+	}()
+	s.end(report)
+	w.Close()
+	names, lines := events(t, <-told)
+	if len(names) < 4 || names[0] != "offer" || names[1] != "split" || names[len(names)-1] != "progress" {
+		t.Errorf("%v", names)
+	}
+	var p progressJSON
+	if err := json.Unmarshal(lines[len(lines)-1], &p); err != nil || len(p.Receivers) != 1000 || p.Receivers[7].Acked != report.Receivers[7].Acked {
+		t.Errorf("%v: %.500s", err, lines[len(lines)-1])
+	}
+}

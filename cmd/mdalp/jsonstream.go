@@ -79,6 +79,10 @@ type (
 	}
 )
 
+// pipeBuf is how many bytes a pipe takes at once that is writable at all (PIPE_BUF,
+// pipe(7)).
+const pipeBuf = 4096
+
 // A stream writes the events of a transfer as they happen, told from one report to
 // the next.
 type stream struct {
@@ -89,7 +93,7 @@ type stream struct {
 	seen  []doneJSON // by receiver, when it was last told
 	// What was told last, so that death and return are told once each.
 	dead []bool
-	// The lines of one report, which go out by one write.
+	// Lines that are not written yet: of one report at most.
 	text bytes.Buffer
 }
 
@@ -100,10 +104,26 @@ func (s *stream) begin(file string, size int64, c *mdalp.Config) {
 	s.flush()
 }
 
-// see tells what is new. It is called with a report at every change of phase and from
-// time to time, and once more at the end, when the object that ends the stream is still
-// to come.
+// see tells what is new, with a report at every change of phase and from time to time. A
+// reader that is behind does not stop the transfer: it is told nothing until it has
+// taken the lines before, and then all that is new since, as counts are totals.
 func (s *stream) see(r *mdalp.Report) {
+	if s.flush(); s.text.Len() == 0 && writable(s.f) {
+		s.news(r)
+		s.flush()
+	}
+}
+
+// end tells what is still to be told, and waits for the reader: only the object that ends
+// the stream comes behind it.
+func (s *stream) end(r *mdalp.Report) {
+	s.news(r)
+	s.f.Write(s.text.Bytes())
+	s.text.Reset()
+}
+
+// news makes the events since the last report.
+func (s *stream) news(r *mdalp.Report) {
 	at := r.Elapsed
 	// A transfer that ended at once may have gone through a phase unseen.
 	if s.phase == mdalp.Waiting && len(r.Receivers) > 0 {
@@ -121,7 +141,6 @@ func (s *stream) see(r *mdalp.Report) {
 	if s.phase == mdalp.Sending {
 		s.changes(r)
 	}
-	s.flush()
 }
 
 // split tells the outcome of the pings, if there were any, and who gets how much.
@@ -149,9 +168,6 @@ func (s *stream) split(r *mdalp.Report) {
 // changes tells which receivers came further, repeated segments, or died. The order
 // within a report is repetitions, then deaths, then progress.
 func (s *stream) changes(r *mdalp.Report) {
-	// Progress is told again and again: a reader that is behind gets less of it, and
-	// does not stop the transfer.
-	behind := !writable(s.f)
 	j := progressJSON{s.event("progress", r.Elapsed), newCounts(r), []doneByJSON{}}
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
@@ -169,9 +185,7 @@ func (s *stream) changes(r *mdalp.Report) {
 				s.write(revivedJSON{s.event("revived", r.Elapsed), p})
 			}
 		}
-		// What was left out is still news for the next report: counts are totals, so nothing is
-		// lost by it.
-		if now != s.seen[i] && !behind {
+		if now != s.seen[i] {
 			j.Receivers = append(j.Receivers, doneByJSON{p, now})
 			s.seen[i] = now
 		}
@@ -189,10 +203,10 @@ func (s *stream) event(name string, at time.Duration) eventJSON {
 // write appends a line.
 func (s *stream) write(v any) { encode(&s.text, v) }
 
-// flush writes the lines. That nobody reads them is no reason to stop sending.
+// flush writes the lines as far as that does not block. That nobody reads them any more
+// is no reason to stop sending.
 func (s *stream) flush() {
-	if s.text.Len() > 0 {
-		s.f.Write(s.text.Bytes())
-		s.text.Reset()
+	for s.text.Len() > 0 && writable(s.f) {
+		s.f.Write(s.text.Next(pipeBuf))
 	}
 }

@@ -190,8 +190,7 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 			err = fmt.Errorf("--bind %s: this host has no such address", o.orchestrator.bind)
 		case errors.Is(err, os.ErrPermission):
-			// Its own words begin with the name of a package.
-			err = fmt.Errorf("%s; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", strings.TrimPrefix(err.Error(), "icmp: "))
+			err = fmt.Errorf("%w; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", err)
 		case errors.Is(err, mdalp.ErrConfig):
 			err = usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
 		}

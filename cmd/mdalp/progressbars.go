@@ -28,7 +28,6 @@ type screen struct {
 	f *os.File
 	// Receivers that are dead are red. Not with NO_COLOR (no-color.org).
 	color bool
-	file  string
 	// Fed by every report, also those that are not painted.
 	pace pace
 	rows []int         // how wide each line is that stands there
@@ -144,7 +143,7 @@ func width(f *os.File) int {
 	return cols
 }
 
-// writable reports whether f takes some kilobytes without blocking. Of a pipe, poll(2)
+// writable reports whether f takes pipeBuf bytes without blocking. Of a pipe, poll(2)
 // says so while at least a page of it is free.
 func writable(f *os.File) bool {
 	p := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}

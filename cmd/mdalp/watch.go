@@ -82,7 +82,7 @@ func newWatcher(o *sendOptions) *watcher {
 // transfer, so a rate of the last file must not stay.
 func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 	if w.bars != nil {
-		w.bars.file, w.bars.pace = file, pace{}
+		w.bars.pace, w.bars.last = pace{}, 0
 	}
 	if w.lines != nil {
 		*w.lines = lines{to: w.lines.to}
@@ -119,10 +119,13 @@ func (w *watcher) see(r *mdalp.Report) {
 	}
 }
 
-// end takes the bars away. report is nil if nothing was sent.
+// end takes the bars away, and tells what is left. report is nil if nothing was sent.
 func (w *watcher) end(report *mdalp.Report) {
 	if w.bars != nil {
 		w.bars.erase()
+	}
+	if w.stream != nil && report != nil {
+		w.stream.end(report)
 	}
 	if w.original != nil && report != nil {
 		w.original.end(report)

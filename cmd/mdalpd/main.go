@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -139,7 +139,9 @@ func (o *options) run(ctx context.Context) error {
 	defer stop()
 
 	cfg := server.Config{
-		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent, Queue: o.queue,
+		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent,
+		// Where the server takes 0 for its default, 0 means none here.
+		Queue:    cmp.Or(o.queue, -1),
 		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial, Log: log,
 	}
 	// Strangers must not guess TIDs. It never fails (crypto/rand).
@@ -195,38 +197,6 @@ func (o *options) run(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// mostAtOnce bounds what can be asked for of transactions and intents at the same time:
-// memory for the former is taken at the start.
-const mostAtOnce = 1_000_000
-
-// check refuses numbers that make no sense.
-func (o *options) check() error {
-	for _, n := range []struct {
-		name     string
-		value    any
-		negative bool
-	}{
-		{"limit", o.limit, o.limit < 0}, {"idle", o.idle, o.idle < 0}, {"offer-delay", o.delay, o.delay < 0},
-		{"concurrent", o.concurrent, o.concurrent < 0}, {"queue", o.queue, o.queue < 0}, {"max-bytes", o.maxBytes, o.maxBytes < 0},
-		{"first-tid", o.firstTID, o.firstTID < 0},
-	} {
-		if n.negative {
-			return usage.Errorf("--%s %v: it may not be negative", n.name, n.value)
-		}
-	}
-	switch {
-	case o.concurrent > mostAtOnce:
-		return usage.Errorf("--concurrent %d: it is %d at most", o.concurrent, mostAtOnce)
-	case o.queue > mostAtOnce:
-		return usage.Errorf("--queue %d: it is %d at most", o.queue, mostAtOnce)
-	case o.maxBytes > server.MostBytes:
-		return usage.Errorf("--max-bytes %d: it is %d at most", o.maxBytes, int64(server.MostBytes))
-	case math.IsNaN(o.rate) || math.IsInf(o.rate, 0):
-		return usage.Errorf("--intent-rate %v: it is a number of intents a second, negative for any", o.rate)
-	}
-	return nil
 }
 
 // offered fills in the receivers, and gives the ports on which they listen.

@@ -150,7 +150,7 @@ FILE is a capture or the events of --json-stream; - is standard input.`,
 	}
 	addOutputs(c, &outputs)
 	c.Flags().Int64Var(&tid, "tid", -1, "the `transaction` to draw, if the file holds more than one")
-	c.Flags().Lookup("tid").DefValue = "" // which the help would show
+	c.Flags().Lookup("tid").DefValue = "0" // which the help leaves out
 	return c
 }
 

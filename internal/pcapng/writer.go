@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+	"unicode/utf8"
 )
 
 // linkRaw is the link type of packets that begin with an IP header.
@@ -69,7 +70,11 @@ func (p *Writer) Write(d *Datagram) error {
 	binary.LittleEndian.PutUint32(p.block[at-4:], n)
 	p.pad()
 	if d.Comment != "" {
-		p.option(optComment, d.Comment[:min(len(d.Comment), maxComment)])
+		cut := min(len(d.Comment), maxComment)
+		for 0 < cut && cut < len(d.Comment) && !utf8.RuneStart(d.Comment[cut]) {
+			cut-- // an option of text is UTF-8 throughout
+		}
+		p.option(optComment, d.Comment[:cut])
 	}
 	if d.Dir != Unknown {
 		p.u16(optFlags)

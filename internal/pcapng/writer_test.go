@@ -163,6 +163,24 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// A comment that is too long is cut between characters.
+func TestLongComment(t *testing.T) {
+	for _, c := range []struct {
+		comment string
+		want    int
+	}{
+		{strings.Repeat("x", 5000), 4096}, {strings.Repeat("ü", 2100), 4096},
+		{"x" + strings.Repeat("ü", 2100), 4095}, {strings.Repeat("x", 4096), 4096},
+	} {
+		d := samples[0]
+		d.Comment = c.comment
+		got, _, err := readAll(t, written(t, []pcapng.Datagram{d}))
+		if err != nil || len(got) != 1 || got[0].Comment != c.comment[:c.want] {
+			t.Errorf("%.3s...: %v", c.comment, err)
+		}
+	}
+}
+
 func TestRoundTripAny(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		d := pcapng.Datagram{
