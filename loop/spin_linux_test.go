@@ -1,14 +1,17 @@
 package loop
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The share of rounds with a fruitless spin falls until it is next to nothing, and
 // a fruitful one brings spinning back.
 func TestSpinner(t *testing.T) {
-	s := spinner{allowed: true, penalty: minPenalty}
+	s := spinner{within: spinWithin, penalty: minPenalty}
 	count := func(rounds int) (spins int) {
 		for range rounds {
 			if s.worth(spinBudget) {
@@ -34,8 +37,30 @@ func TestSpinner(t *testing.T) {
 	if s.off = 0; s.worth(spinWithin+1) || !s.worth(spinWithin) {
 		t.Error("the length of a round does not decide")
 	}
-	if s.allowed = false; s.worth(0) {
-		t.Error("spins on one CPU")
+}
+
+// On one CPU the loop looks once, and finds what has come meanwhile.
+func TestYield(t *testing.T) {
+	s := listen(t, "127.0.0.1:0", Options{})
+	p := &program{t: t}
+	r, err := newRunner(context.Background(), p, []*Socket{s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	r.spin = spinner{yields: true, within: shortWait, penalty: minPenalty}
+	if r.spinning(-1) || r.spin.misses != 1 {
+		t.Errorf("%d datagrams from nowhere, %d misses", r.caught, r.spin.misses)
+	}
+	if err := unix.Sendto(s.fd, []byte("x"), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(s.LocalAddr().Port())}); err != nil {
+		t.Fatal(err)
+	}
+	// A timer that is due soon is not made to wait for strangers.
+	if r.spinning(spinBudget-1) || r.spin.misses != 1 || r.caught != 0 {
+		t.Errorf("%d datagrams, %d misses with a timer due", r.caught, r.spin.misses)
+	}
+	if !r.spinning(-1) || r.caught != 1 {
+		t.Errorf("%d datagrams", r.caught)
 	}
 }
 
