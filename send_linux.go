@@ -75,7 +75,7 @@ func listen(cfg *Config) (*loop.Socket, error) {
 	if cfg.Bind.IsValid() {
 		local = cfg.Bind
 	}
-	return loop.Listen(netip.AddrPortFrom(local, 0), loop.Options{Errors: true})
+	return loop.Listen(netip.AddrPortFrom(local, 0), loop.Options{Errors: true, Replies: true})
 }
 
 // echoBind is the source address of the echoes to IPv4 or IPv6 hosts. For a capture it

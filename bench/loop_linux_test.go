@@ -46,7 +46,7 @@ func BenchmarkLoop(b *testing.B) {
 	for _, n := range counts {
 		b.Run(fmt.Sprint("receivers=", n), func(b *testing.B) {
 			r := receivers(b, n, 0, false)
-			s, err := loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0), loop.Options{Errors: true})
+			s, err := loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0), loop.Options{Errors: true, Replies: true})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -34,6 +34,10 @@ type Options struct {
 	Stamp bool
 	// Errors reports ICMP errors through Handler.Fail (ip(7), IP_RECVERR).
 	Errors bool
+	// Replies says that what is sent draws replies, as a client's does. With one CPU
+	// alone the loop then lets their senders run before it sleeps, which spares both
+	// to be woken. A server that did so would hold up clients that sleep.
+	Replies bool
 	// ReceiveBuffer is the size of the kernel's receive buffer in bytes; see
 	// [Socket.ReceiveBuffer] for what was granted. 0 means at least
 	// [DefaultReceiveBuffer].

@@ -39,9 +39,65 @@ func TestSpinner(t *testing.T) {
 	}
 }
 
+// A trial finds the way that costs less, tries both in equal parts, is not misled by a
+// stranger, and begins again after a while.
+func TestTrial(t *testing.T) {
+	const us = time.Microsecond
+	for _, c := range []struct {
+		name          string
+		sleep, yields time.Duration // what a round costs
+		stranger      int           // the round that takes 4 ms more
+		want          bool
+	}{
+		{"yielding is better", 43 * us, 40 * us, -1, true},
+		{"sleeping is better", 40 * us, 43 * us, -1, false},
+		{"no difference", 40 * us, 40 * us, -1, false},
+		{"a stranger while asleep", 40 * us, 43 * us, 10, false},
+		{"a stranger while yielding", 43 * us, 40 * us, turnRounds + 10, true},
+	} {
+		var tr trial
+		now, got := time.Unix(1, 0), uint64(0)
+		round := func(i int) (yield bool) {
+			if yield = tr.round(now, got); yield {
+				now = now.Add(c.yields)
+			} else {
+				now = now.Add(c.sleep)
+			}
+			if i == c.stranger {
+				now = now.Add(4 * time.Millisecond)
+			}
+			got += 10
+			return yield
+		}
+		for k := range 3 {
+			yielded := 0
+			for i := range 2 * turns * turnRounds {
+				if round(i) {
+					yielded++
+				}
+			}
+			if yielded != turns*turnRounds {
+				t.Errorf("%s, trial %d: %d rounds of it yielded", c.name, k, yielded)
+			}
+			for i := range trialLasts {
+				if round(-2) != c.want {
+					t.Fatalf("%s, trial %d: round %d behind it is not of the better way", c.name, k, i)
+				}
+			}
+		}
+	}
+	// Where nothing is received, nothing is found.
+	var tr trial
+	for range 10 * turnRounds {
+		if tr.round(time.Unix(1, 0), 0) {
+			t.Fatal("yields without a reason")
+		}
+	}
+}
+
 // On one CPU the loop looks once, and finds what has come meanwhile.
 func TestYield(t *testing.T) {
-	s := listen(t, "127.0.0.1:0", Options{})
+	s := listen(t, "127.0.0.1:0", Options{Replies: true})
 	p := &program{t: t}
 	r, err := newRunner(context.Background(), p, []*Socket{s})
 	if err != nil {
@@ -49,6 +105,7 @@ func TestYield(t *testing.T) {
 	}
 	defer r.close()
 	r.spin = spinner{yields: true, within: shortWait, penalty: minPenalty}
+	r.spin.trial = trial{turn: 2 * turns, left: 100, won: true}
 	if r.spinning(-1) || r.spin.misses != 1 {
 		t.Errorf("%d datagrams from nowhere, %d misses", r.caught, r.spin.misses)
 	}
@@ -59,7 +116,11 @@ func TestYield(t *testing.T) {
 	if r.spinning(spinBudget-1) || r.spin.misses != 1 || r.caught != 0 {
 		t.Errorf("%d datagrams, %d misses with a timer due", r.caught, r.spin.misses)
 	}
-	if !r.spinning(-1) || r.caught != 1 {
+	// Nor does a server give its turn away.
+	if s.opts.Replies = false; r.spinning(-1) || r.spin.misses != 1 || r.caught != 0 {
+		t.Errorf("%d datagrams, %d misses where no replies are expected", r.caught, r.spin.misses)
+	}
+	if s.opts.Replies = true; !r.spinning(-1) || r.caught != 1 {
 		t.Errorf("%d datagrams", r.caught)
 	}
 }
