@@ -16,6 +16,7 @@ type Options struct {
 	PacketInfo    bool
 	Stamp         bool
 	Errors        bool
+	Replies       bool
 	ReceiveBuffer int
 }
 
