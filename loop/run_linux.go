@@ -32,11 +32,12 @@ type runner struct {
 	base, now time.Time
 	at        time.Time // when Expire is due, if due
 	due       bool
-	stamped   bool // some socket is
-	blocked   bool // the first datagram of out waits for room to send
-	hot       int  // the socket that received last
-	caught    int  // datagrams that hot received while spinning
-	skipped   int  // rounds since the poller was asked
+	stamped   bool   // some socket is
+	blocked   bool   // the first datagram of out waits for room to send
+	hot       int    // the socket that received last
+	caught    int    // datagrams that hot received while spinning
+	got       uint64 // datagrams in all
+	skipped   int    // rounds since the poller was asked
 }
 
 // Run drives h over socks until h has ended and everything it gave is sent, which
@@ -230,6 +231,7 @@ func (r *runner) receive(i, n int) {
 	in := s.in
 	r.hot = i
 	s.stats.Received += uint64(n)
+	r.got += uint64(n)
 	var wall int64
 	if s.opts.Stamp {
 		// One reading gives both clocks. It is taken after the call: a datagram may

@@ -132,7 +132,7 @@ func (r *runner) spinning(d time.Duration) bool {
 	s := r.socks[r.hot]
 	budget := spinBudget
 	soon := d >= 0 && d < budget
-	if r.spin.yields && (soon || !s.opts.Replies || !r.spin.trial.round(r.now, s.stats.Received)) {
+	if r.spin.yields && (soon || !s.opts.Replies || !r.spin.trial.round(r.now, r.got)) {
 		return false // the timer could be late, nothing is known to come, or sleep costs less
 	}
 	if soon {
