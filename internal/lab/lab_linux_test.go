@@ -357,10 +357,12 @@ func self(t *testing.T) string {
 func TestPlainLoopback(t *testing.T) {
 	// Someone has the port of the first receiver.
 	squat, err := loop.Listen(netip.AddrPortFrom(plain(1), server.Port), loop.Options{})
-	if err != nil {
+	switch {
+	case err == nil:
+		defer squat.Close()
+	case !errors.Is(err, syscall.EADDRINUSE): // a server that runs on this machine will do
 		t.Fatal(err)
 	}
-	defer squat.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	p := testProfile()
