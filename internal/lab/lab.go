@@ -117,9 +117,6 @@ func (l *Lab) open(n *Network, places []place) (order []int, err error) {
 			p.addr = plain(i)
 		}
 		p.port = server.Port
-		if p.refuse {
-			continue
-		}
 		opts := loop.Options{PacketInfo: true}
 		s, err := loop.Listen(netip.AddrPortFrom(p.addr, p.port), opts)
 		if err != nil && n == nil {
@@ -130,6 +127,13 @@ func (l *Lab) open(n *Network, places []place) (order []int, err error) {
 			return nil, fmt.Errorf("%v port %d: %w", p.addr, p.port, err)
 		}
 		p.port = s.LocalAddr().Port()
+		if p.refuse {
+			// A port that was free is one where nobody else answers.
+			if err := s.Close(); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		l.socks = append(l.socks, s)
 		order = append(order, i)
 	}
