@@ -92,7 +92,7 @@ func open(family int, mode Mode, id uint16, bind netip.Addr) (*socket.Conn, erro
 
 // configure sets everything but the type of the socket. The filters come
 // first, since a raw socket receives from its first moment on. What slips in
-// before them is dropped by the Prober.
+// before them, replies to others, is thrown away.
 func configure(c *socket.Conn, family int, mode Mode, id uint16, bind netip.Addr) error {
 	if mode == Raw {
 		if err := filterTypes(c, family); err != nil {
@@ -103,6 +103,9 @@ func configure(c *socket.Conn, family int, mode Mode, id uint16, bind netip.Addr
 			panic("icmp: the filter does not assemble: " + err.Error())
 		}
 		if err := c.SetBPF(prog); err != nil {
+			return err
+		}
+		if err := discard(c); err != nil {
 			return err
 		}
 	}
@@ -120,6 +123,21 @@ func configure(c *socket.Conn, family int, mode Mode, id uint16, bind netip.Addr
 		return err
 	}
 	return c.Bind(sa)
+}
+
+// discard empties the receive queue, without waiting.
+func discard(c *socket.Conn) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return rc.Control(func(fd uintptr) {
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC); err != nil {
+				return // EAGAIN: it is empty. Any other error comes again with the next call
+			}
+		}
+	})
 }
 
 // filterTypes has the kernel drop all but echo replies, before it makes the
