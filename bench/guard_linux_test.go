@@ -26,7 +26,7 @@ var sizes = [2]int64{1000, 9000}
 
 // perSegment runs the command on one CPU, under a tool whose command line is given, and
 // gives the slope of what count makes of its output. On one CPU the loop does not spin: a
-// spin polls as often as the machine lets it.
+// spin polls as often as the machine lets it, and a yield is one call at most a turn.
 func perSegment(t *testing.T, n int, tool []string, count func(stderr string) float64) float64 {
 	t.Helper()
 	r := receivers(t, n, 0, false)

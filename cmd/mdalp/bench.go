@@ -82,11 +82,7 @@ what was measured so far.`,
 	f.IntVar(&s.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
 	usage.Duration(f, &s.deadline, "deadline", 0, "give up a run after this time (0: never)")
 	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0, "give up waiting for an offer after this time (0: never)")
-	f.StringVar(&s.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
-	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
-	f.BoolVarP(&s.ipv6, "ipv6", "6", false, "use IPv6 only")
-	f.StringVar(&s.bind, "bind", "", "source `address`, or the interface to take it from")
-	f.CountVarP(&s.verbose, "verbose", "v", "say what happens; twice: every datagram")
+	s.common(f)
 	return c
 }
 

@@ -83,11 +83,7 @@ interrupted.`,
 	usage.Duration(f, &s.deadline, "deadline", 0, "give up after this time (0: never)")
 	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &s.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
-	f.StringVar(&s.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
-	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
-	f.BoolVarP(&s.ipv6, "ipv6", "6", false, "use IPv6 only")
-	f.StringVar(&s.bind, "bind", "", "source `address`, or the interface to take it from")
-	f.CountVarP(&s.verbose, "verbose", "v", "say what happens; twice: every datagram")
+	s.common(f)
 	return c
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"mdalp"
 	"mdalp/cmd/internal/usage"
@@ -84,7 +85,6 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	f.StringArrayVarP(&o.files, "file", "f", nil, "`file` to send, - for standard input; again for more")
 	f.IntVarP(&o.mode, "mode", "m", 1, "1: balance the load over all receivers, 2: send to one")
 	f.IntVarP(&o.server, "server", "s", 1, "with mode 2, the receiver to use, from 1")
-	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
 	f.StringVar(&o.balance, "balance", "", "how to split: icmp (mode 1), none (mode 2), equal or adaptive")
 	f.StringVar(&o.rto, "rto", "adaptive", "repeat a segment after the measured time (adaptive) or 3 s (fixed)")
 	f.IntVar(&o.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
@@ -92,10 +92,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	usage.Duration(f, &o.deadline, "deadline", 0, "give up after this time (0: never)")
 	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &o.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
-	f.StringVar(&o.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
-	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "use IPv4 only")
-	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "use IPv6 only")
-	f.StringVar(&o.bind, "bind", "", "source `address`, or the interface to take it from")
+	o.common(f)
 	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
 	f.StringVar(&o.progress, "progress", "auto", "bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors, and JSON if asked for; wins over -v")
@@ -103,6 +100,16 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	f.BoolVar(&o.jsonStream, "json-stream", false, "print events as JSON, one a line; the last of a file is what --json prints")
 	f.StringVar(&o.logFormat, "log-format", "text", "log lines as text, json, or like the original client's (original)")
 	return c
+}
+
+// common declares the options that every command has which asks an orchestrator for
+// receivers and pings them: they mean the same in all.
+func (o *sendOptions) common(f *pflag.FlagSet) {
+	f.StringVar(&o.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
+	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "use IPv4 only")
+	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "use IPv6 only")
+	f.StringVar(&o.bind, "bind", "", "source `address`, or the interface to take it from")
+	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
 }
 
 // config checks the options. It looks nothing up. Errors are all of usage, and name the
