@@ -34,7 +34,21 @@ type Envelope struct {
 	// datagrams (see [Options.Stamp]), else that of the wake-up. It is never after
 	// the wake-up. It has no meaning on transmit.
 	At time.Time
+	// Remote says of a call of Fail that the error came back from the network, as an
+	// ICMP message does. Else this host itself refused to send.
+	Remote bool
+	// Quote is, on Fail, the beginning of the datagram that a Remote error is about, as
+	// far as the error tells it, which may be nothing at all. It is valid only during
+	// the call.
+	Quote []byte
 }
+
+// A Beside runs what may block, such as a flush or the lookup of a name, outside the
+// loop. job is called once, on another goroutine; what it returns, if not nil, is then
+// called as the Handler's methods are: by the loop's goroutine, with the loop's now. It
+// never calls either before it has returned itself. Over sockets it is a [Waker]'s; in a
+// simulation the answer comes after a time that is drawn.
+type Beside func(job func() (back func(now time.Time)))
 
 // A Handler is a program that a loop drives. It does no I/O and reads no clock.
 // All calls come from one goroutine, and now never goes backwards. The
