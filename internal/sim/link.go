@@ -22,6 +22,9 @@ type LinkConfig struct {
 	// Only those that Reorder picks are then overtaken.
 	InOrder bool  `json:"in_order,omitempty"`
 	Rate    int64 `json:"bytes_per_second,omitempty"` // 0 is no limit
+	// Rates, if there are any, take the place of Rate one after the other, from the start
+	// again after the last.
+	Rates []RateStep `json:"rates,omitempty"`
 	// Queue is how many bytes may wait for the Rate; what comes beyond is dropped.
 	// 0 is 64 KiB.
 	Queue int64  `json:"queue_bytes,omitempty"`
@@ -64,6 +67,31 @@ type Clog struct {
 	To   Millis `json:"to_ms"`
 }
 
+// A RateStep is a rate that holds for a while.
+type RateStep struct {
+	For  Millis `json:"for_ms"`
+	Rate int64  `json:"bytes_per_second"`
+}
+
+// rate is the rate at an instant; 0 is no limit.
+func (c *LinkConfig) rate(at time.Duration) int64 {
+	if len(c.Rates) == 0 {
+		return c.Rate
+	}
+	var period time.Duration
+	for _, r := range c.Rates {
+		period += time.Duration(r.For)
+	}
+	at %= period
+	for _, r := range c.Rates {
+		if at < time.Duration(r.For) {
+			return r.Rate
+		}
+		at -= time.Duration(r.For)
+	}
+	return c.Rate // not reached: the steps make up the period
+}
+
 // Validate says in one line what is wrong with c, or returns nil.
 func (c *LinkConfig) Validate() error {
 	if err := c.Delay.Validate(); err != nil {
@@ -86,6 +114,11 @@ func (c *LinkConfig) Validate() error {
 	}
 	if c.Reorder.Extra < 0 || c.Rate < 0 || c.Queue < 0 {
 		return fmt.Errorf("extra_ms, bytes_per_second and queue_bytes can not be below 0")
+	}
+	for _, r := range c.Rates {
+		if r.For <= 0 || r.Rate <= 0 {
+			return fmt.Errorf("a rate of %d bytes per second for %v ms is none", r.Rate, float64(r.For)/1e6)
+		}
 	}
 	for _, g := range c.Clogs {
 		if g.From < 0 || g.To != 0 && g.To <= g.From {
@@ -173,14 +206,15 @@ func (l *Link) Send(now time.Duration, size int) (f Fate) {
 		}
 	}
 	leaves := now
-	if l.cfg.Rate > 0 {
-		start := max(now, l.busy)
-		waiting := float64(start-now) * float64(l.cfg.Rate) / 1e9
+	// The rate is that of the instant at which the datagram's turn comes.
+	if start := max(now, l.busy); l.cfg.rate(start) > 0 {
+		rate := float64(l.cfg.rate(start))
+		waiting := float64(start-now) * rate / 1e9
 		if waiting+float64(size) > float64(l.cfg.Queue) {
 			f.Why = Overflow
 			return f
 		}
-		leaves = start + time.Duration(float64(size)*1e9/float64(l.cfg.Rate))
+		leaves = start + time.Duration(float64(size)*1e9/rate)
 		l.busy = leaves
 	}
 	// Loss comes after the queue: what is lost on the way has used the rate.

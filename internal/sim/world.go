@@ -191,6 +191,20 @@ func (w *World) setPath(from, to netip.Addr, ping bool, cfg LinkConfig) {
 	delete(w.links, linkID(w.Host(from), w.Host(to), ping))
 }
 
+// A Route is one direction of a path, for [World.Share].
+type Route struct{ From, To netip.Addr }
+
+// Share has all the routes go through one link, a bottleneck: what one of them sends
+// delays, and drives out, what the others do. The delay is part of the link, too.
+func (w *World) Share(cfg LinkConfig, routes ...Route) *Link {
+	l := NewLink(cfg, Mix(w.cfg.Seed, uint64(len(w.links)), 2))
+	for _, r := range routes {
+		w.setPath(r.From, r.To, false, cfg)
+		w.links[linkID(w.Host(r.From), w.Host(r.To), false)] = l
+	}
+	return l
+}
+
 func linkID(from, to *Host, ping bool) uint64 {
 	id := from.id<<32 | to.id<<1
 	if ping {
