@@ -1,0 +1,283 @@
+package mdalp
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"mdalp/loop"
+	"mdalp/sched"
+	"mdalp/wire"
+)
+
+// blocks is the stage of an extended transfer: segments with NUMs, their
+// acknowledgements, and at the end the verdict.
+type blocks struct {
+	s        *session
+	source   source
+	transfer *sched.Transfer
+	expect   int    // the receiver whose acknowledgement is likely the next
+	segment  int    // bytes of a segment
+	prefix   []byte // of all segments
+	seqs     int    // digits of a SEQ
+	nums     int    // digits of a NUM
+	ranges   [wire.MaxAckRanges]wire.Range
+	nranges  [wire.MaxAckRanges]sched.Range
+
+	digest string // of the payload, in hexadecimal; "" while it is computed
+	asking bool   // for the verdict
+}
+
+// receive is the hot path: one acknowledgement.
+func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
+	s := x.s
+	if e.Sock != sockUDP {
+		return // an echo that came too late
+	}
+	i, ok := x.expect, true
+	if s.peers[i].addr != e.Peer {
+		i, ok = s.place[e.Peer]
+	}
+	if !ok && e.Peer != s.cfg.Orchestrator {
+		s.drop(&s.report.Dropped.Foreign, "foreign", e, b)
+		return
+	}
+	m, err := wire.Parse(b)
+	switch {
+	case err != nil:
+		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		return
+	case m.Type == wire.StateType && e.Peer == s.cfg.Orchestrator:
+		s.dialog.receive(now, e, &m, b)
+		return
+	case !ok || m.Type != wire.Ack || m.TID != s.tid || m.Seq == wire.Absent || m.Num == wire.Absent:
+		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		return
+	}
+	ranges, err := wire.ParseAckRanges(&m, x.ranges[:0])
+	if err != nil {
+		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		return
+	}
+	nums := x.nranges[:0]
+	for _, r := range ranges {
+		nums = append(nums, sched.Range(r))
+	}
+	x.expect = i
+	if s.debug {
+		s.log.Debug("received", "peer", e.Peer, "type", 3, "tid", m.TID, "seq", m.Seq, "num", m.Num)
+	}
+	switch _, o := x.transfer.AckRanges(now, i, nums); o {
+	case sched.Duplicate:
+		s.drop(&s.report.Dropped.Duplicate, "duplicate", e, b)
+	case sched.Unsent:
+		s.drop(&s.report.Dropped.Unsent, "of a segment never sent", e, b)
+	}
+}
+
+// fail takes an error that is held against what was sent to a receiver.
+func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
+	s := x.s
+	i, ok := s.place[e.Peer]
+	if e.Sock != sockUDP || !ok || x.transfer.Stats(i).Err != nil {
+		return
+	}
+	tid, seq, whole := wire.ParseDataPrefix(e.Quote)
+	if whole && (tid != s.tid || seq >= x.transfer.Total()) {
+		return // of none of ours
+	}
+	if tooLong(err) && x.segment > safeSegment {
+		s.anew(now, "a packet of this size does not fit into the path")
+		return
+	}
+	if hard(e, err) && whole {
+		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
+		x.buried(i)
+		return
+	}
+	r := &s.report.Receivers[i]
+	if r.Soft++; r.Soft == 1 {
+		s.log.Warn("receiver cannot be reached now; what is lost is sent again", "addr", e.Peer, "err", err)
+	}
+}
+
+// buried says that a receiver is dead.
+func (x *blocks) buried(i int) {
+	s, st := x.s, x.transfer.Stats(i)
+	s.log.Warn("receiver is dead", "addr", s.peers[i].addr, "err", st.Err, "acknowledged", st.Acked)
+}
+
+// silentPTOs is how many probe timeouts in a row make the client ask for the state, as
+// the server may have a reason to take nothing. unfit is how many of them, without any
+// acknowledgement from a receiver that answered its pings, say that segments are too
+// large for the path.
+const (
+	silentPTOs = 2
+	unfit      = 3
+)
+
+// expire takes the timeouts.
+func (x *blocks) expire(now time.Time) {
+	s, living := x.s, x.transfer.Living()
+	x.transfer.Expire(now)
+	for i := range s.peers {
+		st, r := x.transfer.Stats(i), &s.report.Receivers[i]
+		if st.Timeouts == r.Timeouts {
+			continue
+		}
+		r.Timeouts = st.Timeouts
+		silent := x.transfer.Flow(i).Silent
+		if silent >= unfit && st.Acked == 0 && r.Echoes.Received > 0 && x.segment > safeSegment {
+			s.anew(now, "the path takes in pings and no segments of this size")
+			return
+		}
+		if silent == silentPTOs && !s.dialog.asked {
+			s.dialog.ask(now)
+		}
+	}
+	if x.transfer.Living() == living {
+		return
+	}
+	for i := range s.peers {
+		if r, st := &s.report.Receivers[i], x.transfer.Stats(i); st.Err != nil && r.Err == nil {
+			x.buried(i)
+		}
+	}
+	s.settle(now)
+}
+
+// due has no timers of its own.
+func (x *blocks) due(time.Time, int) {}
+
+// transmit is the hot path: a manifest, or one segment, header and bytes.
+func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	s := x.s
+	if s.dialog.ready {
+		return s.dialog.transmit(now, e, b)
+	}
+	i, seg, ok := x.transfer.Transmit(now)
+	if !ok {
+		if x.transfer.Done() {
+			x.conclude(now)
+			if s.dialog.ready {
+				return s.dialog.transmit(now, e, b)
+			}
+		}
+		return b, false
+	}
+	data, err := x.source.bytes(i, seg.Off, seg.Len)
+	if err != nil {
+		s.finish(now, err)
+		return b, false
+	}
+	if s.debug {
+		s.log.Debug("sending", "peer", s.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "num", seg.Num, "bytes", seg.Len)
+	}
+	e.Sock, e.Peer = sockUDP, s.peers[i].addr
+	b = append(b, x.prefix...)
+	b = wire.AppendSegmentRest(b, seg.Seq, seg.Num, x.seqs, x.nums)
+	return append(b, data...), true
+}
+
+// next is when the transfer wants to be called.
+func (x *blocks) next() (at time.Time, ok bool) { return x.transfer.Next() }
+
+// conclude is called when the transfer has nothing more to do: it asks for the verdict
+// when all is acknowledged and the digest is there.
+func (x *blocks) conclude(now time.Time) {
+	s := x.s
+	switch {
+	case x.transfer.Left() > 0:
+		s.complete(now)
+	case s.cfg.NoVerify:
+		s.finish(now, nil)
+	case x.asking:
+	case x.digest != "":
+		x.asking = true
+		if s.phase == Sending {
+			s.report.Transfer = now.Sub(s.entered)
+			s.enter(now, Finishing)
+		}
+		s.dialog.manifest.SHA256, s.dialog.manifest.From = x.digest, 0
+		s.dialog.ask(now)
+	case s.phase == Sending:
+		s.report.Transfer = now.Sub(s.entered)
+		s.enter(now, Finishing) // the digest is not there yet
+	}
+}
+
+// hash has the digest computed beside the sending, by reading the payload once more.
+func (x *blocks) hash(now time.Time) {
+	s := x.s
+	if s.cfg.NoVerify || x.digest != "" {
+		return
+	}
+	reader, size := s.reader, s.size
+	s.beside(now, func() func(time.Time) {
+		sum, took, err := digest(reader, size)
+		return func(now time.Time) {
+			if s.phase == Finished {
+				return
+			}
+			if err != nil {
+				s.finish(now, fmt.Errorf("%w: %w", ErrPayload, err))
+				return
+			}
+			x.digest = hex.EncodeToString(sum[:])
+			s.report.SHA256, s.report.Hashing = x.digest, took
+			if s.stage == stage(x) && x.transfer.Done() {
+				x.conclude(now)
+			}
+		}
+	})
+}
+
+// stands takes how the payload stands: the answer to a question in the midst of sending,
+// or the verdict.
+func (x *blocks) stands(now time.Time, st *wire.State) {
+	s := x.s
+	switch st.Standing {
+	case wire.Complete:
+		if x.asking {
+			s.finish(now, nil)
+		}
+	case wire.Busy:
+		s.timers.Arm(timerManifest, now.Add(time.Duration(st.Wait)*time.Millisecond))
+		s.dialog.wait = max(askFirst, 3*s.roundTrip())
+	case wire.Open:
+		if !x.asking {
+			s.dialog.stop()
+		}
+	case wire.Incomplete:
+		if x.asking {
+			x.again(now, st)
+		}
+	}
+}
+
+// again sends what the server lacks, though it was acknowledged.
+func (x *blocks) again(now time.Time, st *wire.State) {
+	s := x.s
+	upto := x.transfer.Total()
+	if st.Upto > 0 {
+		upto = min(upto, st.Upto)
+	}
+	stored := make([]sched.Range, len(st.Have))
+	for k, r := range st.Have {
+		stored[k] = sched.Range(r)
+	}
+	n := x.transfer.Reopen(s.dialog.manifest.From, upto, stored)
+	if upto < x.transfer.Total() {
+		s.dialog.manifest.From = upto
+		s.dialog.ask(now)
+		return
+	}
+	s.log.Warn("the server lacks what it had acknowledged: it is sent again", "segments", n)
+	s.dialog.stop()
+	x.asking = false
+	if x.transfer.Left() > 0 {
+		s.enter(now, Sending)
+		return
+	}
+	x.conclude(now)
+}

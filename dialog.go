@@ -1,0 +1,183 @@
+package mdalp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"mdalp/loop"
+	"mdalp/wire"
+)
+
+// How the orchestrator of an extended transaction is asked (PROTOCOL.md, "Messages").
+const (
+	announcements = 4               // manifests without an answer: then the base protocol it is
+	askFirst      = time.Second     // wait for an answer; twice as long after each
+	askMost       = 8 * time.Second //
+	askGiveUp     = 60 * time.Second
+)
+
+// A dialog is what a session and its orchestrator say to each other about an extended
+// transaction: manifests there, states back. It goes on beside the stages: the payload is
+// announced while receivers are pinged, and how it stands is asked in the midst of
+// sending. What an answer means is for the stage.
+type dialog struct {
+	s        *session
+	manifest wire.Manifest
+
+	on     bool // the offer is extended, and the payload is, or is to be, announced
+	opened bool // the announcement was answered: segments may have NUMs
+	failed bool // it was not: the base protocol it is
+
+	seq    int64         // of the next manifest
+	newest int64         // of the newest state that was acted on
+	ready  bool          // a manifest is to be sent
+	asked  bool          // an answer is awaited
+	tries  int           // manifests sent since the last answer
+	wait   time.Duration // for an answer
+	since  time.Time     // the last answer, or the first question
+	open   wire.State    // what the server has of the payload, as the announcement was answered
+}
+
+// begin announces the payload in segments of so many bytes.
+func (d *dialog) begin(now time.Time, segment int) {
+	s := d.s
+	d.manifest = wire.Manifest{Bytes: s.size, Seg: int64(segment), Name: s.cfg.Name, Resume: wire.Absent}
+	d.on, d.newest, d.since = true, wire.Absent, now
+	d.ask(now)
+}
+
+// ask has a manifest sent, and sent again until it is answered.
+func (d *dialog) ask(now time.Time) {
+	if !d.asked {
+		d.since = now
+	}
+	d.ready, d.asked, d.wait, d.tries = true, true, askFirst, 0
+	if d.opened {
+		d.wait = max(askFirst, 3*d.s.roundTrip())
+	}
+}
+
+// undecided reports whether it is not known yet which protocol will be spoken.
+func (d *dialog) undecided() bool { return d.on && !d.opened && !d.failed }
+
+// transmit gives a manifest that is due.
+func (d *dialog) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	if !d.ready {
+		return b, false
+	}
+	s := d.s
+	d.ready = false
+	d.tries++
+	s.timers.Arm(timerManifest, now.Add(d.wait))
+	d.wait = min(2*d.wait, askMost)
+	if !d.opened {
+		d.wait = askFirst << d.tries
+	}
+	e.Sock, e.Peer = sockUDP, s.cfg.Orchestrator
+	seq := d.seq
+	d.seq++
+	s.log.Info("manifest", "orchestrator", e.Peer, "number", seq, "bytes", d.manifest.Bytes, "segment", d.manifest.Seg,
+		"asks for the verdict", d.manifest.SHA256 != "")
+	return wire.AppendManifest(b, s.tid, seq, &d.manifest), true
+}
+
+// due is the end of a wait for an answer.
+func (d *dialog) due(now time.Time) {
+	s := d.s
+	switch {
+	case !d.asked:
+	case d.undecided() && d.tries >= announcements:
+		d.stop()
+		d.failed = true
+		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol", "manifests", d.tries)
+		s.pinging.proceed(now)
+	case d.opened && now.Sub(d.since) >= askGiveUp:
+		s.finish(now, fmt.Errorf("%w: %w", ErrIncomplete, &PeerError{s.cfg.Orchestrator, "manifest", ErrNoAnswer}))
+	default:
+		d.ready = true
+	}
+}
+
+// stop ends the asking.
+func (d *dialog) stop() {
+	d.ready, d.asked = false, false
+	d.s.timers.Stop(timerManifest)
+}
+
+// takes reports whether a datagram is a state for this session; one that looks like it
+// and is none, or is older than what is known, is dropped and counted here.
+func (d *dialog) takes(e *loop.Envelope, m *wire.Message, b []byte) (st wire.State, ok bool) {
+	s := d.s
+	if m.TID != s.tid || m.Seq < 0 || m.Seq >= d.seq || m.Data == nil {
+		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		return st, false
+	}
+	st, err := wire.ParseState(m.Data)
+	switch {
+	case err != nil || len(b) > wire.MaxManifest:
+		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+	case st.Standing == wire.Unknown || m.Seq <= d.newest:
+		s.drop(&s.report.Dropped.Unwanted, "no answer, or an old one", e, b)
+	default:
+		d.newest = m.Seq
+		return st, true
+	}
+	return st, false
+}
+
+// receive takes a message of type 5 from the orchestrator.
+func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
+	s := d.s
+	st, ok := d.takes(e, m, b)
+	if !ok {
+		return
+	}
+	s.log.Info("state", "state", st.Standing, "number", m.Seq, "comment", st.Comment)
+	d.since, d.tries = now, 0
+	switch st.Standing {
+	case wire.Refused:
+		why := ErrRefused
+		if st.Comment != "" {
+			why = fmt.Errorf("%w: %s", ErrRefused, st.Comment)
+		}
+		s.finish(now, &PeerError{s.cfg.Orchestrator, "payload", why})
+		return
+	case wire.Damaged:
+		s.finish(now, &PeerError{s.cfg.Orchestrator, "payload", ErrDamaged})
+		return
+	}
+	if !d.opened {
+		d.opening(now, &st)
+		return
+	}
+	s.blocks.stands(now, &st)
+}
+
+// opening takes the answer to the announcement. What the server has may take several
+// answers to tell.
+func (d *dialog) opening(now time.Time, st *wire.State) {
+	switch st.Standing {
+	case wire.Open:
+		d.open.Have = append(d.open.Have, st.Have...)
+		if d.manifest.From = 0; st.Upto > 0 {
+			d.manifest.From = st.Upto
+			d.ask(now)
+			return
+		}
+		d.open.Window = st.Window
+		d.stop()
+		d.opened = true
+		d.s.pinging.proceed(now)
+	default:
+		// Busy and complete are answers to a digest, of which there was none.
+		d.ready = false
+	}
+}
+
+// Why an extended transfer failed.
+var (
+	ErrRefused  = errors.New("the server refuses it")
+	ErrDamaged  = errors.New("what arrived has another digest")
+	ErrNoAnswer = errors.New("no answer")
+)
