@@ -167,7 +167,7 @@ func (t *tap) sent(note []byte, to netip.AddrPort, b []byte) []byte {
 	if err != nil {
 		return note
 	}
-	try := t.s.intents
+	try := t.s.waiting.intents
 	switch m.Type {
 	case wire.Intent:
 		note = append(note, "intent"...)
@@ -208,7 +208,7 @@ func (t *tap) received(note []byte, from netip.AddrPort, b []byte, before *Drops
 		note = append(note, "duplicate "...)
 	}
 	switch {
-	case m.Type == wire.Offer && t.s.transfer == nil && errors.Is(t.s.err, ErrBadOffer):
+	case m.Type == wire.Offer && t.s.sending.transfer == nil && errors.Is(t.s.err, ErrBadOffer):
 		return append(note, "bad offer"...)
 	case err != nil:
 		return note
