@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mdalp/icmp"
+	"mdalp/loop"
 	"mdalp/sched"
 )
 
@@ -94,8 +95,15 @@ type Config struct {
 	offerOnly bool
 	// planOnly ends the session once the payload is split.
 	planOnly bool
-	// resolve gives the addresses of host names in an offer.
-	resolve func(hosts []string) []netip.Addr
+	// resolve gives the address of a host name in an offer, not valid if it has none. It
+	// may take its time: it is called beside the session, by beside.
+	resolve func(host string) netip.Addr
+	// beside calls what may block. If nil, it is called in place.
+	beside loop.Beside
+	// ours tells whether an address is this host's own; none is if nil.
+	ours func(netip.Addr) bool
+	// number replaces a zone that is an interface's name by its number.
+	number func(netip.Addr) (netip.Addr, error)
 	// key seeds the cookies of the echoes and their identifier. It is drawn when the
 	// sockets for echoes are opened, if it is zero.
 	key [32]byte

@@ -33,7 +33,7 @@ func startPinger(t *testing.T, hosts []netip.Addr) *pinger {
 	for i, h := range hosts {
 		r.Hosts[i].Addr = h
 	}
-	p := newPinger(t0, r, &PingConfig{Count: 2, Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, 1)
+	p := newPinger(t0, r, &PingConfig{Count: 2, Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, hosts, 1)
 	// Before the kernel's stamps are on, nothing may be sent.
 	if b, ok := p.Transmit(t0.Add(settling-1), &loop.Envelope{}, nil); ok {
 		t.Fatalf("%x is sent at once", b)

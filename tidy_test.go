@@ -50,7 +50,7 @@ var imports = map[string]struct{ ours, others []string }{
 func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
-var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "offer.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
+var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
 
 // excuse, behind a range over a map, says that its order cannot be seen.
 const excuse = "order does not show"

@@ -142,9 +142,9 @@ func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	m, err := wire.Parse(b)
 	i, known := w.place[e.Peer]
 	awaited := known && err == nil && m.Type == wire.Ack && m.TID == w.s.tid && w.to[i].out && m.Seq == w.to[i].seq
-	left, drops := w.s.transfer.Left(), w.s.report.Dropped.Total()
+	left, drops := w.s.sending.transfer.Left(), w.s.report.Dropped.Total()
 	w.s.Receive(now, e, b)
-	took := left - w.s.transfer.Left()
+	took := left - w.s.sending.transfer.Left()
 	switch {
 	case took != 0 && !awaited, took != 1 && awaited:
 		w.fail("%q from %v acknowledges %d segments; awaited: %t", b, e.Peer, took, awaited)
@@ -158,7 +158,7 @@ func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 
 // ack takes note of an acknowledgement that counts.
 func (w *watch) ack(now time.Time, i int, seq int64) {
-	d, st := &w.to[i], w.s.transfer.Stats(i)
+	d, st := &w.to[i], w.s.sending.transfer.Stats(i)
 	if w.acked[seq] {
 		w.fail("segment %d is acknowledged twice", seq)
 	}
@@ -191,8 +191,8 @@ func (w *watch) ack(now time.Time, i int, seq int64) {
 	switch {
 	case st.Samples != d.samples:
 		w.fail("receiver %d: %d round trips are measured, %d can be (Karn)", i, st.Samples, d.samples)
-	case st.Acked != d.acked || st.Bytes != d.bytes || w.s.transfer.Left() != w.left:
-		w.fail("receiver %d: %d segments of %d bytes are acknowledged, %d are left; counted are %d, %d, %d", i, d.acked, d.bytes, w.left, st.Acked, st.Bytes, w.s.transfer.Left())
+	case st.Acked != d.acked || st.Bytes != d.bytes || w.s.sending.transfer.Left() != w.left:
+		w.fail("receiver %d: %d segments of %d bytes are acknowledged, %d are left; counted are %d, %d, %d", i, d.acked, d.bytes, w.left, st.Acked, st.Bytes, w.s.sending.transfer.Left())
 	}
 }
 
@@ -308,18 +308,18 @@ func (w *watch) observe(now time.Time) {
 		}
 		w.phase, w.progress = w.s.phase, now
 	}
-	if w.to == nil && w.s.transfer != nil {
+	if w.to == nil && w.s.sending.transfer != nil {
 		w.begin()
 	}
 	if w.to == nil || w.err != nil {
 		return
 	}
-	if err := w.s.transfer.Audit(); err != nil && !*seedBlind {
+	if err := w.s.sending.transfer.Audit(); err != nil && !*seedBlind {
 		w.fail("audit: %w", err)
 	}
 	out := 0 // segments that take room in the receive buffer
 	for i := range w.to {
-		d, err := &w.to[i], w.s.transfer.Stats(i).Err
+		d, err := &w.to[i], w.s.sending.transfer.Stats(i).Err
 		if d.out && !d.dead && now.Before(d.due) {
 			out++
 		}
@@ -366,7 +366,7 @@ func (w *watch) bury(now time.Time, i int, err error) {
 		w.owner[d.seq] = -1
 	}
 	// With failover the segment is somebody else's now: an ack of it is late.
-	if !w.s.cfg.NoFailover && w.s.cfg.Balance != None && w.s.transfer.Living() > 0 {
+	if !w.s.cfg.NoFailover && w.s.cfg.Balance != None && w.s.sending.transfer.Living() > 0 {
 		d.out = false
 	}
 }
@@ -394,8 +394,8 @@ func (w *watch) begin() {
 	}
 	w.left = int64(len(w.off))
 	w.off = append(w.off, off)
-	if off != int64(len(w.payload)) || w.left != w.s.transfer.Total() {
-		w.fail("the split covers %d of %d bytes in %d segments, of %d", off, len(w.payload), w.s.transfer.Total(), w.left)
+	if off != int64(len(w.payload)) || w.left != w.s.sending.transfer.Total() {
+		w.fail("the split covers %d of %d bytes in %d segments, of %d", off, len(w.payload), w.s.sending.transfer.Total(), w.left)
 		w.off = nil
 	}
 	w.acked = make([]bool, w.left)
