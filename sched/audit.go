@@ -12,6 +12,9 @@ import "fmt"
 // one receiver, and by a living one where failover is allowed; and the memory
 // held is in proportion to the segments.
 func (t *Transfer) Audit() error {
+	if t.ext != nil {
+		return t.ext.audit()
+	}
 	var out, living, queued int
 	var held, acked int64
 	for i := range t.to {

@@ -43,6 +43,11 @@ type SenderStats struct {
 	Took      int64 // segments taken over from other receivers
 	Gave      int64 // segments given to other receivers
 
+	// Of an extended transfer. Its Timeouts are probe timeouts, its Resent are all
+	// segments that were sent before, to whomever, and its Duplicate are acks.
+	Lost     int64 // transmissions that were said to be lost
+	Spurious int64 // of these, acknowledged after all
+
 	// Samples counts the acks that measured a round trip: those of segments sent
 	// once (Karn's rule). AckMin, AckMax and AckSum are over these.
 	Samples                int64

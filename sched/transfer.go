@@ -45,6 +45,7 @@ type Segment struct {
 	Seq int64 // its sequence number
 	Off int64 // its first byte in the payload
 	Len int   // its number of bytes, 1 or more
+	Num int64 // extended: which transmission to this receiver it is, from 0
 	Try int   // 1 for the first transmission at this receiver
 }
 
@@ -78,6 +79,8 @@ type Transfer struct {
 	living  int
 	left    int64 // segments not acknowledged
 	total   int64
+
+	ext *extended // nil in the base protocol
 }
 
 // NewTransfer lays out a payload of the sum of shares bytes: receiver i carries
@@ -131,6 +134,9 @@ func (t *Transfer) enqueue(i int) {
 // Transmit gives the next segment to send, and the receiver that gets it. It
 // takes the segment for sent at now.
 func (t *Transfer) Transmit(now time.Time) (receiver int, seg Segment, ok bool) {
+	if t.ext != nil {
+		return t.ext.transmit(now.Sub(t.epoch))
+	}
 	for t.waiting > 0 {
 		if t.cfg.Outstanding > 0 && t.out >= t.cfg.Outstanding {
 			return 0, Segment{}, false
@@ -236,6 +242,10 @@ func (t *Transfer) proceed(at time.Duration, i int) {
 // Expire takes every timeout that is due: the segment is sent again, or its
 // receiver is dead.
 func (t *Transfer) Expire(now time.Time) {
+	if t.ext != nil {
+		t.ext.expire(now.Sub(t.epoch))
+		return
+	}
 	for {
 		i, ok := t.wheel.Pop(now)
 		if !ok {
@@ -257,12 +267,23 @@ func (t *Transfer) Expire(now time.Time) {
 	}
 }
 
-// Next reports when Expire is due. ok is false when no segment is out.
-func (t *Transfer) Next() (at time.Time, ok bool) { return t.wheel.Next() }
+// Next reports when Expire is due, and of an extended transfer Transmit, too. ok is
+// false when no segment is out or waits for its time.
+func (t *Transfer) Next() (at time.Time, ok bool) {
+	if t.ext != nil {
+		d, ok := t.ext.next()
+		return t.epoch.Add(d), ok
+	}
+	return t.wheel.Next()
+}
 
 // Kill declares receiver i dead because of err, which is not nil, and lets the
 // living take over what it has not acknowledged.
 func (t *Transfer) Kill(now time.Time, i int, err error) {
+	if t.ext != nil {
+		t.ext.kill(i, err)
+		return
+	}
 	s := &t.to[i]
 	if s.dead() {
 		return
@@ -313,6 +334,9 @@ func (t *Transfer) revive(now time.Time, i int) {
 // Done reports whether nothing more will happen: all is acknowledged, or no
 // receiver lives that may carry the rest.
 func (t *Transfer) Done() bool {
+	if t.ext != nil {
+		return t.ext.done()
+	}
 	if t.left == 0 || t.living == 0 {
 		return true
 	}
@@ -320,21 +344,39 @@ func (t *Transfer) Done() bool {
 }
 
 // Left is the number of segments that are not acknowledged.
-func (t *Transfer) Left() int64 { return t.left }
+func (t *Transfer) Left() int64 {
+	if t.ext != nil {
+		return t.ext.left
+	}
+	return t.left
+}
 
 // Total is the number of segments.
 func (t *Transfer) Total() int64 { return t.total }
 
 // Living is the number of receivers that are not dead.
-func (t *Transfer) Living() int { return t.living }
+func (t *Transfer) Living() int {
+	if t.ext != nil {
+		return t.ext.living
+	}
+	return t.living
+}
 
 // Stats tells about receiver i. It is valid until the next call that changes
 // the transfer.
-func (t *Transfer) Stats(i int) *SenderStats { return &t.to[i].stats }
+func (t *Transfer) Stats(i int) *SenderStats {
+	if t.ext != nil {
+		return &t.ext.to[i].stats
+	}
+	return &t.to[i].stats
+}
 
 // Missing lists the segments that are not acknowledged, in order, as spans that
 // do not touch.
 func (t *Transfer) Missing() []Span {
+	if t.ext != nil {
+		return t.ext.missing()
+	}
 	var all []Span
 	for i := range t.to {
 		s := &t.to[i]
