@@ -22,7 +22,7 @@ type blocks struct {
 	seqs     int    // digits of a SEQ
 	nums     int    // digits of a NUM
 	ranges   [wire.MaxAckRanges]wire.Range
-	nranges  [wire.MaxAckRanges]sched.Range
+	taken    [wire.MaxAckRanges]sched.Range
 
 	digest string // of the payload, in hexadecimal; "" while it is computed
 	asking bool   // for the verdict
@@ -59,7 +59,7 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
 		return
 	}
-	nums := x.nranges[:0]
+	nums := x.taken[:0]
 	for _, r := range ranges {
 		nums = append(nums, sched.Range(r))
 	}
@@ -165,7 +165,7 @@ func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 		}
 		return b, false
 	}
-	data, err := x.source.bytes(i, seg.Off, seg.Len)
+	data, err := x.source.next(i, seg.Off, seg.Len)
 	if err != nil {
 		s.finish(now, err)
 		return b, false
@@ -212,9 +212,9 @@ func (x *blocks) hash(now time.Time) {
 	if s.cfg.NoVerify || x.digest != "" {
 		return
 	}
-	reader, size := s.reader, s.size
+	reader, size, compute := s.reader, s.size, s.cfg.hash
 	s.beside(now, func() func(time.Time) {
-		sum, took, err := digest(reader, size)
+		sum, took, err := compute(reader, size)
 		return func(now time.Time) {
 			if s.phase == Finished {
 				return

@@ -1,6 +1,7 @@
 package mdalp
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -68,6 +69,22 @@ type Config struct {
 	// intent may open a second transaction.
 	IntentRetry time.Duration
 
+	// Base keeps the extended protocol from being spoken, whatever the offer says.
+	Base bool
+	// Segment is the most bytes in one segment of the extended protocol, and Window the most
+	// segments in flight at one receiver; 0 is what path, receivers and congestion allow. A
+	// Window of 1 is stop-and-wait.
+	Segment, Window int
+	// Rate, if not 0, is the most bytes a second that extended segments and their headers
+	// take, over all receivers together.
+	Rate int64
+	// NoOffload keeps the kernel from cutting trains of segments itself (UDP_SEGMENT).
+	NoOffload bool
+	// NoVerify sends no digest: the transfer ends when everything is acknowledged.
+	NoVerify bool
+	// Name is told to the server, for people: at most 255 bytes of UTF-8.
+	Name string
+
 	// DropPrivileges makes the process give up its capabilities for good: once the
 	// sockets are open, and before it looks at any datagram. It is for commands, not for programs that go on needing
 	// them.
@@ -104,6 +121,10 @@ type Config struct {
 	ours func(netip.Addr) bool
 	// number replaces a zone that is an interface's name by its number.
 	number func(netip.Addr) (netip.Addr, error)
+	// mtu gives the largest packet of the route to an address, 0 when it is not known.
+	mtu func(netip.Addr) int
+	// hash gives a payload's digest and the CPU time that it took.
+	hash func(io.ReaderAt, int64) ([sha256.Size]byte, time.Duration, error)
 	// key seeds the cookies of the echoes and their identifier. It is drawn when the
 	// sockets for echoes are opened, if it is zero.
 	key [32]byte
@@ -119,7 +140,8 @@ func (c *Config) withDefaults() (*Config, error) {
 		return nil, fmt.Errorf("%w: the orchestrator's address and port are needed", ErrConfig)
 	case d.Server < 0:
 		return nil, fmt.Errorf("%w: receiver %d: receivers count from 1", ErrConfig, d.Server)
-	case d.Echoes < 0 || d.Tries < 0 || d.RTO < 0 || d.Deadline < 0 || d.IntentTimeout < 0 || d.IntentRetry < 0 || d.EchoTimeout < 0:
+	case d.Echoes < 0 || d.Tries < 0 || d.RTO < 0 || d.Deadline < 0 || d.IntentTimeout < 0 || d.IntentRetry < 0 || d.EchoTimeout < 0 ||
+		d.Segment < 0 || d.Window < 0 || d.Rate < 0:
 		return nil, fmt.Errorf("%w: counts and times may not be negative", ErrConfig)
 	}
 	d.Orchestrator = netip.AddrPortFrom(d.Orchestrator.Addr().Unmap(), d.Orchestrator.Port())
@@ -140,6 +162,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	}
 	if d.memory == 0 {
 		d.memory = sourceMemory
+	}
+	if d.hash == nil {
+		d.hash = digest
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)

@@ -58,8 +58,9 @@ func (s *session) unusable(now time.Time) bool {
 
 // A peer is a receiver of the offer.
 type peer struct {
-	addr netip.AddrPort
-	name string
+	addr     netip.AddrPort
+	name     string
+	seg, win int // of the extended protocol
 }
 
 // mostPorts is how many ports of one address an offer may name: receivers are hosts, and
@@ -82,7 +83,7 @@ func (s *session) choose() {
 			continue
 		}
 		addr = s.zoned(addr)
-		p := peer{netip.AddrPortFrom(addr, r.Port), r.Name}
+		p := peer{netip.AddrPortFrom(addr, r.Port), r.Name, r.Seg, r.Win}
 		if r.Port == 0 {
 			p.addr = netip.AddrPortFrom(addr, Port)
 		}

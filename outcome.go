@@ -34,8 +34,10 @@ func (s *session) settle(now time.Time) {
 		r.Probe = now.Sub(s.entered)
 	case Sending:
 		r.Transfer = now.Sub(s.entered)
+	case Finishing:
+		r.Verdict = now.Sub(s.entered)
 	}
-	t := s.sending.transfer
+	t := s.transfer()
 	if t == nil {
 		return
 	}
@@ -51,12 +53,17 @@ func (s *session) settle(now time.Time) {
 			rr.Rate = float64(st.Bytes) / d.Seconds()
 		}
 		r.Acked += st.Bytes
+		if r.Extended {
+			f := t.Flow(i)
+			rr.Window, rr.InFlight, rr.RTT, rr.Pace = f.Window, f.InFlight, f.RTT, f.Pace
+			rr.Lost, rr.Spurious = st.Lost, st.Spurious
+		}
 	}
 }
 
 // complete ends a transfer that has nothing more to do.
 func (s *session) complete(now time.Time) {
-	t := s.sending.transfer
+	t := s.transfer()
 	switch {
 	case t.Left() == 0:
 		s.finish(now, nil)
@@ -69,7 +76,7 @@ func (s *session) complete(now time.Time) {
 
 // incomplete ends the session because of err before all is acknowledged.
 func (s *session) incomplete(now time.Time, err error) {
-	t := s.sending.transfer
+	t := s.transfer()
 	if t == nil {
 		s.finish(now, fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase))
 		return
@@ -86,7 +93,7 @@ func (s *session) finish(now time.Time, err error) {
 	s.stage = over{}
 	s.phase, s.report.Phase = Finished, Finished
 	s.err = err
-	if t := s.sending.transfer; t != nil {
+	if t := s.transfer(); t != nil {
 		for _, m := range t.Missing() {
 			s.report.Missing = append(s.report.Missing, wire.Range{First: m.Seq, Last: m.End - 1})
 		}

@@ -16,6 +16,7 @@ type pinging struct {
 	s      *session
 	names  names
 	rounds []probing // one for the addresses of the offer, one for its names
+	large  large     // the echo of a segment's size
 	pinged map[netip.Addr]bool
 }
 
@@ -81,29 +82,40 @@ func (p *pinging) proceed(now time.Time) {
 	if s.phase != Pinging || p.names.missing > 0 && !p.names.late {
 		return
 	}
+	p.announce(now)
 	for _, r := range p.rounds {
 		if !r.Done() {
 			return
 		}
 	}
+	if p.large.awaited(now) || s.dialog.undecided() {
+		return
+	}
 	switch {
 	case s.unusable(now):
 	case s.cfg.offerOnly:
 		s.finish(now, nil)
+	case s.dialog.opened && !s.cfg.planOnly:
+		s.blocks.begin(now)
 	default:
 		s.begin(now)
 	}
 }
 
-// receive takes an answer to an echo. Nothing else is awaited.
+// receive takes an answer to an echo, or to the announcement. Nothing else is awaited.
 func (p *pinging) receive(now time.Time, e *loop.Envelope, b []byte) {
 	s := p.s
 	if e.Sock == sockUDP {
 		if !s.fromOrchestrator(e, b) {
 			return
 		}
-		if _, err := wire.Parse(b); err != nil && !wire.LooksLikeOffer(b) {
+		m, err := wire.Parse(b)
+		switch {
+		case err != nil && !wire.LooksLikeOffer(b):
 			s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+			return
+		case err == nil && m.Type == wire.StateType:
+			s.dialog.receive(now, e, &m, b)
 			return
 		}
 		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
@@ -114,6 +126,9 @@ func (p *pinging) receive(now time.Time, e *loop.Envelope, b []byte) {
 			p.proceed(now)
 			return
 		}
+	}
+	if p.large.receive(e, b) {
+		p.proceed(now)
 	}
 }
 
@@ -129,6 +144,7 @@ func (p *pinging) fail(now time.Time, e *loop.Envelope, err error) {
 			r.Lose(e.Peer.Addr())
 		}
 	}
+	p.large.fail(e.Peer.Addr())
 	p.proceed(now)
 }
 
@@ -137,19 +153,33 @@ func (p *pinging) expire(now time.Time) {
 	for _, r := range p.rounds {
 		r.Expire(now)
 	}
+	p.large.expire(now)
 	p.proceed(now)
 }
 
 // due takes the timer of the names.
 func (p *pinging) due(now time.Time, timer int) {
-	if timer == timerNames {
+	switch timer {
+	case timerNames:
 		p.named(now, "receiver left out: its name was not found in time")
+	case timerLarge:
+		p.large.over = true
+		p.proceed(now)
 	}
 }
 
-// transmit sends an echo.
+// transmit sends a manifest or an echo.
 func (p *pinging) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	for _, r := range p.rounds {
+	if p.s.dialog.ready {
+		return p.s.dialog.transmit(now, e, b)
+	}
+	for k := range len(p.rounds) + 1 {
+		r := p.large.Prober
+		if k < len(p.rounds) {
+			r = p.rounds[k].Prober
+		} else if r == nil {
+			break
+		}
 		out, to, ok := r.Transmit(now, b)
 		if !ok {
 			continue
@@ -168,6 +198,11 @@ func (p *pinging) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, b
 func (p *pinging) next() (at time.Time, ok bool) {
 	for _, r := range p.rounds {
 		if t, more := r.Next(); more && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	if p.large.Prober != nil {
+		if t, more := p.large.Next(); more && (!ok || t.Before(at)) {
 			at, ok = t, true
 		}
 	}

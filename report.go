@@ -16,12 +16,13 @@ const (
 	Waiting  Phase = iota // for the offer
 	Pinging               // the receivers
 	Sending               // the segments
+	Finishing             // everything is acknowledged; the verdict is awaited
 	Finished              // with or without success
 )
 
 // String names the phase.
 func (p Phase) String() string {
-	return [...]string{"waiting", "pinging", "sending", "finished"}[p&3]
+	return [...]string{"waiting", "pinging", "sending", "finishing", "finished"}[p]
 }
 
 // A Report tells what a transfer did, or has done so far.
@@ -40,11 +41,19 @@ type Report struct {
 	// without success.
 	Missing []wire.Range
 
+	// Extended says that the extended protocol was spoken, with segments of Segment bytes.
+	Extended bool
+	Segment  int
+	// SHA256 is the payload's digest in hexadecimal, once it is known; Hashing is the CPU
+	// time that it took, beside the sending.
+	SHA256  string
+	Hashing time.Duration
+
 	Receivers []ReceiverReport // in the order of the offer, without duplicates
 
-	// Wait, Probe and Transfer are the times that the phases took; Elapsed is
+	// Wait, Probe, Transfer and Verdict are the times that the phases took; Elapsed is
 	// the whole. Send's set-up is in none of them but Elapsed.
-	Wait, Probe, Transfer, Elapsed time.Duration
+	Wait, Probe, Transfer, Verdict, Elapsed time.Duration
 	// Dropped counts the datagrams that changed nothing, by cause.
 	Dropped Drops
 }
@@ -112,4 +121,12 @@ type ReceiverReport struct {
 	AckMin, AckMean, AckMax time.Duration
 	Rate                    float64 // bytes acknowledged a second, from first datagram to last ack
 	Err                     error   // why it is dead, or nil
+
+	// Of the extended protocol: the most bytes that may be in flight, and how many are; the
+	// smoothed round trip; bytes a second that it is sent at most; segments declared lost,
+	// and how many of these were not.
+	Window, InFlight int64
+	RTT              time.Duration
+	Pace             float64
+	Lost, Spurious   int64
 }

@@ -29,6 +29,7 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 	defer cancel() // nobody waits for answers any more
 	cfg.resolve = func(host string) netip.Addr { return lookup(names, host) }
 	cfg.beside = wk.Beside(lookups)
+	cfg.mtu = routeMTU
 	udp, err := listen(cfg)
 	if err != nil {
 		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err
@@ -128,7 +129,7 @@ func listenEcho(family int, mode icmp.Mode, key *[32]byte, bind netip.Addr) (*lo
 	if err != nil {
 		return nil, icmp.Off, err
 	}
-	s, err := loop.New(c, loop.Options{Stamp: true, MaxDatagram: 2048})
+	s, err := loop.New(c, loop.Options{Stamp: true})
 	if err != nil {
 		return nil, icmp.Off, err
 	}

@@ -30,6 +30,9 @@ const (
 	timerAgain  // the intent did not leave: it is due once more
 	timerRemind // the wait is worth a line
 	timerNames  // names of receivers are not waited for any longer
+	timerLarge  // the echo of a segment's size is not waited for any longer
+	// That of the dialog, which goes through several stages.
+	timerManifest
 	timers
 )
 
@@ -44,7 +47,8 @@ type stage interface {
 }
 
 // A session is the client as a program without I/O: a loop.Handler that goes
-// through waiting, pinging and sending. Each of these is a stage; the session hands on
+// through waiting, pinging and sending, which in the extended protocol is that of blocks
+// and has a dialog with the orchestrator beside it. Each of these is a stage; the session hands on
 // what comes, and keeps what they share. The payload is read through a source.
 //
 // Its methods are called by one driver; after Next has said ok=false, or the
@@ -59,7 +63,9 @@ type session struct {
 	stage      stage
 	waiting    waiting
 	pinging    pinging
-	sending    sending
+	sending    sending // in the base protocol
+	blocks     blocks  // in the extended one
+	dialog     dialog
 	phase      Phase
 	began      time.Time // the session
 	entered    time.Time // the phase
@@ -87,8 +93,7 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 		mode4: mode4, mode6: mode6,
 		bufferAcks: buffer / loop.ShortDatagram,
 	}
-	s.waiting.s, s.pinging.s, s.sending.s = s, s, s
-	s.stage = &s.waiting
+	s.start()
 	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off}
 	if size == 0 {
 		s.log.Info("nothing to send: the payload is empty")
@@ -106,6 +111,46 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 	}
 	s.waiting.begin(now)
 	return s
+}
+
+// start makes the stages as they are before anything was sent.
+func (s *session) start() {
+	s.waiting, s.pinging, s.sending = waiting{s: s}, pinging{s: s}, sending{s: s}
+	s.blocks, s.dialog = blocks{s: s, digest: s.blocks.digest}, dialog{s: s}
+	s.stage = &s.waiting
+}
+
+// anew asks for a new offer and goes on with segments that fit into any path. Nothing of
+// the transaction before is resumed: its segments had another size.
+func (s *session) anew(now time.Time, why string) {
+	s.log.Warn("starting anew with smaller segments", "segment", safeSegment, "why", why)
+	s.timers.Stop(timerManifest)
+	s.cfg.Segment = safeSegment
+	s.cfg.key[30]++ // echoes of before shall not count for those to come
+	s.report.Receivers, s.report.Segments = nil, 0
+	s.tid, s.peers, s.place = 0, nil, nil
+	s.start()
+	s.enter(now, Waiting)
+	s.waiting.begin(now)
+}
+
+// transfer is what is sent to whom, in either protocol; nil before the split.
+func (s *session) transfer() *sched.Transfer {
+	if s.blocks.transfer != nil {
+		return s.blocks.transfer
+	}
+	return s.sending.transfer
+}
+
+// roundTrip is the longest round trip to a receiver that is known.
+func (s *session) roundTrip() (d time.Duration) {
+	for i := range s.report.Receivers {
+		d = max(d, s.report.Receivers[i].Latency)
+		if s.blocks.transfer != nil {
+			d = max(d, s.blocks.transfer.Flow(i).RTT)
+		}
+	}
+	return d
 }
 
 // seal does what the caller wants done once the intent is out, and before any
@@ -153,6 +198,8 @@ func (s *session) Expire(now time.Time) {
 		case timerProgress:
 			s.timers.Arm(timerProgress, now.Add(s.cfg.ProgressEvery))
 			s.progress(now)
+		case timerManifest:
+			s.dialog.due(now)
 		default:
 			s.stage.due(now, id)
 		}

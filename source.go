@@ -26,6 +26,11 @@ type source struct {
 	at      []extent // what each window holds
 	whole   bool
 	failure error
+
+	// Of a stream: what is not next in a window is read alone, into scratch, and last is
+	// where such a read ended.
+	scratch []byte
+	last    int64
 }
 
 // An extent is a range of bytes of the payload.
@@ -60,6 +65,40 @@ func (s *source) bytes(i int, off int64, length int) ([]byte, error) {
 		*a = extent{off, off + n}
 	}
 	return w[off-s.at[i].off:][:length], s.failure
+}
+
+// Windows of a stream: large, as a train of segments is sent at once.
+const streamMost = 128 << 10
+
+// stream takes the memory for an extended transfer over n receivers, whose segments are of
+// so many bytes, about as much as memory says.
+func (s *source) stream(r io.ReaderAt, size int64, n, segment int, memory int64) {
+	s.r, s.size = r, size
+	s.window = max(min(streamMost, memory/int64(n)), int64(segment))
+	s.window = min(s.window, size)
+	s.arena = make([]byte, int64(n)*s.window)
+	s.at = make([]extent, n)
+	s.scratch = make([]byte, segment)
+}
+
+// next is bytes of a stream. A window goes on where it ends. What stands elsewhere is a
+// lost segment, and read alone; the second in a row is a new run.
+func (s *source) next(i int, off int64, length int) ([]byte, error) {
+	end := off + int64(length)
+	w := s.arena[int64(i)*s.window:][:s.window]
+	a := &s.at[i]
+	if off < a.off || end > a.end {
+		if off != a.end && off != s.last {
+			b := s.scratch[:length]
+			s.fill(b, off)
+			s.last = end
+			return b, s.failure
+		}
+		n := min(s.window, s.size-off)
+		s.fill(w[:n], off)
+		*a = extent{off, off + n}
+	}
+	return w[off-a.off:][:length], s.failure
 }
 
 // fill reads b from off. What goes wrong is kept: nothing wrong is ever sent.

@@ -39,9 +39,9 @@ func newTemplate(typ icmp.Type, id uint16) (t template) {
 	return t
 }
 
-// append appends the request that carries pl. Its sequence number is the low
-// half of pl.echo.
-func (t *template) append(b []byte, pl payload) []byte {
+// append appends the request that carries pl, and zeros behind it up to size bytes in
+// all of payload. Its sequence number is the low half of pl.echo.
+func (t *template) append(b []byte, pl payload, size int) []byte {
 	b = append(b, t[:]...)
 	m := b[len(b)-echoLen:]
 	binary.BigEndian.PutUint16(m[6:], uint16(pl.echo))
@@ -52,14 +52,17 @@ func (t *template) append(b []byte, pl payload) []byte {
 		// An ICMPv6 message is summed together with the source address, which the
 		// kernel chooses. So it sums those itself (RFC 3542 section 3.1).
 		m[2], m[3] = 0, 0
-		binary.BigEndian.PutUint16(m[2:], checksum(m))
+		binary.BigEndian.PutUint16(m[2:], checksum(m)) // zeros add nothing to it
+	}
+	if more := size - payloadLen; more > 0 {
+		b = append(b, make([]byte, more)...)
 	}
 	return b
 }
 
-// parseReply takes an echo reply apart, as a socket gives it: with or without
-// IPv4 header. The outcome is Counted when pl is one that could be ours.
-func parseReply(v4 bool, b []byte) (pl payload, o Outcome) {
+// parseReply takes the reply to an echo of size bytes apart, as a socket gives it: with or
+// without IPv4 header. The outcome is Counted when pl is one that could be ours.
+func parseReply(v4 bool, b []byte, size int) (pl payload, o Outcome) {
 	reply := byte(ipv6.ICMPTypeEchoReply)
 	if v4 {
 		reply = byte(ipv4.ICMPTypeEchoReply)
@@ -82,7 +85,7 @@ func parseReply(v4 bool, b []byte) (pl payload, o Outcome) {
 		// A raw IPv4 socket gets messages before the kernel sums them; the others
 		// get them after. The sum over a right message with its checksum is 0.
 		return pl, Malformed
-	case len(b) != echoLen:
+	case len(b) != headerLen+max(payloadLen, size):
 		return pl, Foreign
 	}
 	pl.host = binary.BigEndian.Uint32(b[8:])

@@ -44,7 +44,7 @@ func TestTemplateAppend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tmpl := newTemplate(tt.typ, 0x1234)
-			got := tmpl.append([]byte("before"), carried)
+			got := tmpl.append([]byte("before"), carried, 0)
 			if want := join([]byte("before"), tt.want); !bytes.Equal(got, want) {
 				t.Fatalf("got  %x\nwant %x", got, want)
 			}
@@ -68,7 +68,7 @@ func TestTemplateAppend(t *testing.T) {
 // The sequence number in the header has 16 bits, the echo in the data 32.
 func TestTemplateAppendWraps(t *testing.T) {
 	tmpl := newTemplate(ipv6.ICMPTypeEchoRequest, 7)
-	got := tmpl.append(nil, payload{echo: 0x10002})
+	got := tmpl.append(nil, payload{echo: 0x10002}, 0)
 	if want := []byte{0, 2}; !bytes.Equal(got[6:8], want) {
 		t.Errorf("sequence number %x, want %x", got[6:8], want)
 	}
@@ -118,7 +118,7 @@ func TestParseReply(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			pl, got := parseReply(tt.v4, tt.b)
+			pl, got := parseReply(tt.v4, tt.b, 0)
 			if got != tt.want {
 				t.Fatalf("outcome %v, want %v", got, tt.want)
 			}

@@ -115,6 +115,15 @@ func configure(c *socket.Conn, family int, mode Mode, id uint16, bind netip.Addr
 	if err := c.SetReadBuffer(receiveBuffer); err != nil {
 		return err
 	}
+	// A long echo that does not fit shows what its path takes only if nobody cuts it
+	// (ip(7), ipv6(7)); short ones have the don't-fragment flag in any case.
+	level, opt := unix.SOL_IP, unix.IP_MTU_DISCOVER
+	if family == 6 {
+		level, opt = unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER
+	}
+	if err := c.SetsockoptInt(level, opt, unix.IP_PMTUDISC_DO); err != nil {
+		return err
+	}
 	if !bind.IsValid() {
 		return nil
 	}

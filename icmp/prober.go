@@ -30,6 +30,10 @@ type Config struct {
 	// Timeout is how long after the last echo answers are waited for at most;
 	// 0 means [DefaultTimeout], less means not at all.
 	Timeout time.Duration
+	// Size is how many bytes an echo has behind its ICMP header, if that is more than it
+	// needs: zeros are put behind, so that a path shows whether it takes packets of that
+	// length.
+	Size int
 	// ID is the identifier of the echoes, the one that was given to [Open].
 	ID uint16
 	// Key seeds the cookies. Replies are safe from forgers while it is secret.
@@ -136,7 +140,7 @@ func (p *Prober) Transmit(now time.Time, b []byte) (out []byte, to netip.Addr, o
 	p.lastAt = now
 	p.step()
 	p.skip()
-	return t.append(b, pl), h.addr, true
+	return t.append(b, pl, p.cfg.Size), h.addr, true
 }
 
 // Receive takes a message that came from a host, as the socket gives it: a raw
@@ -145,7 +149,7 @@ func (p *Prober) Transmit(now time.Time, b []byte) (out []byte, to netip.Addr, o
 // that comes after Done or after Fail still counts, in Stats.
 func (p *Prober) Receive(at time.Time, from netip.Addr, b []byte) Outcome {
 	from = from.Unmap()
-	pl, o := parseReply(from.Is4(), b)
+	pl, o := parseReply(from.Is4(), b, p.cfg.Size)
 	if o != Counted {
 		return o
 	}

@@ -96,6 +96,8 @@ var states = []struct {
 		s.Standing, s.Told, s.Have = wire.Open, true, []wire.Range{{First: 0, Last: 40}, {First: 45, Last: 45}}
 	}},
 	{"{'state': 'open', 'have': '', 'upto': 7}", func(s *wire.State) { s.Standing, s.Told, s.Upto = wire.Open, true, 7 }},
+	{"{'state': 'open', 'win': 64}", func(s *wire.State) { s.Standing, s.Window = wire.Open, 64 }},
+	{"{'state': 'open', 'win': 0}", func(s *wire.State) { s.Standing = wire.Open }},
 	{"{'state': 'open'}", func(s *wire.State) { s.Standing = wire.Open }},
 	{"{'state': 'busy', 'wait': 500}", func(s *wire.State) { s.Standing, s.Wait = wire.Busy, 500 }},
 	{"{'state': 'busy', 'wait': 0}", func(s *wire.State) { s.Standing, s.Wait = wire.Busy, wire.MinWait }},
@@ -142,6 +144,10 @@ func TestAppendState(t *testing.T) {
 	s := wire.NewState(wire.Open)
 	s.Told, s.Have = true, []wire.Range{{First: 0, Last: 40}, {First: 45, Last: 45}}
 	if got, want := string(wire.AppendState(nil, 7, 0, &s)), "Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': '0-40,45'};"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	s.Window = 64
+	if got, want := string(wire.AppendState(nil, 7, 0, &s)), "Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'win': 64, 'have': '0-40,45'};"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	s = wire.NewState(wire.Refused)

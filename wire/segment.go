@@ -17,6 +17,12 @@ func AppendSegmentHeader(b []byte, tid, seq, num int64, seqWidth, numWidth int) 
 	b = append(b, "Type:2;TID:"...)
 	b = appendNumber(b, tid)
 	b = append(b, ";SEQ:"...)
+	return AppendSegmentRest(b, seq, num, seqWidth, numWidth)
+}
+
+// AppendSegmentRest appends what stands between [AppendDataPrefix] and the payload of an
+// extended segment, as [AppendSegmentHeader] writes it.
+func AppendSegmentRest(b []byte, seq, num int64, seqWidth, numWidth int) []byte {
 	b = appendPadded(b, seq, seqWidth)
 	b = append(b, ";NUM:"...)
 	b = appendPadded(b, num, numWidth)

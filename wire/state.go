@@ -41,6 +41,9 @@ type State struct {
 	Told bool
 	// Upto, if not Absent, says that Have tells no SEQ from it on.
 	Upto int64
+	// Window is the key 'win': how many segments of the announced size each receiver takes,
+	// where that is not what the offer has; 0 when absent, or not 1 to 1,048,576.
+	Window int
 	// Wait is after how many milliseconds a busy server may be asked again.
 	Wait int64
 	// Comment says why something was refused, for people.
@@ -71,6 +74,10 @@ func AppendState(b []byte, tid, seq int64, s *State) []byte {
 	if s.Standing == Busy {
 		b = append(b, ", 'wait': "...)
 		b = appendNumber(b, min(MaxWait, max(MinWait, s.Wait)))
+	}
+	if s.Window > 0 {
+		b = append(b, ", 'win': "...)
+		b = appendNumber(b, int64(s.Window))
 	}
 	for _, n := range []struct {
 		key string
@@ -143,6 +150,8 @@ func ParseState(b []byte) (s State, err error) {
 			text, _, ok := p.text()
 			s.Comment = text
 			return ok
+		case "win":
+			return p.within(&s.Window, 1, MaxWindow)
 		case "wait":
 			return p.natural(&s.Wait, true)
 		case "upto":

@@ -1,0 +1,212 @@
+package mdalp
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"mdalp/icmp"
+	"mdalp/loop"
+	"mdalp/sched"
+	"mdalp/wire"
+)
+
+// The size of extended segments, and what a path takes.
+
+const (
+	// safeSegment fits into the packets of any path that is in use.
+	safeSegment = 1200
+
+	headers4 = 20 + 8 // bytes of IPv4 and UDP (RFC 791, RFC 768)
+	headers6 = 40 + 8 // of IPv6 and UDP (RFC 8200)
+	echoes   = 8      // of ICMP: as many as of UDP, so that both packets have one size
+)
+
+// tooLong reports whether an error says that a packet does not fit into the path.
+func tooLong(err error) bool { return errors.Is(err, syscall.EMSGSIZE) }
+
+// segmentSize is how large segments may be by what receivers and routes say. try says that
+// only an echo of that size can tell whether the path takes it.
+func (s *session) segmentSize() (size int, try bool) {
+	size = wire.MaxSegment
+	for i := range s.peers {
+		size = min(size, s.peers[i].seg)
+	}
+	if s.cfg.Segment > 0 {
+		return min(size, max(s.cfg.Segment, wire.MinSegment)), false
+	}
+	for i := range s.peers {
+		a := s.peers[i].addr.Addr()
+		fits := safeSegment
+		if s.cfg.mtu != nil {
+			headers := headers4
+			if a.Is6() {
+				headers = headers6
+			}
+			fits = max(fits, s.cfg.mtu(a)-headers-wire.MaxHeader)
+		}
+		size = min(size, fits)
+		// This host has no path in which anything smaller could stand.
+		try = try || fits > safeSegment && !a.IsLoopback() && (s.cfg.ours == nil || !s.cfg.ours(a))
+	}
+	return size, try && size > safeSegment
+}
+
+// A large is the echo of a segment's size to every receiver, with the don't-fragment
+// flag: the path itself answers whether it fits.
+type large struct {
+	*icmp.Prober
+	hosts []netip.Addr
+	size  int  // of a segment
+	over  bool // it is not waited for any longer
+}
+
+// awaited reports whether an answer is still to come.
+func (l *large) awaited(now time.Time) bool { return l.Prober != nil && !l.over && !l.Done() }
+
+// fits reports whether every host has answered.
+func (l *large) fits() bool {
+	for i := range l.hosts {
+		if l.Stats(i).Received == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *large) receive(e *loop.Envelope, b []byte) bool {
+	return l.Prober != nil && l.Receive(e.At, e.Peer.Addr(), b) == icmp.Counted
+}
+
+func (l *large) fail(a netip.Addr) {
+	if l.Prober != nil {
+		l.Fail(a)
+	}
+}
+
+func (l *large) expire(now time.Time) {
+	if l.Prober != nil {
+		l.Expire(now)
+	}
+}
+
+// announce announces the payload, once the size of its segments is known.
+func (p *pinging) announce(now time.Time) {
+	s := p.s
+	if s.dialog.on || s.cfg.Base || s.cfg.offerOnly || s.cfg.planOnly || len(s.peers) == 0 || !wire.Extended(p.names.offer) {
+		return
+	}
+	l := &p.large
+	if l.Prober == nil {
+		size, try := s.segmentSize()
+		if try && !p.probeSize(now, size) {
+			size = safeSegment
+		} else if try {
+			return
+		}
+		s.dialog.begin(now, size)
+		return
+	}
+	if l.awaited(now) {
+		p.hurry(now)
+		return
+	}
+	if !l.fits() {
+		s.log.Info("a packet of a larger segment's size was not answered", "bytes", l.size, "segment", safeSegment)
+		l.size = safeSegment
+	}
+	s.dialog.begin(now, l.size)
+}
+
+// probeSize sends an echo of the size of a segment to every receiver; false where nobody
+// can be pinged.
+func (p *pinging) probeSize(now time.Time, size int) bool {
+	s := p.s
+	var hosts []netip.Addr
+	seen := make(map[netip.Addr]bool, len(s.peers))
+	for _, r := range s.peers {
+		a := r.addr.Addr()
+		if s.mode(a) == icmp.Off {
+			return false
+		}
+		if !seen[a] {
+			seen[a] = true
+			hosts = append(hosts, a)
+		}
+	}
+	key := s.cfg.key
+	key[29]++ // cookies of its own
+	p.large = large{hosts: hosts, size: size, Prober: icmp.NewProber(now, icmp.Config{
+		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + wire.MaxHeader,
+	}, hosts)}
+	return true
+}
+
+// hurry bounds the wait for large echoes, once the others are answered: many paths and
+// hosts have no answer to them at all.
+func (p *pinging) hurry(now time.Time) {
+	s := p.s
+	var worst time.Duration
+	for _, r := range p.rounds {
+		if !r.Done() {
+			return
+		}
+		for i := range r.hosts {
+			worst = max(worst, r.Stats(i).Max)
+		}
+	}
+	if !s.timers.Armed(timerLarge) {
+		s.timers.Arm(timerLarge, now.Add(3*worst+50*time.Millisecond))
+	}
+}
+
+// begin lays out an extended transfer and starts it.
+func (x *blocks) begin(now time.Time) {
+	s := x.s
+	s.report.Probe = now.Sub(s.entered)
+	if len(s.pinging.rounds) == 0 {
+		s.report.Probe = 0
+	}
+	latencies := s.weigh()
+	x.segment = int(s.dialog.manifest.Seg)
+	total := (s.size-1)/int64(x.segment) + 1
+	shares := sched.SplitEqual(total, len(s.peers))
+	if s.cfg.pings() && s.cfg.Balance == ByLatency {
+		shares = sched.Split(total, latencies)
+	}
+	receivers := make([]sched.ExtendedReceiver, len(s.peers))
+	for i := range receivers {
+		r := &s.report.Receivers[i]
+		win := s.peers[i].win
+		if s.dialog.open.Window > 0 {
+			win = s.dialog.open.Window
+		}
+		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i]}
+	}
+	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
+		Window: s.cfg.Window, Rate: float64(s.cfg.Rate), Overhead: wire.MaxHeader / 2,
+		NoFailover: s.cfg.NoFailover || s.cfg.Balance == None,
+	})
+	if have := s.dialog.open.Have; len(have) > 0 {
+		stored := make([]sched.Range, len(have))
+		for k, r := range have {
+			stored[k] = sched.Range(r)
+		}
+		x.transfer.Have(stored)
+	}
+	x.prefix = wire.AppendDataPrefix(nil, s.tid)
+	x.seqs = wire.Digits(total - 1)
+	x.nums = min(wire.MaxDigits, wire.Digits(total)+1)
+	x.source.stream(s.reader, s.size, len(s.peers), x.segment, s.cfg.memory)
+	s.report.Extended, s.report.Segment, s.report.Segments = true, x.segment, total
+	for i, p := range s.peers {
+		r := &s.report.Receivers[i]
+		r.Assigned = x.transfer.Stats(i).Assigned
+		r.Share = min(s.size, r.Assigned*int64(x.segment))
+		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "segments", r.Assigned, "window", receivers[i].Window)
+	}
+	s.stage = x
+	s.enter(now, Sending)
+	x.hash(now)
+}
