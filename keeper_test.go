@@ -85,7 +85,7 @@ func (r *recorder) Recover() (found []server.Recovered, err error) {
 			continue
 		}
 		t.run = r.runs
-		found = append(found, server.Recovered{Meta: t.meta, Spool: &recording{t.spool, r, t},
+		found = append(found, server.Recovered{Meta: t.meta, Written: t.written, Spool: &recording{t.spool, r, t},
 			Segments: func(yield func(server.Record, error) bool) {
 				for _, g := range t.records {
 					if !yield(g, nil) {
@@ -125,7 +125,7 @@ func (s *recording) Put(seq int64, receiver int, data []byte, sum uint32) error 
 	for int64(len(t.stored)) <= seq {
 		t.stored = append(t.stored, false)
 	}
-	t.stored[seq], t.alive = true, true
+	t.stored[seq], t.alive, t.written = true, true, r.sc.world.Now()
 	t.records = append(t.records, server.Record{Seq: seq, Receiver: uint16(receiver), Length: uint16(len(data)), Sum: sum})
 	t.segments++
 	t.bytes += int64(len(data))

@@ -39,21 +39,23 @@ type span struct{ from, to time.Time }
 
 // A transaction is what is known of one.
 type transaction struct {
-	tid      int64
-	client   *watch
-	offered  time.Time // the offer was sent; zero before
-	heard    time.Time // a segment came for it
-	stored   []bool
-	records  []server.Record
-	segments int64
-	bytes    int64
-	owed     int64 // segments that came less acks that were sent
-	result   *server.Result
-	spool    server.Spool
-	meta     server.Meta
-	alive    bool   // the spool is there
-	payload  []byte // what was published
-	run      uint64 // of the server that had it last
+	tid       int64
+	client    *watch
+	offered   time.Time // the offer was sent; zero before
+	heard     time.Time // a segment came for it
+	written   time.Time // one was stored
+	stored    []bool
+	records   []server.Record
+	segments  int64
+	bytes     int64
+	owed      int64 // segments that came less acks that were sent
+	result    *server.Result
+	spool     server.Spool
+	meta      server.Meta
+	alive     bool   // the spool is there
+	payload   []byte // what was published
+	run       uint64 // of the server that had it last,
+	settledBy uint64 // and of the one that gave the verdict
 }
 
 func newRecorder(sc *scenario, cfg server.Config, refuse, unable float64, late time.Duration) *recorder {
@@ -142,7 +144,7 @@ func (r *recorder) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, 
 			r.fail("transaction %d: more acks than segments came", t.tid)
 		case !t.has(m.Seq):
 			r.fail("transaction %d: segment %d is acknowledged and not stored", t.tid, m.Seq)
-		case t.offered.IsZero() || !now.Before(t.offered.Add(r.limit())):
+		case t.offered.IsZero() || r.expired(t, now):
 			r.fail("transaction %d: segment %d is acknowledged %v after the offer", t.tid, m.Seq, now.Sub(t.offered))
 		case !slices.Contains(r.sc.receivers, e.Local):
 			r.fail("transaction %d: segment %d is acknowledged by %v", t.tid, m.Seq, e.Local)
@@ -158,6 +160,12 @@ func (r *recorder) limit() time.Duration {
 		return server.DefaultLimit
 	}
 	return r.cfg.Limit
+}
+
+// expired reports whether t is past its limit, of which one that was recovered may have
+// more: the time to be silent.
+func (r *recorder) expired(t *transaction, now time.Time) bool {
+	return !t.offered.Before(r.began) && !now.Before(t.offered.Add(r.limit()))
 }
 
 // offer takes note of one that is sent.
@@ -176,7 +184,7 @@ func (r *recorder) offer(now time.Time, t *transaction, e *loop.Envelope) {
 		r.fail("transaction %d is offered to %v", t.tid, e.Peer)
 	case e.Local != r.sc.home:
 		r.fail("an offer leaves from %v", e.Local)
-	case !t.offered.IsZero() && !now.Before(t.offered.Add(r.limit())):
+	case !t.offered.IsZero() && r.expired(t, now):
 		r.fail("transaction %d is offered again %v after the offer", t.tid, now.Sub(t.offered))
 	}
 	if t.client == nil {
@@ -187,12 +195,14 @@ func (r *recorder) offer(now time.Time, t *transaction, e *loop.Envelope) {
 // settled checks a verdict against the record.
 func (r *recorder) settled(res server.Result) {
 	t := r.tx[res.TID]
-	if t == nil || t.result != nil || t.run != r.runs {
+	// What is kept is found again by the next server, and has a verdict again.
+	again := t != nil && t.result != nil && (t.result.Complete || t.run == t.settledBy)
+	if t == nil || again || t.run != r.runs {
 		r.fail("transaction %d is settled twice, or nobody's", res.TID)
 		return
 	}
 	r.silent(t, &res)
-	t.result = &res
+	t.result, t.settledBy = &res, r.runs
 	var segments, bytes int64
 	for _, s := range res.Receivers {
 		segments += s.Segments
@@ -225,13 +235,22 @@ func (r *recorder) settled(res server.Result) {
 }
 
 // silent checks that a payload which is not expected is called complete for its silence
-// alone. A server that stood still has heard nothing, and one that began after the limit
-// cannot have; how long it stood still, it knows but to a part of Idle.
+// alone. A server that stood still has heard nothing; how long it did, it knows but to a
+// part of Idle. One that began after the limit knows when the last segment was stored.
 func (r *recorder) silent(t *transaction, res *server.Result) {
-	if r.over || !res.Complete || r.cfg.Expect != nil || t.offered.Add(r.limit()).Before(r.began) {
+	if r.over || !res.Complete || r.cfg.Expect != nil {
+		return
+	}
+	if limit := t.offered.Add(r.limit()); limit.Before(r.began) {
+		if quiet := limit.Sub(t.written); quiet < r.cfg.Idle {
+			r.fail("transaction %d is complete, which was written to %v before its limit", t.tid, quiet)
+		}
 		return
 	}
 	from := t.heard
+	if r.late > 0 || r.unable > 0 { // it was heard after it had begun to settle, perhaps
+		from = t.written
+	}
 	if r.began.After(from) {
 		from = r.began
 	}
