@@ -112,6 +112,9 @@ func (d *Dir) Create(tid int64, segment int) (Spool, error) {
 	if segment < 1 || segment > maxSegment {
 		return nil, fmt.Errorf("segments of %d bytes", segment)
 	}
+	if err := d.f.gone(); err != nil {
+		return nil, err
+	}
 	s := &dirSpool{d: d, meta: Meta{TID: tid, Segment: segment}}
 	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix} {
 		name := s.name(suffix)

@@ -161,6 +161,20 @@ func (f *folder) stat(name string) (fact, error) {
 	return fact{min(st.Size, st.Blocks*512), time.Unix(st.Mtim.Unix())}, nil
 }
 
+// gone is the error of a directory that somebody removed. What has its name now is
+// another, which we have no lock of.
+func (f *folder) gone() error {
+	var st unix.Stat_t
+	err := unix.Fstat(f.fd, &st)
+	if err == nil && st.Nlink == 0 {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: f.path, Err: err}
+	}
+	return nil
+}
+
 // exists reports whether there is anything of that name.
 func (f *folder) exists(name string) (bool, error) {
 	_, err := f.stat(name)

@@ -28,6 +28,7 @@ func (f *folder) create(string, uint32) (*os.File, error)    { return nil, error
 func (f *folder) reopen(string, int) (*os.File, error)       { return nil, errors.ErrUnsupported }
 func (f *folder) remove(string) error                        { return errors.ErrUnsupported }
 func (f *folder) stat(string) (fact, error)                  { return fact{}, errors.ErrUnsupported }
+func (f *folder) gone() error                                { return errors.ErrUnsupported }
 func (f *folder) exists(string) (bool, error)                { return false, errors.ErrUnsupported }
 func (f *folder) rename(from, to string) error               { return errors.ErrUnsupported }
 func (f *folder) flush() error                               { return errors.ErrUnsupported }

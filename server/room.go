@@ -35,6 +35,7 @@ type room struct {
 	files   int64 // that it will still make
 	free    int64 // on the disk above the reserve, as far as we know
 	left    int64 // of bytes until the disk is asked again
+	changed bool  // something was written since
 	asked   time.Time
 }
 
@@ -68,29 +69,43 @@ func (r *room) ask() {
 		r.free = 0 // a payload would have no file to be in
 	}
 	r.left = min(max(r.free/64, askLeast), askMost)
-	r.asked = time.Now()
+	r.asked, r.changed = time.Now(), false
 }
 
 // take accounts for n more bytes of a spool, whose payload takes that many bytes and
-// files more.
-func (r *room) take(n, payload, files int64) error {
+// files more. disk is the most that they may take of the disk, see blocks: what it was
+// in truth is seen when the disk is asked.
+func (r *room) take(n, disk, payload, files int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.max > 0 && r.settled+r.spools+r.copies+n+payload > r.max {
 		return r.overMax
 	}
-	r.left -= n
-	short := r.free < r.copies+n+payload
-	if r.left < 0 || short && time.Since(r.asked) >= askAgain {
+	short := r.free < r.copies+disk+payload
+	if r.left < disk || short && (r.changed || time.Since(r.asked) >= askAgain) {
 		r.ask()
-		short = r.free < r.copies+n+payload
+		short = r.free < r.copies+disk+payload
 	}
 	if short {
 		return r.overDisk
 	}
-	r.free -= n
+	r.free -= disk
+	r.left -= disk
+	r.changed = true
 	r.add(n, payload, files)
 	return nil
+}
+
+// blocks is what n bytes at off take of the disk, when last is the block that was
+// written last. Segments may come so far apart that each has blocks of its own.
+func blocks(off, n, last int64) (disk, end int64) {
+	first := off / diskBlock
+	end = (off + n - 1) / diskBlock
+	disk = (end - first + 1) * diskBlock
+	if first == last {
+		disk -= diskBlock
+	}
+	return disk, end
 }
 
 // found accounts for what is there already.
@@ -112,6 +127,7 @@ func (r *room) copied(n int64) {
 	defer r.mu.Unlock()
 	r.free -= n
 	r.left -= n
+	r.changed = true
 	r.add(n, -n, 0)
 }
 
@@ -123,7 +139,7 @@ func (r *room) give(n, payload, files, settled int64) {
 	r.add(-n, -payload, -files)
 	r.settled += settled
 	r.news += max(0, settled)
-	r.left = -1
+	r.left = 0
 }
 
 // counted says that files that nobody works on hold so many bytes. What has come since
@@ -132,7 +148,7 @@ func (r *room) counted(settled, before int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.settled = settled + r.news - before
-	r.left = -1
+	r.left = 0
 }
 
 // published is how many bytes have come to files that nobody works on.
@@ -148,7 +164,7 @@ func (r *room) payload() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.free - r.copies
-	if r.left < 0 || n < 2*diskBlock && time.Since(r.asked) >= askAgain {
+	if r.left <= 0 || n < 2*diskBlock && (r.changed || time.Since(r.asked) >= askAgain) {
 		r.ask()
 		n = r.free - r.copies
 	}

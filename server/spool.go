@@ -33,6 +33,7 @@ type dirSpool struct {
 	// What the room has accounted for: bytes of the file, and the fixed rest of it.
 	// Put adds to it, while Assemble reads none of it.
 	stored, copies, files int64
+	block                 int64 // that was written last
 
 	// Of Assemble and Publish, which run one at a time.
 	assembly  bool  // its file is there
@@ -62,7 +63,9 @@ func (s *dirSpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
 		}
 	}
 	size := int64(recordHead + len(data))
-	if err := s.take(size, int64(len(data)), 0); err != nil {
+	off := s.place(seq)
+	disk, end := blocks(off, size, s.block)
+	if err := s.take(size, disk, int64(len(data)), 0); err != nil {
 		return err
 	}
 	if need := int(size) + sealBytes; cap(s.d.scratch) < need {
@@ -71,10 +74,11 @@ func (s *dirSpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
 	b := appendRecord(s.d.scratch[:0], s.meta.TID, seq, receiver, data, sum)
 	// WriteAt fails unless all of it was written. What a failed one leaves behind is no
 	// record, and the next try writes over it.
-	if _, err := f.WriteAt(b, s.place(seq)); err != nil {
+	if _, err := f.WriteAt(b, off); err != nil {
 		s.give(size, int64(len(data)), 0)
 		return err
 	}
+	s.block = end
 	return nil
 }
 
@@ -89,7 +93,7 @@ func (s *dirSpool) open() (f *os.File, err error) {
 		}
 		return s.f.Load(), nil
 	}
-	if err := s.take(headBytes+diskBlock, diskBlock, 1); err != nil {
+	if err := s.take(headBytes+diskBlock, diskBlock, diskBlock, 1); err != nil {
 		return nil, err
 	}
 	f, err = s.d.f.create(s.name(spoolSuffix), 0o600)
@@ -108,8 +112,8 @@ func (s *dirSpool) open() (f *os.File, err error) {
 	return f, nil
 }
 
-func (s *dirSpool) take(n, payload, files int64) error {
-	if err := s.d.room.take(n, payload, files); err != nil {
+func (s *dirSpool) take(n, disk, payload, files int64) error {
+	if err := s.d.room.take(n, disk, payload, files); err != nil {
 		return err
 	}
 	s.stored, s.copies, s.files = s.stored+n, s.copies+payload, s.files+files
@@ -247,8 +251,9 @@ func (s *dirSpool) Publish(partial bool) (string, error) {
 		s.assembly, s.assembled = false, 0
 	}
 	// The name itself is on the disk only when the directory is (fsync(2)). Until then
-	// the spool stays.
+	// the spool stays, for whoever comes next.
 	if err := s.d.f.flush(); err != nil {
+		s.Keep()
 		return s.published, err
 	}
 	s.Discard()
@@ -263,6 +268,9 @@ func (s *dirSpool) Discard() {
 		s.d.f.remove(s.name(spoolSuffix))
 		s.onDisk = false
 	}
+	s.d.mu.Lock()
+	delete(s.d.kept, s.meta.TID)
+	s.d.mu.Unlock()
 	s.settle(0)
 }
 
