@@ -1,31 +1,39 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mdalp/wire"
 )
 
 // The test binary runs itself again as one of these.
 const roleVariable = "MDALP_SERVER_TEST_ROLE"
 
+var roles = map[string]func(args []string){}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVariable) == "publish" {
-		publishForEver(os.Args[1])
+	if role := roles[os.Getenv(roleVariable)]; role != nil {
+		role(os.Args[1:])
 	}
 	os.Exit(m.Run())
 }
 
-func names(t *testing.T, dir string) string {
+// names are the files in dir but for the lock.
+func names(t testing.TB, dir string) string {
 	t.Helper()
 	es, err := os.ReadDir(dir)
 	if err != nil {
@@ -33,235 +41,430 @@ func names(t *testing.T, dir string) string {
 	}
 	var s []string
 	for _, e := range es {
-		s = append(s, e.Name())
+		if e.Name() != lockName {
+			s = append(s, e.Name())
+		}
 	}
 	return strings.Join(s, " ")
 }
 
-func newDir(t *testing.T, path string) *Dir {
+func newDir(t testing.TB, path string) *Dir { return newDirWith(t, path, DirOptions{Reserve: -1}) }
+
+func newDirWith(t testing.TB, path string, o DirOptions) *Dir {
 	t.Helper()
-	d, err := NewDir(path)
+	d, err := NewDir(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(d.Close)
 	return d
 }
 
-func TestDirPublishes(t *testing.T) {
-	payload := random(5000)
-	gs := cut(payload, 963, 1981, 2056)
-	path := filepath.Join(t.TempDir(), "made", "here")
-	r := newRig(t, Config{FirstTID: 3740, Store: newDir(t, path), Expect: &Payload{5000, sha256.Sum256(payload)}})
-	r.to(orch, client, "Type:0;")
-	if got := names(t, path); got != "" {
-		t.Errorf("an intent alone made %q", got)
-	}
-	for i := len(gs) - 1; i >= 0; i-- {
-		if len(r.results) != 0 {
-			t.Fatal("settled too early")
-		}
-		if i == 0 && names(t, path) != "3740.spool" {
-			t.Errorf("on the way there is %q", names(t, path))
-		}
-		r.want(r.to(three[gs[i].to].Addr, client, gs[i].message(3740)), fmt.Sprintf("Type:3;TID:3740;SEQ:%d;", i))
-	}
-	res := r.result()
-	if !res.Status || res.Path != filepath.Join(path, "3740.bin") {
-		t.Errorf("%+v", res)
-	}
-	if got, err := os.ReadFile(res.Path); err != nil || string(got) != string(payload) {
-		t.Errorf("the payload did not arrive as it was: %v", err)
-	}
-	if got := names(t, path); got != "3740.bin" {
-		t.Errorf("in the end there is %q", got)
-	}
+var (
+	spoolClient = netip.MustParseAddrPort("203.0.113.7:40000")
+	spoolTime   = time.Unix(1700000000, 5)
+)
 
-	// A second server on the same directory does not write over it.
-	r = newRig(t, Config{FirstTID: 3740, Store: newDir(t, path)})
-	if out := r.to(orch, client, "Type:0;"); len(out) != 1 || !strings.HasPrefix(out[0], "Type:1;TID:3741;") {
-		t.Errorf("offered %q", out)
+// piece is the data of segment seq: no two are alike, and few of one length.
+func piece(tid, seq int64, segment int) []byte {
+	b := bytes.Repeat(fmt.Appendf(nil, "%d/%d ", tid, seq), segment/4+1)
+	return b[:1+int(seq*7919+tid)%segment]
+}
+
+// pieces is the payload of n segments.
+func pieces(tid, n int64, segment int) (b []byte) {
+	for seq := range n {
+		b = append(b, piece(tid, seq, segment)...)
+	}
+	return b
+}
+
+func newSpool(t testing.TB, s Store, tid int64, segment int) Spool {
+	t.Helper()
+	sp, err := s.Create(tid, segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp.Begin(Meta{TID: tid, Segment: segment, Client: spoolClient, Offered: spoolTime})
+	return sp
+}
+
+// put stores the pieces of these segments.
+func put(t testing.TB, sp Spool, tid int64, segment int, seqs ...int64) {
+	t.Helper()
+	for _, seq := range seqs {
+		b := piece(tid, seq, segment)
+		if err := sp.Put(seq, int(seq%3), b, Sum(b)); err != nil {
+			t.Fatalf("segment %d: %v", seq, err)
+		}
 	}
 }
 
-func TestDirIncomplete(t *testing.T) {
-	for _, keep := range []bool{false, true} {
-		path := t.TempDir()
-		r := newRig(t, Config{FirstTID: 7, Store: newDir(t, path), KeepPartial: keep})
-		r.to(orch, client, "Type:0;")
-		r.to(orch, stranger, "Type:0;") // sends nothing
-		for _, g := range []segment{{0, 0, "ab"}, {1, 5000, "cd"}, {2, 2, "e"}} {
-			r.to(three[g.to].Addr, client, g.message(7))
-		}
-		r.pass(DefaultLimit + time.Second)
-		slices.SortFunc(r.results, func(a, b Result) int { return int(a.TID - b.TID) })
-		if len(r.results) != 2 || r.results[0].Complete || r.results[1].Path != "" {
-			t.Fatalf("%+v", r.results)
-		}
-		if !keep {
-			if got := names(t, path); got != "" || r.results[0].Path != "" {
-				t.Errorf("left %q", got)
+func upTo(n int64) (seqs []int64) {
+	for seq := range n {
+		seqs = append(seqs, seq)
+	}
+	return seqs
+}
+
+func all(n int64) []wire.Range { return []wire.Range{{First: 0, Last: n - 1}} }
+
+// publish assembles and publishes, and checks the hash.
+func publish(t testing.TB, sp Spool, have []wire.Range, partial bool, want []byte) string {
+	t.Helper()
+	sum, err := sp.Assemble(have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum != sha256.Sum256(want) {
+		t.Error("the hash is of something else")
+	}
+	path, err := sp.Publish(partial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func holds(t testing.TB, path string, want []byte) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s: %d bytes, %v, want %d", path, len(got), err, len(want))
+	}
+}
+
+// recovered gives what Recover finds, read to the end.
+func recovered(t testing.TB, d *Dir) ([]Recovered, [][]Record) {
+	t.Helper()
+	rs, err := d.Recover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]Record
+	for _, r := range rs {
+		var records []Record
+		if r.Err == nil {
+			for rec, err := range r.Segments {
+				if err != nil {
+					t.Fatal(err)
+				}
+				records = append(records, rec)
 			}
-			continue
 		}
-		if got, err := os.ReadFile(filepath.Join(path, "7.partial")); string(got) != "abecd" || names(t, path) != "7.partial" {
-			t.Errorf("%q, %v, %q", got, err, names(t, path))
+		all = append(all, records)
+	}
+	return rs, all
+}
+
+// ranges are those of records.
+func ranges(records []Record) (have []wire.Range) {
+	for _, r := range records {
+		if k := len(have) - 1; k >= 0 && have[k].Last == r.Seq-1 {
+			have[k].Last++
+		} else {
+			have = append(have, wire.Range{First: r.Seq, Last: r.Seq})
 		}
-		if res := r.results[0]; res.Path != filepath.Join(path, "7.partial") || res.SHA256 != sha256.Sum256([]byte("abecd")) {
-			t.Errorf("%+v", res)
+	}
+	return have
+}
+
+func TestDirStores(t *testing.T) {
+	for _, segment := range []int{1, 7, 100, 60000} {
+		for _, n := range []int64{1, 2, 50, 9000} {
+			if n*int64(segment) > 1<<20 {
+				continue
+			}
+			path := filepath.Join(t.TempDir(), "made", "here")
+			d := newDir(t, path)
+			sp := newSpool(t, d, 3740, segment)
+			if got := names(t, path); got != "" {
+				t.Errorf("without a segment there is %q", got)
+			}
+			seqs := upTo(n)
+			slices.Reverse(seqs)
+			put(t, sp, 3740, segment, seqs...)
+			if got := names(t, path); got != "3740.spool" {
+				t.Errorf("on the way there is %q", got)
+			}
+			// Assembled once too early, as when it was not the expected payload.
+			if _, err := sp.Assemble(all((n + 1) / 2)); err != nil {
+				t.Fatal(err)
+			}
+			want := pieces(3740, n, segment)
+			file := publish(t, sp, all(n), false, want)
+			if file != filepath.Join(path, "3740.bin") || names(t, path) != "3740.bin" {
+				t.Errorf("%s, in the end there is %q", file, names(t, path))
+			}
+			holds(t, file, want)
 		}
 	}
 }
 
-// Only what a server left unfinished is removed.
-func TestDirSweeps(t *testing.T) {
+// Ranges with gaps, and the name of what is not whole.
+func TestDirPartial(t *testing.T) {
 	path := t.TempDir()
-	for _, name := range []string{"1.spool", "22.new.spool", "3.bin", "4.partial", "x.spool", "-5.spool", "6.spool.bin", ".spool", "notes"} {
+	d := newDir(t, path)
+	sp := newSpool(t, d, 7, 100)
+	put(t, sp, 7, 100, 0, 2, 3, 5000)
+	want := slices.Concat(piece(7, 0, 100), piece(7, 2, 100), piece(7, 3, 100), piece(7, 5000, 100))
+	file := publish(t, sp, []wire.Range{{First: 0, Last: 0}, {First: 2, Last: 3}, {First: 5000, Last: 5000}}, true, want)
+	holds(t, file, want)
+	if file != filepath.Join(path, "7.partial") || names(t, path) != "7.partial" {
+		t.Errorf("%s, %q", file, names(t, path))
+	}
+}
+
+// Nothing is made of nothing, and nothing is left of what was not wanted.
+func TestDirEmpty(t *testing.T) {
+	path := t.TempDir()
+	d := newDir(t, path)
+	sp := newSpool(t, d, 7, 100)
+	if kept := sp.Keep(); kept != "" {
+		t.Errorf("kept %q", kept)
+	}
+	sp = newSpool(t, d, 7, 100)
+	sp.Discard()
+	sp = newSpool(t, d, 7, 100)
+	put(t, sp, 7, 100, 0)
+	if _, err := sp.Publish(false); !errors.Is(err, ErrEmpty) {
+		t.Errorf("published what was not assembled: %v", err)
+	}
+	if _, err := sp.Assemble(nil); !errors.Is(err, ErrEmpty) || names(t, path) != "7.spool" {
+		t.Errorf("assembled nothing: %v, %q", err, names(t, path))
+	}
+	sp.Discard()
+	if got := names(t, path); got != "" {
+		t.Errorf("left %q", got)
+	}
+}
+
+// A number is taken as long as there is anything of it.
+func TestDirTaken(t *testing.T) {
+	path := t.TempDir()
+	d := newDir(t, path)
+	for _, name := range []string{"7.bin", "7.partial", "7.spool", "7.new.spool"} {
+		if err := os.WriteFile(filepath.Join(path, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Create(7, 100); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is there: %v", name, err)
+		}
+		os.Remove(filepath.Join(path, name))
+	}
+	if _, err := d.Create(7, 100); err != nil {
+		t.Error(err)
+	}
+}
+
+// A name that is taken is never given again; what was acknowledged stays, and is
+// published when the name is free.
+func TestDirNeverReplaces(t *testing.T) {
+	for _, partial := range []bool{false, true} {
+		path := t.TempDir()
+		d := newDir(t, path)
+		sp := newSpool(t, d, 7, 100)
+		put(t, sp, 7, 100, 0, 1)
+		if _, err := sp.Assemble(all(2)); err != nil {
+			t.Fatal(err)
+		}
+		other := filepath.Join(path, map[bool]string{false: "7.bin", true: "7.partial"}[partial])
+		if err := os.WriteFile(other, []byte("another's"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if file, err := sp.Publish(partial); file != "" || !errors.Is(err, fs.ErrExist) {
+				t.Errorf("%q, %v", file, err)
+			}
+		}
+		holds(t, other, []byte("another's"))
+		os.Remove(other)
+		if file, err := sp.Publish(partial); file != other || err != nil {
+			t.Errorf("%q, %v", file, err)
+		}
+		holds(t, other, pieces(7, 2, 100))
+	}
+}
+
+// A spool that somebody has written to or cut off is not put together, and not
+// removed either.
+func TestDirDamaged(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(file string) error
+	}{
+		{"cut off", func(file string) error { return os.Truncate(file, headBytes+108+3) }},
+		{"overwritten", func(file string) error { return os.WriteFile(file, bytes.Repeat([]byte("\xff"), 400), 0o600) }},
+		{"empty", func(file string) error { return os.Truncate(file, 0) }},
+	} {
+		path := t.TempDir()
+		d := newDir(t, path)
+		sp := newSpool(t, d, 7, 100)
+		put(t, sp, 7, 100, 0, 1)
+		if err := tt.spoil(filepath.Join(path, "7.spool")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sp.Assemble(all(2)); err == nil || !strings.Contains(err.Error(), "7.spool: segment") {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if got := names(t, path); got != "7.spool" {
+			t.Errorf("%s: there is %q", tt.name, got)
+		}
+	}
+}
+
+// What a spool holds is the next process's, whatever was the last thing that this one
+// did.
+func TestDirRecovers(t *testing.T) {
+	path := t.TempDir()
+	d := newDir(t, path)
+	put(t, newSpool(t, d, 12, 100), 12, 100, 0, 1, 4, 100000, 5)
+	kept := newSpool(t, d, 3, 1400)
+	put(t, kept, 3, 1400, upTo(400)...)
+	if _, err := kept.Assemble(all(400)); err != nil {
+		t.Fatal(err)
+	}
+	if got := kept.Keep(); got != filepath.Join(path, "3.spool") {
+		t.Errorf("kept %q", got)
+	}
+	d.Close()
+
+	// A process that dies while it assembles.
+	if err := os.WriteFile(filepath.Join(path, "12.new.spool"), []byte("half of"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d = newDir(t, path)
+	rs, records := recovered(t, d)
+	if len(rs) != 2 || rs[0].TID != 3 || rs[1].TID != 12 || names(t, path) != "12.spool 3.spool" {
+		t.Fatalf("%+v, %q", rs, names(t, path))
+	}
+	for _, r := range rs {
+		if r.Err != nil || r.Client != spoolClient || !r.Offered.Equal(spoolTime) || r.Path != filepath.Join(path, fmt.Sprint(r.TID, ".spool")) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(records[0]) != 400 || rs[0].Segment != 1400 {
+		t.Errorf("%d segments of %d bytes", len(records[0]), rs[0].Segment)
+	}
+	var want []Record
+	for _, seq := range []int64{0, 1, 4, 5, 100000} {
+		b := piece(12, seq, 100)
+		want = append(want, Record{Seq: seq, Sum: Sum(b), Length: uint16(len(b)), Receiver: uint16(seq % 3)})
+	}
+	if diff := cmp.Diff(want, records[1]); diff != "" {
+		t.Error(diff)
+	}
+
+	// It goes on: with what was missing, or without.
+	put(t, rs[1].Spool, 12, 100, 2, 3)
+	publish(t, rs[1].Spool, all(6), false, pieces(12, 6, 100))
+	publish(t, rs[0].Spool, all(400), false, pieces(3, 400, 1400))
+	holds(t, filepath.Join(path, "12.bin"), pieces(12, 6, 100))
+	holds(t, filepath.Join(path, "3.bin"), pieces(3, 400, 1400))
+	if got := names(t, path); got != "12.bin 3.bin" {
+		t.Errorf("left %q", got)
+	}
+}
+
+// Cut off at any byte, a spool gives all the records that are in it to their end.
+func TestDirTorn(t *testing.T) {
+	from := t.TempDir()
+	d := newDir(t, from)
+	put(t, newSpool(t, d, 7, 10), 7, 10, upTo(5)...)
+	d.Close()
+	b, err := os.ReadFile(filepath.Join(from, "7.spool"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir()
+	file := filepath.Join(path, "7.spool")
+	for n := range len(b) + 1 {
+		if err := os.WriteFile(file, b[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d := newDir(t, path)
+		rs, records := recovered(t, d)
+		d.Close()
+		switch {
+		case n == 0 || n == headBytes: // nothing was ever acknowledged
+			if len(rs) != 0 || names(t, path) != "" {
+				t.Fatalf("%d bytes: %+v, %q", n, rs, names(t, path))
+			}
+		case n < headBytes:
+			if len(rs) != 1 || rs[0].TID != 7 || rs[0].Spool != nil || rs[0].Err == nil || !strings.Contains(rs[0].Err.Error(), file) {
+				t.Fatalf("%d bytes: %+v", n, rs)
+			}
+			holds(t, file, b[:n])
+		default:
+			want := 0
+			for seq := range int64(5) {
+				if int64(n) >= headBytes+seq*18+recordHead+int64(len(piece(7, seq, 10))) {
+					want++
+				}
+			}
+			if len(rs) != 1 || rs[0].Err != nil || len(records[0]) != want {
+				t.Fatalf("%d bytes: %+v, %d segments, want %d", n, rs, len(records[0]), want)
+			}
+		}
+	}
+}
+
+// Another's bytes are no spool: they are told, and stay. Other names are not even told.
+func TestDirForeign(t *testing.T) {
+	path := t.TempDir()
+	d := newDir(t, path)
+	put(t, newSpool(t, d, 8, 100), 8, 100, 0)
+	d.Close()
+	if err := os.Rename(filepath.Join(path, "8.spool"), filepath.Join(path, "9.spool")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"1.spool", "22.new.spool", "3.bin", "4.partial", "x.spool", "-5.spool", "+5.spool", "05.spool", "6.spool.bin", ".spool", "notes"} {
 		if err := os.WriteFile(filepath.Join(path, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	newDir(t, path)
-	if got, want := names(t, path), "-5.spool .spool 3.bin 4.partial 6.spool.bin notes x.spool"; got != want {
-		t.Errorf("left %q, want %q", got, want)
+	if err := os.Mkdir(filepath.Join(path, "10.spool"), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := NewDir(filepath.Join(path, "notes")); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), "notes") {
+	before := names(t, path)
+	rs, _ := recovered(t, newDir(t, path))
+	var told []string
+	for _, r := range rs {
+		if r.Err == nil {
+			t.Errorf("recovered %+v", r)
+		}
+		told = append(told, filepath.Base(r.Path))
+	}
+	if got := strings.Join(told, " "); got != "1.spool 9.spool 10.spool 22.new.spool" || names(t, path) != before {
+		t.Errorf("told %s; left %s, there was %s", got, names(t, path), before)
+	}
+	if _, err := NewDir(filepath.Join(path, "notes"), DirOptions{}); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), "notes") {
 		t.Errorf("a file as directory: %v", err)
 	}
 }
 
-// A store that cannot write: no false acknowledgement, one line in the log, a
-// verdict that says so; and it goes on when it can write again.
-func TestDirGone(t *testing.T) {
-	for _, heals := range []bool{false, true} {
-		path := filepath.Join(t.TempDir(), "store")
-		var log strings.Builder
-		r := newRig(t, Config{FirstTID: 7, Store: newDir(t, path), Log: textLog(&log)})
-		r.to(orch, client, "Type:0;")
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			r.want(r.to(sao, client, "Type:2;TID:7;SEQ:0;DATA:x"))
-		}
-		if n := strings.Count(log.String(), "store failed"); n != 1 || !strings.Contains(log.String(), "7.spool") {
-			t.Errorf("%d errors in the log: %s", n, &log)
-		}
-		if heals {
-			if err := os.Mkdir(path, 0o700); err != nil {
+// Killed between the new name and the removal of the spool, a payload is finished; one
+// that is another's is not taken for it.
+func TestDirFinishes(t *testing.T) {
+	want := pieces(7, 500, 1400)
+	for _, suffix := range []string{wholeSuffix, partialSuffix} {
+		for name, b := range map[string][]byte{"its own": want, "shorter": want[1:], "longer": append(want, 'x'), "another": bytes.Repeat([]byte("x"), len(want))} {
+			path := t.TempDir()
+			d := newDir(t, path)
+			put(t, newSpool(t, d, 7, 1400), 7, 1400, upTo(500)...)
+			d.Close()
+			if err := os.WriteFile(filepath.Join(path, "7"+suffix), b, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for i := range 3 {
-				r.want(r.to(three[i].Addr, client, fmt.Sprintf("Type:2;TID:7;SEQ:%d;DATA:x", i)), fmt.Sprintf("Type:3;TID:7;SEQ:%d;", i))
+			rs, _ := recovered(t, newDir(t, path))
+			if name == "its own" {
+				if len(rs) != 0 || names(t, path) != "7"+suffix {
+					t.Errorf("%s: %+v, %q", name, rs, names(t, path))
+				}
+				continue
 			}
-		}
-		r.pass(DefaultLimit + time.Second)
-		res := r.result()
-		if res.Status != heals || !errors.Is(res.Err, fs.ErrNotExist) || heals && res.Path == "" {
-			t.Errorf("%+v", res)
-		}
-		if st := r.s.Stats(); st.StoreErrors != 3 || st.Acks != st.Stored {
-			t.Errorf("%+v", st)
-		}
-		r.addsUp()
-	}
-}
-
-// The last segment was refused: what is there looks whole, and is not.
-func TestRefusedLastSegment(t *testing.T) {
-	r := newRig(t, Config{FirstTID: 7, Store: &Memory{Limit: 16 << 10}})
-	r.to(orch, client, "Type:0;")
-	var stored int
-	for i := range 100 {
-		g := segment{i % 3, int64(i), strings.Repeat("x", 100)}
-		stored += len(r.to(three[g.to].Addr, client, g.message(7)))
-	}
-	if stored == 0 || stored == 100 {
-		t.Fatalf("%d of 100 stored", stored)
-	}
-	r.pass(DefaultLimit + time.Second)
-	if res := r.result(); res.Complete || !errors.Is(res.Err, ErrFull) || res.Missing[0].First != int64(stored) {
-		t.Errorf("%+v", res)
-	}
-}
-
-// A payload that cannot be put together or named is not complete.
-func TestDirCannotPublish(t *testing.T) {
-	tests := []struct {
-		name  string
-		spoil func(path string) error
-	}{
-		{"no place for it", func(path string) error { return os.Mkdir(filepath.Join(path, "7.new.spool"), 0o700) }},
-		{"the name is a directory", func(path string) error { return os.MkdirAll(filepath.Join(path, "7.bin", "x"), 0o700) }},
-		{"the spool is cut off", func(path string) error { return os.Truncate(filepath.Join(path, "7.spool"), 1) }},
-		{"the spool is overwritten", func(path string) error {
-			return os.WriteFile(filepath.Join(path, "7.spool"), []byte("\xff\xff"), 0o600)
-		}},
-		{"the directory is gone", func(path string) error { return os.RemoveAll(path) }},
-	}
-	// A spool that was cut off behind our back has no segment to give.
-	s := &dirSpool{d: newDir(t, t.TempDir()), tid: 7, segment: 100}
-	if _, err := s.Put(0, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	for _, size := range []int64{0, 1, 2} {
-		if err := s.f.Truncate(size); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Assemble(); err == nil || !strings.Contains(err.Error(), "7.spool: segment 0 is damaged") {
-			t.Errorf("cut off at %d: %v", size, err)
-		}
-	}
-	s.Discard()
-
-	for _, tt := range tests {
-		for _, expect := range []*Payload{nil, {2, sha256.Sum256([]byte("xy"))}} {
-			path := filepath.Join(t.TempDir(), "store")
-			r := newRig(t, Config{FirstTID: 7, Store: newDir(t, path), Expect: expect, KeepPartial: true})
-			r.to(orch, client, "Type:0;")
-			r.to(sao, client, "Type:2;TID:7;SEQ:0;DATA:x")
-			if err := tt.spoil(path); err != nil {
-				t.Fatal(err)
-			}
-			// The segment itself is stored as long as its file is open.
-			r.want(r.to(sao, client, "Type:2;TID:7;SEQ:1;DATA:y"), "Type:3;TID:7;SEQ:1;")
-			r.pass(DefaultLimit + time.Second)
-			res := r.result()
-			if res.Status || res.Complete || res.Err == nil || !strings.Contains(res.Err.Error(), path+"/7.") {
-				t.Errorf("%s: %+v", tt.name, res)
-			}
-			if fi, err := os.Lstat(filepath.Join(path, "7.bin")); err == nil && fi.Mode().IsRegular() {
-				t.Errorf("%s: there is a payload", tt.name)
+			if len(rs) != 1 || rs[0].Err == nil || !strings.Contains(rs[0].Err.Error(), "7"+suffix) || names(t, path) != "7"+suffix+" 7.spool" {
+				t.Errorf("%s: %+v, %q", name, rs, names(t, path))
 			}
 		}
 	}
-}
-
-// killed is the payload that publishForEver publishes under each number.
-func killed(tid int64) []byte { return []byte(strings.Repeat(strconv.FormatInt(tid, 10)+"\n", 20000)) }
-
-// publishForEver publishes payloads until the process is killed.
-func publishForEver(path string) {
-	d, err := NewDir(path)
-	for tid := int64(1); err == nil; tid++ {
-		var sp Spool
-		if sp, err = d.Create(tid, 1000); errors.Is(err, fs.ErrExist) {
-			err = nil
-			continue
-		}
-		payload := killed(tid)
-		for seq := int64(0); err == nil && len(payload) > 0; seq++ {
-			n := min(1000, len(payload))
-			_, err = sp.Put(seq, payload[:n])
-			payload = payload[n:]
-		}
-		if err == nil {
-			_, err = sp.Assemble()
-		}
-		if err == nil {
-			_, err = sp.Publish(false)
-		}
-		fmt.Println(tid)
-	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
 }
