@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mdalp/loop"
@@ -31,6 +32,10 @@ const (
 	DefaultOfferRate    = 256 << 10 // bytes per second
 	DefaultRoomPerOffer = 1 << 20   // bytes
 	DefaultMaxOpen      = 4096
+	DefaultSilence      = 30 * time.Second
+	// DefaultSegment fits into the frames of fast local networks, and eight of them into
+	// one message to the kernel.
+	DefaultSegment = 8192
 )
 
 // MostBytes is the largest [Config.MaxBytes]: offsets in a spool file stay far below
@@ -149,10 +154,29 @@ type Config struct {
 	Log *slog.Logger
 	// Settled is called for each verdict; it must not call the Server.
 	Settled func(Result)
+
+	// Base offers the base protocol alone. Without it the extended one is offered too.
+	Base bool
+	// Segment is the most bytes that a receiver takes in one extended segment, 100 to
+	// 65,000; 0 is DefaultSegment.
+	Segment int
+	// Window is the most segments that a receiver takes before it has acknowledged them, 1
+	// to 1,048,576; 0 is what its receive buffer holds.
+	Window int
+	// Buffers are the receive buffers of the sockets, in bytes as the kernel counts them
+	// (socket(7), SO_RCVBUF); one that is not told is taken for the kernel's default.
+	Buffers []int
+	// Silence is how long an extended transaction may be silent; 0 is DefaultSilence.
+	Silence time.Duration
+
+	bounded bool // MaxBytes was given
 }
 
 // withDefaults fills in what is 0 and checks the rest.
 func (c Config) withDefaults() (Config, error) {
+	c.bounded = c.MaxBytes != 0
+	def(&c.Segment, DefaultSegment)
+	def(&c.Silence, DefaultSilence)
 	def(&c.Limit, DefaultLimit)
 	def(&c.Idle, DefaultIdle)
 	def(&c.Unused, DefaultUnused)
@@ -184,6 +208,12 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("server: a number is negative")
 	case c.MaxBytes > MostBytes:
 		return c, fmt.Errorf("server: more than %d bytes a transaction", int64(MostBytes))
+	case c.Silence < 0:
+		return c, errors.New("server: a duration is negative")
+	case c.Segment < wire.MinSegment || c.Segment > wire.MaxSegment:
+		return c, fmt.Errorf("server: extended segments of %d bytes: %d to %d are possible", c.Segment, wire.MinSegment, wire.MaxSegment)
+	case c.Window < 0 || c.Window > wire.MaxWindow:
+		return c, fmt.Errorf("server: a window of %d segments: %d are the most", c.Window, wire.MaxWindow)
 	case c.SegmentLimit < 0 || c.SegmentLimit > maxSegment:
 		return c, fmt.Errorf("server: segments of %d bytes: 1 to %d are possible", c.SegmentLimit, maxSegment)
 	}
@@ -217,9 +247,14 @@ func (c *Config) offered() ([]wire.Receiver, error) {
 		named[i] = bare[i]
 		named[i].Name = r.Name
 	}
-	offer := named
-	if offerLen(named) > original && offerLen(bare) <= original {
-		offer = bare
+	offer := c.extend(named)
+	for _, shorter := range [][]wire.Receiver{c.extend(bare), bare} {
+		if offerLen(offer) > original {
+			offer = shorter
+		}
+	}
+	if offerLen(offer) > original {
+		offer = c.extend(named) // nothing helps, so nothing is left out
 	}
 	if n := offerLen(offer); n > wire.MaxDatagram {
 		return nil, fmt.Errorf("server: an offer of %d receivers has %d bytes, more than a datagram", len(offer), n)
@@ -229,6 +264,19 @@ func (c *Config) offered() ([]wire.Receiver, error) {
 		return nil, fmt.Errorf("server: receivers cannot be offered: %w", err)
 	}
 	return offer, nil
+}
+
+// extend adds what makes an offer one of the extended protocol; the longest window stands
+// for those to come.
+func (c *Config) extend(rs []wire.Receiver) []wire.Receiver {
+	if c.Base {
+		return rs
+	}
+	rs = slices.Clone(rs)
+	for i := range rs {
+		rs[i].Seg, rs[i].Win = c.Segment, wire.MaxWindow
+	}
+	return rs
 }
 
 func offerLen(rs []wire.Receiver) int { return len(wire.AppendOffer(nil, wire.MaxNumber, rs)) }

@@ -78,6 +78,24 @@ func (s *rangeSet) add(k int64, grows bool) (added, full bool) {
 	return true, false
 }
 
+// remove takes the numbers of r out.
+func (s *rangeSet) remove(r wire.Range) {
+	var rest []wire.Range
+	s.n = 0
+	for _, x := range s.rs {
+		if x.First < r.First {
+			rest = append(rest, wire.Range{First: x.First, Last: min(x.Last, r.First-1)})
+		}
+		if x.Last > r.Last {
+			rest = append(rest, wire.Range{First: max(x.First, r.Last+1), Last: x.Last})
+		}
+	}
+	for _, x := range rest {
+		s.n += x.Last - x.First + 1
+	}
+	s.rs, s.near = rest, 0
+}
+
 // from appends the ranges of the set from k on, at most limit of them, and gives the
 // number up to which they tell all, or wire.Absent when they tell everything.
 func (s *rangeSet) from(rs []wire.Range, k int64, limit int) ([]wire.Range, int64) {

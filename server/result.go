@@ -52,6 +52,10 @@ type Result struct {
 	Cut bool
 	// Recovered says that it began in a former process.
 	Recovered bool
+	// Extended says that it was one of the extended protocol, and Name is what its client
+	// calls the payload.
+	Extended bool
+	Name     string
 
 	// Elapsed runs from the offer to the verdict, Transfer to the last segment that
 	// was stored.

@@ -52,6 +52,15 @@ type Server struct {
 	offers fifo[*transaction]
 	acks   acks
 
+	// Of extended transactions.
+	mostBlocks int64 // bytes of a payload
+	buffer     int64 // of the receive buffers that each receiver has
+	train      train
+	dirty      []*transaction // those that took segments in this burst
+	blockAcks  fifo[blockAck]
+	ackRanges  [wire.MaxAckRanges]wire.Range
+	replies    fifo[reply]
+
 	jobs     fifo[func() func(time.Time)] // to be done at the end of the call
 	running  int                          // jobs under way
 	sweeping bool
@@ -90,6 +99,10 @@ func New(cfg Config) (*Server, error) {
 		byClient: make(map[netip.AddrPort]*transaction),
 		slots:    make([]*transaction, timers),
 		acks:     acks{free: none, share: max(leastAcks, 2*len(offered))},
+	}
+	s.buffer = cfg.leastBuffer()
+	if s.mostBlocks = MostBytes; cfg.bounded {
+		s.mostBlocks = cfg.MaxBytes
 	}
 	for i, r := range cfg.Receivers {
 		a := plain(r.Addr)
@@ -135,6 +148,8 @@ func (s *Server) receive(now time.Time, e *loop.Envelope, b []byte) {
 		s.intent(now, e)
 	case m.Type == wire.Data:
 		s.data(now, e, &m)
+	case m.Type == wire.ManifestType:
+		s.manifest(now, e, &m, b)
 	default:
 		s.stats.Unexpected++
 	}
@@ -159,6 +174,17 @@ func (s *Server) data(now time.Time, e *loop.Envelope, m *wire.Message) {
 	if !s.mine(t, e) {
 		s.stats.Foreign++
 		return
+	}
+	if m.Num != wire.Absent {
+		s.block(now, t, i, m, e)
+		return
+	}
+	if t.ext != nil {
+		if t.ext.decided || t.phase != open {
+			s.stats.WrongKind++
+			return
+		}
+		s.unannounce(t)
 	}
 	ok, dup := s.segment(now, t, i, m.Seq, m.Data)
 	if !ok {
@@ -224,6 +250,13 @@ func (s *Server) expire(now time.Time) {
 // for each of them, but an offer is not held up by any number of them.
 func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte, ok bool) {
 	s.now = now
+	s.burst(now)
+	if out, ok := s.transmitBlockAck(now, e, b); ok {
+		return out, true
+	}
+	if out, ok := s.transmitState(now, e, b); ok {
+		return out, true
+	}
 	q := &s.acks
 	for q.waits > 0 && (q.streak < offerEvery || s.offers.len() == 0) {
 		t, seq, path := q.get()
@@ -246,7 +279,7 @@ func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte
 		s.stats.Offers++
 		to := intent{peer: t.client, local: t.local, sock: t.sock}
 		to.to(e)
-		b = wire.AppendOffer(b, t.tid, s.offered)
+		b = wire.AppendOffer(b, t.tid, s.offering())
 		if t.phase == ready {
 			s.begin(now, t)
 		}

@@ -3,6 +3,8 @@ package server
 import (
 	"crypto/sha256"
 	"time"
+
+	"mdalp/wire"
 )
 
 // A goal is what becomes of the segments of a transaction that settles.
@@ -32,6 +34,11 @@ func (s *Server) settle(now time.Time, t *transaction) {
 	}
 	s.unplace(t)
 	t.phase = settling
+	if t.ext != nil {
+		s.concludeBlocks(t)
+		s.admit(now)
+		return
+	}
 	if !t.used {
 		// Nothing came: there is nothing to keep, and nothing empty is stored.
 		t.spool.Discard()
@@ -45,6 +52,9 @@ func (s *Server) settle(now time.Time, t *transaction) {
 // complete reports whether all of the payload is there, as far as can be told without
 // its hash: it has the expected size, or is whole and has been silent for Idle.
 func (s *Server) complete(now time.Time, t *transaction) bool {
+	if t.ext != nil {
+		return t.ext.whole() && t.ext.dialog.verdict == wire.Unknown
+	}
 	if s.cfg.Expect != nil {
 		return s.arrived(t)
 	}
@@ -64,6 +74,10 @@ type outcome struct {
 // conclude has the job done that t's goal asks for: to put the payload together, hold it
 // against the expected one, and give it its name; or to leave it as it is.
 func (s *Server) conclude(t *transaction) {
+	if t.ext != nil {
+		s.concludeBlocks(t)
+		return
+	}
 	t.busy = true
 	s.wheel.Stop(t.slot)
 	spool, goal, want := t.spool, t.goal, s.cfg.Expect
@@ -135,9 +149,14 @@ func (s *Server) reopen(now time.Time, t *transaction) {
 func (s *Server) cut(now time.Time, t *transaction) {
 	s.unplace(t)
 	t.phase, t.busy = settling, true
-	spool := t.spool
+	retain := t.spool.Keep
+	if t.ext != nil {
+		have, _ := t.ext.have.from(nil, 0, mostRanges+1)
+		place := t.ext.place
+		retain = func() string { return place.Keep(have) }
+	}
 	s.beside(func() func(time.Time) {
-		d := outcome{kept: spool.Keep(), cut: true}
+		d := outcome{kept: retain(), cut: true}
 		return func(now time.Time) { s.verdict(now, t, d) }
 	})
 }
@@ -164,8 +183,12 @@ func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
 		Transfer:  t.stored.Sub(t.start),
 		Err:       t.err,
 	}
+	if x := t.ext; x != nil {
+		r.Extended, r.Name = true, x.name
+		r.Bytes, r.Segments, r.Balanced = x.bytes(), x.have.n, true
+	}
 	if !done { // what was refused did not belong to a complete one
-		r.Missing = x.Missing(nil, maxMissing)
+		r.Missing = t.missing()
 	}
 	r.Status = r.Complete && r.Balanced
 	r.Comment = comment(r.Complete, r.Balanced)
@@ -189,12 +212,17 @@ func (s *Server) bury(now time.Time, t *transaction) {
 	o := t.origin
 	if t.used {
 		s.used--
-		o.bytes -= t.index.Bytes()
+		o.bytes -= t.bytes()
 	}
 	o.live--
 	s.release(o)
 	s.open--
 	t.spool, t.shares, t.origin = nil, nil, nil
+	if t.ext != nil {
+		// The verdict is repeated for a while; nothing else is remembered of it.
+		t.limit = now.Add(repeatFor)
+		t.ext.place, t.ext.arrived = nil, nil
+	}
 	if !now.Before(t.limit) {
 		s.forget(t)
 		return
@@ -228,4 +256,30 @@ func (s *Server) report(now time.Time, r *Result) {
 		what = "transaction cut off, the next start goes on with it"
 	}
 	s.cfg.Log.Info(what, attrs...)
+}
+
+// bytes is how much of its payload is stored.
+func (t *transaction) bytes() int64 {
+	if t.ext != nil {
+		return t.ext.bytes()
+	}
+	return t.index.Bytes()
+}
+
+// missing is what of it is not, the first ranges.
+func (t *transaction) missing() (rs []wire.Range) {
+	if t.ext == nil {
+		return t.index.Missing(nil, maxMissing)
+	}
+	next := int64(0)
+	for _, r := range t.ext.have.rs {
+		if r.First > next && len(rs) < maxMissing {
+			rs = append(rs, wire.Range{First: next, Last: r.First - 1})
+		}
+		next = r.Last + 1
+	}
+	if next < t.ext.total && len(rs) < maxMissing {
+		rs = append(rs, wire.Range{First: next, Last: t.ext.total - 1})
+	}
+	return rs
 }

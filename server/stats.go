@@ -29,17 +29,24 @@ type Stats struct {
 	Conflicts   uint64 // segments with the number of a stored one and other bytes, not acknowledged
 	StoreErrors uint64 // segments that the store refused
 
-	Bytes       uint64 // payload stored
-	Offers      uint64 // offers sent, repeated ones too
-	Acks        uint64 // acknowledgements sent
-	AcksDropped uint64 // acknowledgements that found too many waiting, or their transaction over
-	SendErrors  uint64 // errors that the network held against what was sent
-	NotStarted  uint64 // intents given up because the store could not take a transaction
-	Settled     uint64 // transactions settled
-	Completed   uint64 // of these, with status true
-	Forgotten   uint64 // settled transactions forgotten before their limit
-	Displaced   uint64 // waiting intents that gave way to those of other sources
-	Recovered   uint64 // transactions of former runs that were taken up
-	Retried     uint64 // tries to publish that failed
-	Stalls      uint64 // times that the loop stood still for more than 100 ms
+	Manifests    uint64 // manifests
+	WrongKind    uint64 // segments of the other protocol than their transaction's
+	TooScattered uint64 // extended segments that would leave too many gaps
+
+	Bytes         uint64 // payload stored
+	Offers        uint64 // offers sent, repeated ones too
+	Acks          uint64 // acknowledgements sent
+	AcksDropped   uint64 // acknowledgements that found too many waiting, or their transaction over
+	SendErrors    uint64 // errors that the network held against what was sent
+	NotStarted    uint64 // intents given up because the store could not take a transaction
+	Settled       uint64 // transactions settled
+	Completed     uint64 // of these, with status true
+	Forgotten     uint64 // settled transactions forgotten before their limit
+	Displaced     uint64 // waiting intents that gave way to those of other sources
+	Recovered     uint64 // transactions of former runs that were taken up
+	Retried       uint64 // tries to publish that failed
+	Announced     uint64 // extended payloads
+	States        uint64 // states sent
+	StatesDropped uint64 // states that found too many waiting
+	Stalls        uint64 // times that the loop stood still for more than 100 ms
 }

@@ -50,11 +50,14 @@ type transaction struct {
 	pause  time.Duration // until it is tried again
 	origin *origin
 	acks   ackList
+	ext    *extended // nil in the base protocol
 	spool  Spool
 	index  *Index
 	shares []Share
 	sum    [sha256.Size]byte
 	err    error
+	// refusal is why an announcement, or the last manifest, was refused.
+	refusal string
 
 	newer, older *transaction // in the list of settled ones
 }
@@ -227,6 +230,8 @@ func (s *Server) due(t *transaction) time.Time {
 		return t.release
 	case t.phase == settling:
 		return t.armed
+	case t.phase == open && t.ext != nil:
+		return t.limit // silence alone ends it
 	case t.phase == open && s.quiet(t):
 		return earlier(t.limit, t.last.Add(s.cfg.Idle))
 	default:

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"mdalp/loop"
+	"mdalp/wire"
+)
+
+const (
+	// mostStates is how many states may wait to be sent.
+	mostStates = 1024
+	// stateRanges is how many ranges a state is given at most: more never fit.
+	stateRanges = 600
+	// busyWait is how soon a client may ask again while its payload is checked.
+	busyWait = 50 * time.Millisecond
+	// repeatFor is how long a verdict is repeated to who asks.
+	repeatFor = 2 * time.Minute
+)
+
+// A dialog is what client and orchestrator said to each other about an extended payload.
+type dialog struct {
+	seq     int64  // the highest of a manifest
+	path    intent // where that came from; states go there
+	from    int64  // it wants no SEQ told below
+	queued  bool   // an answer is to be sent
+	asked   bool   // it asked for the verdict
+	want    [sha256.Size]byte
+	verdict wire.Standing // Unknown while there is none
+	comment string        // of Refused
+}
+
+// A reply is a state that waits to be sent: of a transaction, or bare.
+type reply struct {
+	t    *transaction
+	tid  int64
+	seq  int64
+	path intent
+}
+
+// manifest takes a message of type 4.
+func (s *Server) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
+	st := &s.stats
+	if m.TID < 0 || m.Seq < 0 || m.Data == nil || len(b) > wire.MaxManifest {
+		st.Malformed++
+		return
+	}
+	p, refusal, err := wire.ParseManifest(m.Data)
+	if err != nil {
+		st.Malformed++
+		return
+	}
+	st.Manifests++
+	t := s.byTID[m.TID]
+	if t == nil || t.phase < open || t.client.Addr() != e.Peer.Addr() || t.phase == settled && t.ext == nil {
+		s.answer(reply{tid: m.TID, seq: m.Seq}, e)
+		return
+	}
+	if t.ext == nil && t.index != nil && t.index.High() > 0 {
+		return // the first segment made it one of the base protocol
+	}
+	if t.phase == open && !now.Before(t.limit) {
+		s.wake(now, t)
+	}
+	if t.ext == nil && t.phase != open {
+		s.answer(reply{tid: m.TID, seq: m.Seq}, e)
+		return
+	}
+	if t.ext == nil && refusal == "" {
+		refusal = s.announced(now, t, &p)
+	}
+	if t.ext == nil {
+		// What it announced cannot be taken. Nothing of it is remembered but the words.
+		t.refusal = refusal
+		s.answer(reply{t: t, tid: m.TID, seq: m.Seq}, e)
+		return
+	}
+	x := t.ext
+	d := &x.dialog
+	if m.Seq < d.seq {
+		return // an old one
+	}
+	d.seq, d.from = m.Seq, p.From
+	d.path.from(e)
+	if d.asked = p.SHA256 != ""; d.asked {
+		hex.Decode(d.want[:], []byte(p.SHA256))
+	}
+	t.refusal = refusal
+	if p.Bytes != x.size || p.Seg != x.segment {
+		t.refusal = "sizes that differ from those announced"
+	}
+	if t.phase == open {
+		t.last = now
+		t.limit = now.Add(s.cfg.Silence)
+		s.burst(now)
+		if d.asked && t.refusal == "" && x.whole() {
+			s.settle(now, t)
+		}
+	}
+	s.answer(reply{t: t, tid: m.TID, seq: m.Seq}, e)
+}
+
+// announced makes an extended transaction of what was announced; refusal says why not.
+func (s *Server) announced(now time.Time, t *transaction, p *wire.Manifest) (refusal string) {
+	if s.cfg.Base {
+		return "only the base protocol is spoken here"
+	}
+	switch {
+	case p.Bytes > s.mostBlocks:
+		return fmt.Sprintf("too large: %d bytes are the most", s.mostBlocks)
+	case p.Seg > int64(s.cfg.Segment) && p.Seg > wire.MinSegment:
+		return fmt.Sprintf("'seg' is more than %d", s.cfg.Segment)
+	}
+	// Whoever announces knows the number of the transaction and is there: it counts as one
+	// that has a segment.
+	if (t.place == none || !t.used) && !s.takes(t) {
+		return "too many transactions"
+	}
+	var place Place = sink{}
+	if store, ok := s.cfg.Store.(Placer); ok {
+		m := Meta{TID: t.tid, Segment: int(p.Seg), Client: t.client, Offered: t.start}
+		var err error
+		if place, err = store.Place(m, p.Bytes); err != nil {
+			s.stats.StoreErrors++
+			s.tell(now, tellStore, "a payload is refused", "tid", t.tid, "bytes", p.Bytes, "err", err)
+			return reason(err)
+		}
+	}
+	t.ext = &extended{
+		size: p.Bytes, segment: p.Seg, total: (p.Bytes-1)/p.Seg + 1, name: p.Name, place: place,
+		arrived: make([]arrivals, len(s.cfg.Receivers)),
+	}
+	if !t.used {
+		t.used = true
+		s.used++
+	}
+	s.stats.Announced++
+	s.cfg.Log.Info("payload announced", "tid", t.tid, "client", t.client, "bytes", p.Bytes, "segment", p.Seg)
+	s.arm(t, now.Add(s.cfg.Silence))
+	return ""
+}
+
+// unannounce makes a transaction one of the base protocol: its first segment has no NUM.
+func (s *Server) unannounce(t *transaction) {
+	place := t.ext.place
+	t.ext = nil
+	s.beside(func() func(time.Time) {
+		place.Discard()
+		return nil
+	})
+}
+
+// answer has a state sent: for a transaction once for any number of manifests until then.
+func (s *Server) answer(r reply, e *loop.Envelope) {
+	if r.t != nil && r.t.ext != nil && r.t.ext.dialog.queued {
+		return
+	}
+	if s.replies.len() >= mostStates {
+		s.stats.StatesDropped++
+		return
+	}
+	r.path.from(e)
+	if r.t != nil && r.t.ext != nil {
+		r.t.ext.dialog.queued = true
+	}
+	s.replies.push(r)
+}
+
+// transmitState gives a state that is to be sent.
+func (s *Server) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	if s.replies.len() == 0 {
+		return b, false
+	}
+	r := s.replies.pop()
+	s.stats.States++
+	st := wire.NewState(wire.Refused)
+	path, seq := r.path, r.seq
+	if r.t != nil {
+		st.Comment = r.t.refusal
+		if x := r.t.ext; x != nil {
+			d := &x.dialog
+			d.queued = false
+			path, seq = d.path, d.seq
+			st = s.standing(r.t)
+		}
+	}
+	path.to(e)
+	return wire.AppendState(b, r.tid, seq, &st), true
+}
+
+// standing is how an extended transaction stands.
+func (s *Server) standing(t *transaction) wire.State {
+	x := t.ext
+	d := &x.dialog
+	st := wire.NewState(wire.Open)
+	switch {
+	case t.refusal != "":
+		st.Standing, st.Comment, st.Bytes, st.Seg = wire.Refused, t.refusal, x.size, x.segment
+	case d.verdict != wire.Unknown:
+		st.Standing, st.Comment = d.verdict, d.comment
+	case t.phase == settling:
+		st.Standing, st.Wait = wire.Busy, busyWait.Milliseconds()
+	default:
+		if d.asked {
+			st.Standing = wire.Incomplete
+		} else {
+			st.Window = s.window(x.segment)
+		}
+		st.Told = true
+		st.Have, st.Upto = x.have.from(nil, d.from, stateRanges)
+	}
+	return st
+}
+
+// concludeBlocks has an extended payload checked and published, or what there is of it
+// kept.
+func (s *Server) concludeBlocks(t *transaction) {
+	x := t.ext
+	if t.busy {
+		return // the digest goes on; it comes back here
+	}
+	t.busy = true
+	s.wheel.Stop(t.slot)
+	place := x.place
+	var want *[sha256.Size]byte
+	if x.dialog.asked {
+		w := x.dialog.want
+		want = &w
+	}
+	have, _ := x.have.from(nil, 0, mostRanges+1)
+	goal := t.goal
+	s.beside(func() func(time.Time) {
+		var d outcome
+		if goal == keep && len(have) == 0 {
+			place.Discard()
+		} else if goal == whole {
+			d.sum, d.path, d.err = place.Publish(want)
+		} else {
+			d.kept = place.Keep(have)
+		}
+		return func(now time.Time) { s.concludedBlocks(now, t, d) }
+	})
+}
+
+// concludedBlocks takes what the job has done.
+func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
+	x := t.ext
+	v := &x.dialog
+	if t.goal == whole && d.err != nil && !errors.Is(d.err, ErrDamaged) {
+		if v.asked && d.path == "" {
+			// The client is there and wants to know. What arrived is kept.
+			v.verdict, v.comment = wire.Refused, reason(d.err)
+			t.err, t.goal, t.busy = d.err, keep, false
+			s.stats.StoreErrors++
+			s.tell(now, tellPublish, "the payload cannot be published, it is kept", "tid", t.tid, "err", d.err)
+			s.concludeBlocks(t)
+			return
+		}
+		s.concluded(now, t, d)
+		return
+	}
+	switch {
+	case errors.Is(d.err, ErrDamaged):
+		v.verdict, t.goal, t.err = wire.Damaged, keep, d.err
+		d.err = nil
+	case t.goal == whole && v.asked:
+		v.verdict = wire.Complete
+	case v.verdict == wire.Unknown:
+		v.verdict, v.comment = wire.Refused, "it was silent for too long"
+	}
+	s.concluded(now, t, d)
+}

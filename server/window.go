@@ -1,0 +1,63 @@
+package server
+
+import "mdalp/wire"
+
+const (
+	// kernelBuffer is the receive buffer of a socket for which nobody asked more
+	// (net.core.rmem_default).
+	kernelBuffer = 212992
+	// What a datagram takes of a receive buffer is all that the kernel holds for it
+	// ("truesize"): its bytes and headers rounded up to a power of two, and the kernel's own
+	// description of it.
+	description = 768
+	headers     = 192 // of Ethernet, IP, UDP and ours
+)
+
+// truesize is what a segment of so many bytes takes of a receive buffer, about.
+func truesize(segment int64) int64 {
+	n := int64(256)
+	for n < segment+headers {
+		n *= 2
+	}
+	return n + description
+}
+
+// window is how many segments of so many bytes each receiver takes before it has
+// acknowledged them, so that what is on the way to all of them fits into the buffers: the
+// least of the receivers, divided by what is open.
+func (s *Server) window(segment int64) int {
+	if s.cfg.Window > 0 {
+		return s.cfg.Window
+	}
+	return int(min(wire.MaxWindow, max(2, s.buffer/truesize(segment)/int64(max(1, s.placed.len())))))
+}
+
+// leastBuffer is how much of a receive buffer each receiver has at least. A quarter is left
+// for intents, manifests and the base protocol.
+func (c *Config) leastBuffer() int64 {
+	sharing := make(map[int]int64)
+	for i := range c.Receivers {
+		sharing[c.Receivers[i].Sock]++
+	}
+	least := int64(wire.MaxWindow) * truesize(wire.MaxSegment)
+	for i := range c.Receivers {
+		sock, buffer := c.Receivers[i].Sock, int64(kernelBuffer)
+		if sock < len(c.Buffers) && c.Buffers[sock] > 0 {
+			buffer = int64(c.Buffers[sock])
+		}
+		least = min(least, buffer*3/4/sharing[sock])
+	}
+	return least
+}
+
+// offering is the receivers as they are offered now.
+func (s *Server) offering() []wire.Receiver {
+	if s.offered[0].Win == 0 {
+		return s.offered
+	}
+	win := s.window(int64(s.cfg.Segment))
+	for i := range s.offered {
+		s.offered[i].Win = win
+	}
+	return s.offered
+}
