@@ -25,7 +25,7 @@ func BenchmarkPeers(b *testing.B) {
 				p.queue = append(p.queue, Envelope{Peer: netip.AddrPortFrom(a, echo.LocalAddr().Port())})
 			}
 			p.want -= len(p.queue)
-			r, err := newRunner(context.Background(), p, []*Socket{s})
+			r, err := newRunner(context.Background(), nil, p, []*Socket{s})
 			if err != nil {
 				b.Fatal(err)
 			}

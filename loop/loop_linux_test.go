@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"reflect"
 	"runtime"
 	"syscall"
 	"testing"
@@ -81,7 +82,7 @@ func (p *program) Expire(now time.Time) {
 
 func (p *program) Transmit(now time.Time, e *Envelope, b []byte) ([]byte, bool) {
 	p.see(now)
-	if len(b) != 0 || *e != (Envelope{}) {
+	if len(b) != 0 || !reflect.DeepEqual(*e, Envelope{}) {
 		p.t.Error("Transmit was not given an empty slot and envelope")
 	}
 	if len(p.queue) == 0 {
@@ -351,7 +352,7 @@ func TestNext(t *testing.T) {
 				}
 				p.end = fired == 30
 			}
-			r, err := newRunner(context.Background(), p, []*Socket{listen(t, "127.0.0.1:0", Options{})})
+			r, err := newRunner(context.Background(), nil, p, []*Socket{listen(t, "127.0.0.1:0", Options{})})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -535,7 +536,7 @@ func TestAllocs(t *testing.T) {
 			for range 100 {
 				p.queue = append(p.queue, Envelope{Peer: port(tt.to, b)})
 			}
-			r, err := newRunner(context.Background(), p, []*Socket{a, b})
+			r, err := newRunner(context.Background(), nil, p, []*Socket{a, b})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -558,7 +559,7 @@ func TestAllocs(t *testing.T) {
 // Slots grow once for large datagrams, not for each.
 func TestAllocsLarge(t *testing.T) {
 	a := listen(t, "127.0.0.1:0", Options{})
-	r, err := newRunner(context.Background(), &program{t: t}, []*Socket{a})
+	r, err := newRunner(context.Background(), nil, &program{t: t}, []*Socket{a})
 	if err != nil {
 		t.Fatal(err)
 	}

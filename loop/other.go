@@ -51,3 +51,14 @@ func (s *Socket) Close() error { return errors.ErrUnsupported }
 
 // Run fails with [errors.ErrUnsupported].
 func Run(context.Context, Handler, ...*Socket) error { return errors.ErrUnsupported }
+
+func drive(context.Context, *Waker, Handler, []*Socket) error { return errors.ErrUnsupported }
+
+// An event is what a goroutine wakes a loop by. There is none on this platform.
+type event struct{}
+
+func newEvent() (event, error) { return event{}, errors.ErrUnsupported }
+
+func (event) set()         {}
+func (event) clear()       {}
+func (event) close() error { return nil }

@@ -33,6 +33,7 @@ type runner struct {
 	at        time.Time // when Expire is due, if due
 	due       bool
 	stamped   bool   // some socket is
+	posted    bool   // the Waker has something to call
 	blocked   bool   // the first datagram of out waits for room to send
 	hot       int    // the socket that received last
 	caught    int    // datagrams that hot received while spinning
@@ -50,7 +51,10 @@ type runner struct {
 // from each readable socket, expires what is due, and sends at most one batch. It
 // goes round again without sleeping while either batch was full, so answers are
 // read while a long burst still goes out.
-func Run(ctx context.Context, h Handler, socks ...*Socket) error {
+func Run(ctx context.Context, h Handler, socks ...*Socket) error { return drive(ctx, nil, h, socks) }
+
+// drive is Run with a Waker, if w is not nil.
+func drive(ctx context.Context, w *Waker, h Handler, socks []*Socket) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -58,7 +62,7 @@ func Run(ctx context.Context, h Handler, socks ...*Socket) error {
 	// affinity and network namespace are the caller's choice.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r, err := newRunner(ctx, h, socks)
+	r, err := newRunner(ctx, w, h, socks)
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func Run(ctx context.Context, h Handler, socks ...*Socket) error {
 	}
 }
 
-func newRunner(ctx context.Context, h Handler, socks []*Socket) (r *runner, err error) {
+func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *runner, err error) {
 	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: pace{need: minBusy}, base: time.Now()}
 	r.now = r.base
 	defer func() {
@@ -91,7 +95,7 @@ func newRunner(ctx context.Context, h Handler, socks []*Socket) (r *runner, err 
 		}
 		r.stamped = r.stamped || s.opts.Stamp
 	}
-	r.poll, err = newPoller(ctx, r.socks)
+	r.poll, err = newPoller(ctx, w, r.socks)
 	return r, err
 }
 
@@ -134,6 +138,10 @@ func (r *runner) round() (done bool, err error) {
 			}
 			again = again || s.ready
 		}
+	}
+	if r.posted {
+		r.posted = false
+		r.poll.waker.Flush(r.now)
 	}
 	// When Expire was due before this round is enough to know: if a datagram has just
 	// made something due, the next round comes at once.
@@ -182,8 +190,12 @@ func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
 	}
 	for i := range events {
 		ev := &events[i]
-		if ev.Fd == wake {
-			return true, context.Cause(r.ctx)
+		if ev.Fd == waking {
+			if r.ctx.Err() != nil {
+				return true, context.Cause(r.ctx)
+			}
+			r.posted = true
+			continue
 		}
 		s := r.socks[ev.Fd]
 		s.failed = ev.Events&unix.EPOLLERR != 0
