@@ -29,6 +29,7 @@ func (o *options) check() error {
 		{"queue", o.queue, cmp.Compare(o.queue, 0), true},
 		{"max-bytes", o.maxBytes, cmp.Compare(o.maxBytes, 0), false},
 		{"first-tid", o.firstTID, cmp.Compare(o.firstTID, 0), true},
+		{"drain", o.drain, cmp.Compare(o.drain, 0), true},
 	} {
 		switch {
 		case n.sign < 0:

@@ -75,7 +75,13 @@ func TestMessages(t *testing.T) {
 		{[]string{"--receivers", "0.0.0.0"}, 2, "--receivers 0.0.0.0: give an address that clients can send to\nHELP"},
 		{[]string{"--receivers", "ff02::1"}, 2, "--receivers ff02::1: give an address that clients can send to\nHELP"},
 		{[]string{"--receivers", "255.255.255.255"}, 2, "--receivers 255.255.255.255: give an address that clients can send to\nHELP"},
-		{[]string{"--receivers", "fe80::1%lo"}, 2, "--receivers fe80::1%lo: give an address that clients can send to\nHELP"},
+		{[]string{"--receivers", "fe80::1%lo"}, 2, "--receivers fe80::1%lo: clients cannot use a link-local address: give another one\nHELP"},
+		{[]string{"--receivers", "[fe80::1]:9"}, 2, "--receivers [fe80::1]:9: clients cannot use a link-local address: give another one\nHELP"},
+		{[]string{"--receivers", "fe80::1%nosuch"}, 2, "--receivers fe80::1%nosuch: this host has no interface \"nosuch\"\nHELP"},
+		{[]string{"--receivers", "::1%lo"}, 2, "--receivers ::1%lo: only a link-local address has an interface behind it\nHELP"},
+		{[]string{"--listen", "fe80::1"}, 2, "--listen fe80::1: a link-local address needs its interface, as in fe80::1%eth0\nHELP"},
+		{[]string{"--listen", "[fe80::1%nosuch]:9"}, 2, "--listen [fe80::1%nosuch]:9: this host has no interface \"nosuch\"\nHELP"},
+		{[]string{"--listen", "fe80::1%9999999"}, 2, "--listen fe80::1%9999999: this host has no interface \"9999999\"\nHELP"},
 		{[]string{"--receivers", "127.0.0.1,127.0.0.1:4650"}, 2, "--receivers: receiver 127.0.0.1:4650 is given twice\nHELP"},
 		{[]string{"--receivers", "MANY"}, 2, "--receivers: an offer of 3000 receivers has 127930 bytes, more than a datagram\nHELP"},
 		{[]string{"--receivers", "127.0.0.1", "--names", "a,b"}, 2, "--names: 2 names for 1 receivers\nHELP"},
@@ -84,6 +90,7 @@ func TestMessages(t *testing.T) {
 		{[]string{"--limit", "-1s"}, 2, "--limit -1s: it may not be negative\nHELP"},
 		{[]string{"--idle", "-1ms"}, 2, "--idle -1ms: it may not be negative\nHELP"},
 		{[]string{"--offer-delay", "-1s"}, 2, "--offer-delay -1s: it may not be negative\nHELP"},
+		{[]string{"--drain", "-1s"}, 2, "--drain -1s: it may not be negative\nHELP"},
 		{[]string{"--concurrent", "-1"}, 2, "--concurrent -1: it may not be negative\nHELP"},
 		{[]string{"--concurrent", "9999999999999"}, 2, "--concurrent 9999999999999: it is 1000000 at most\nHELP"},
 		{[]string{"--concurrent", "99999999999999999999"}, 2, "--concurrent: \"99999999999999999999\" is no whole number, or too large\nHELP"},
@@ -111,7 +118,7 @@ func TestMessages(t *testing.T) {
 		{[]string{"--store", "/proc/nosuch"}, 4, "--store /proc/nosuch: the directory cannot be made or written: no such file or directory\n"},
 		// The system. What needs another user is in the scripts.
 		{[]string{"--listen", "127.0.0.1:TAKEN"}, 4, "--listen 127.0.0.1:TAKEN: bind: address already in use: another program has the port, choose another one\n"},
-		{[]string{"--listen", "127.0.0.2:TAKEN", "--receivers", "127.0.0.2:TAKEN,127.0.0.1:TAKEN"}, 4, "--listen 0.0.0.0:TAKEN: bind: address already in use: another program has the port, choose another one\n"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--receivers", "127.0.0.2:TAKEN,127.0.0.1:TAKEN"}, 4, "--receivers 127.0.0.1:TAKEN: bind: address already in use: another program has the port, choose another one\n"},
 		{[]string{"--listen", "192.0.2.77:TAKEN"}, 4, "--listen 192.0.2.77:TAKEN: bind: cannot assign requested address: this host has no such address\n"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {

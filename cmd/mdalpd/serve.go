@@ -1,0 +1,202 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"mdalp/cmd/internal/usage"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+const (
+	// besides is how many payloads are put together and flushed at once, beside the loop.
+	besides = 4
+	// settling is how long the end waits for those that are not done.
+	settling = 30 * time.Second
+)
+
+// run serves until a signal comes. asked says that --concurrent was given.
+func (o *options) run(ctx context.Context, asked bool) error {
+	calls := notify()
+	defer signal.Stop(calls)
+	// A log that nobody reads any more is no reason to end.
+	signal.Ignore(syscall.SIGPIPE)
+	log := newLog(o.errs)
+	cfg, err := o.config()
+	if err != nil {
+		return err
+	}
+	cfg.Log = log
+	listen, err := o.where()
+	if err != nil {
+		return err
+	}
+	if cfg.Receivers, err = o.offered(listen); err != nil {
+		return err
+	}
+	// What makes no sense is said before anything is opened.
+	if _, err := server.New(cfg); err != nil {
+		return usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
+	}
+	if err := o.payload(&cfg); err != nil {
+		return err
+	}
+	// The port comes before the store: who finds it taken is a second one, and must not
+	// touch what belongs to the first.
+	socks, err := open(listen, cfg.Receivers)
+	if err != nil {
+		return err
+	}
+	for _, k := range socks {
+		defer k.Close()
+	}
+	if o.store != "" {
+		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
+			return err
+		}
+		if cfg.Store, err = server.NewDir(o.store); err != nil {
+			return fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
+		}
+	}
+	w, err := loop.NewWaker()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	d := &daemon{waker: w, log: log, drain: o.drain, beside: w.Beside(besides)}
+	if d.Server, err = server.New(cfg); err != nil {
+		return err
+	}
+	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store, "offers", cfg.Receivers[0].Addr)
+	return d.run(ctx, calls, socks, o.verbose)
+}
+
+// config makes what is of the command line alone.
+func (o *options) config() (server.Config, error) {
+	cfg := server.Config{
+		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent,
+		// Where the server takes 0 for its default, 0 means none here.
+		Queue:    cmp.Or(o.queue, -1),
+		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
+	}
+	// Strangers must not guess TIDs. It never fails (crypto/rand).
+	rand.Read(cfg.Seed[:])
+	return cfg, o.check()
+}
+
+// payload reads the payload that every transaction must bring.
+func (o *options) payload(cfg *server.Config) error {
+	if o.expect == "" {
+		return nil
+	}
+	sum, err := expect(o.expect)
+	if err != nil {
+		if err = usage.File(err); errors.Is(err, syscall.EISDIR) {
+			err = errors.New("it is a directory: give the payload")
+		}
+		return fmt.Errorf("--expect %s: %w", o.expect, err)
+	}
+	cfg.Expect = sum
+	return nil
+}
+
+func expect(path string) (*server.Payload, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return nil, err
+	}
+	return &server.Payload{Size: n, SHA256: [sha256.Size]byte(h.Sum(nil))}, nil
+}
+
+// A daemon is a server that signals talk to.
+type daemon struct {
+	*server.Server
+	waker    *loop.Waker
+	log      *slog.Logger
+	drain    time.Duration
+	beside   loop.Beside
+	jobs     int  // beside the loop, that have not come back to it
+	draining bool // no offers any more
+}
+
+// Next implements [loop.Handler]: a server that is drained has ended.
+func (d *daemon) Next() (at time.Time, ok bool) {
+	if d.draining && d.Open() == 0 {
+		return time.Time{}, false
+	}
+	return d.Server.Next()
+}
+
+// take is the server's [loop.Beside]. It counts, so that the end knows what is not done.
+func (d *daemon) take(job func() (back func(now time.Time))) {
+	d.jobs++
+	d.beside(func() func(time.Time) {
+		back := job()
+		return func(now time.Time) {
+			d.jobs--
+			if back != nil {
+				back(now)
+			}
+		}
+	})
+}
+
+// run drives the server until a signal ends it, and settles what is open.
+func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, socks []*loop.Socket, verbose bool) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	last, hurry := context.WithCancel(context.Background())
+	defer hurry()
+	over := make(chan struct{})
+	defer close(over)
+	go d.heed(calls, over, stop, hurry)
+
+	err := d.waker.Run(ctx, d, socks...)
+	// This settles and stores what is open, so it comes before the counters and any error.
+	d.Close(time.Now())
+	d.settle(last)
+	if verbose {
+		d.counters()
+	}
+	if ctx.Err() != nil || err == nil {
+		d.log.Info("stopped")
+		return nil
+	}
+	return err
+}
+
+// settle waits for what is done beside the loop, but not for ever: what is not done then
+// is in the store as it came, and the next start goes on with it.
+func (d *daemon) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	for d.jobs > 0 && d.waker.Wait(ctx) == nil {
+		d.waker.Flush(time.Now())
+	}
+	if d.jobs > 0 {
+		d.log.Warn("ended before all was put together", "left", d.jobs)
+	}
+}
+
+// counters logs what happened so far. It is called in the loop's goroutine.
+func (d *daemon) counters() {
+	d.log.Info("counters", "open", d.Open(), "waiting", d.Waiting(), "stats", fmt.Sprintf("%+v", d.Stats()))
+}
