@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -175,7 +173,7 @@ func own(listen netip.Addr) netip.Addr {
 func interfaces() (as []netip.Addr) {
 	is, _ := net.Interfaces()
 	for _, i := range is {
-		if _, err := os.Stat(filepath.Join("/sys/class/net", i.Name, "bridge")); err == nil || i.Flags&net.FlagUp == 0 {
+		if i.Flags&net.FlagUp == 0 || bridge(i.Name) {
 			continue
 		}
 		all, _ := i.Addrs()
