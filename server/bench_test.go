@@ -10,7 +10,7 @@ import (
 // A new segment of 100 bytes and its acknowledgement, 100,000 a transaction.
 func BenchmarkSegment(b *testing.B) {
 	stores := map[string]Store{"memory": new(Memory)}
-	d, err := NewDir(b.TempDir())
+	d, err := NewDir(b.TempDir(), DirOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

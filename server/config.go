@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mdalp/loop"
 	"mdalp/wire"
 )
 
@@ -25,6 +26,11 @@ const (
 	DefaultMaxBytes     = 1 << 30
 	DefaultIntentRate   = 10 // per second
 	DefaultIntentBurst  = 20
+	DefaultUnused       = 5 * time.Second
+	DefaultKeep         = 24 * time.Hour
+	DefaultOfferRate    = 256 << 10 // bytes per second
+	DefaultRoomPerOffer = 1 << 20   // bytes
+	DefaultMaxOpen      = 4096
 )
 
 // MostBytes is the largest [Config.MaxBytes]: offsets in a spool file stay far below
@@ -63,13 +69,27 @@ type Config struct {
 	// Limit is how long a transaction may take from its offer on; 0 is DefaultLimit.
 	Limit time.Duration
 	// Idle is how long a transaction of unknown length must have been whole and
-	// silent to settle; 0 is DefaultIdle.
+	// silent to be complete; 0 is DefaultIdle. Only that silence tells the end of a
+	// payload that is not expected. What is not silent for so long at Limit is not
+	// complete.
 	Idle time.Duration
-	// Concurrent is how many transactions may be open, that is offered and not
-	// settled; 0 is DefaultConcurrent.
+	// Concurrent is how many transactions may hold a place: they were offered and are
+	// not settled, neither unused for long nor whole and silent. 0 is
+	// DefaultConcurrent. Late first segments may take it to twice that.
 	Concurrent int
-	// Queue is how many intents may wait beyond that; 0 is DefaultQueue, less is
-	// none.
+	// SourceConcurrent is how many places one source may hold, an IPv4 address or an
+	// IPv6 /64; 0 is a quarter of Concurrent, and at least 8.
+	SourceConcurrent int
+	// MaxOpen is how many transactions may have segments and not be settled, whether
+	// they hold a place or not; 0 is DefaultMaxOpen. A store that keeps a file for each
+	// has as many descriptors open, see [Server.MaxOpen].
+	MaxOpen int
+	// Unused is how long a transaction without a segment holds its place while others
+	// wait; 0 is DefaultUnused. When many wait it is less, down to a twentieth.
+	Unused time.Duration
+	// Queue is how many intents may wait for a place; 0 is DefaultQueue, less is none.
+	// When it is full, the source with the most of them gives one up for a source that
+	// has fewer.
 	Queue int
 	// Remember is how many settled transactions are remembered until their Limit;
 	// 0 is DefaultRemember, less is none.
@@ -86,14 +106,35 @@ type Config struct {
 	Expect *Payload
 	// Store keeps the payloads; nil is a Memory of its own.
 	Store Store
+	// Beside runs what may block, as a flush does, outside the loop; nil has it run in
+	// place, at the end of the call that needs it.
+	Beside loop.Beside
 	// KeepPartial has an incomplete transaction's segments published too, as
-	// <TID>.partial: all that came, in order, without the missing ones.
+	// <TID>.partial: all that came, in order, without the missing ones. Else they stay
+	// in the store as they are, see [Spool.Keep].
 	KeepPartial bool
-	// IntentRate is how many intents a second one source may send in the long run,
-	// IntentBurst how many at once; 0 is the default, a negative rate is no limit. A
-	// source is an IPv4 address or an IPv6 /64.
+	// Keep is how long a store that can tell, see [Sweeper], keeps what came of
+	// incomplete payloads; 0 is DefaultKeep, less is for ever. KeepBytes is how many
+	// bytes of them; the oldest go first. 0 is no bound.
+	Keep      time.Duration
+	KeepBytes int64
+	// IntentRate is how many offers a second one source may draw in the long run,
+	// IntentBurst how many at once; 0 is the default, a negative rate is no limit. New
+	// clients beyond it wait.
 	IntentRate  float64
 	IntentBurst int
+	// OfferRate is how many bytes of offers a second all sources together may draw, and
+	// as many at once, but four offers at least. 0 is DefaultOfferRate, less is no limit.
+	// Half of what may go at once is for new clients alone.
+	OfferRate int64
+	// RoomPerOffer is how many bytes the store must have room for when an intent is
+	// answered; 0 is DefaultRoomPerOffer, less asks for nothing.
+	RoomPerOffer int64
+	// SourceBytes is the most payload that one source may have in transactions that
+	// are not settled; 0 is no bound.
+	SourceBytes int64
+	// BindClients takes segments from the IP address alone that the intent came from.
+	BindClients bool
 	// FirstTID makes the numbers of transactions count up from it. 0 makes them
 	// random, because a TID is all that it takes to put segments into another's
 	// transaction.
@@ -106,7 +147,7 @@ type Config struct {
 	// Log gets one record for each settled transaction, and errors of the store; nil
 	// is none.
 	Log *slog.Logger
-	// Settled is called for each settled transaction; it must not call the Server.
+	// Settled is called for each verdict; it must not call the Server.
 	Settled func(Result)
 }
 
@@ -114,7 +155,13 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	def(&c.Limit, DefaultLimit)
 	def(&c.Idle, DefaultIdle)
+	def(&c.Unused, DefaultUnused)
+	def(&c.Keep, DefaultKeep)
 	def(&c.Concurrent, DefaultConcurrent)
+	def(&c.SourceConcurrent, max(8, c.Concurrent/4))
+	def(&c.MaxOpen, DefaultMaxOpen)
+	def(&c.OfferRate, DefaultOfferRate)
+	def(&c.RoomPerOffer, DefaultRoomPerOffer)
 	def(&c.Queue, DefaultQueue)
 	def(&c.Remember, DefaultRemember)
 	def(&c.SegmentLimit, DefaultSegmentLimit)
@@ -130,9 +177,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	switch {
-	case c.Limit < 0, c.Idle < 0, c.OfferDelay < 0:
+	case c.Limit < 0, c.Idle < 0, c.OfferDelay < 0, c.Unused < 0:
 		return c, errors.New("server: a duration is negative")
-	case c.Concurrent < 0, c.IntentBurst < 0, c.MaxBytes < 0, c.FirstTID < 0:
+	case c.Concurrent < 0, c.SourceConcurrent < 0, c.MaxOpen < 0, c.IntentBurst < 0,
+		c.MaxBytes < 0, c.SourceBytes < 0, c.FirstTID < 0:
 		return c, errors.New("server: a number is negative")
 	case c.MaxBytes > MostBytes:
 		return c, fmt.Errorf("server: more than %d bytes a transaction", int64(MostBytes))

@@ -3,12 +3,11 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Names in a Dir: a transaction's number and one of these. Nothing else of a name
@@ -20,85 +19,140 @@ const (
 	assemblySuffix = ".new.spool" // a payload that has no name yet
 )
 
-// Dir is a Store in a directory, which belongs to it alone.
+// Two more names in a Dir, which are no transaction's.
+const (
+	lockName  = ".lock"
+	probeName = ".probe"
+)
+
+// ErrLocked is the error of a directory that another process uses.
+var ErrLocked = errors.New("another mdalpd uses this directory")
+
+// DirOptions set up a [Dir]. The zero value is right for a disk of its own.
+type DirOptions struct {
+	// MaxBytes is the most that the directory may hold, in bytes; 0 is no bound.
+	// Counted are payloads, whole and partial, spools, and what the payloads of open
+	// spools will take; not files of other names.
+	MaxBytes int64
+	// Reserve is how many bytes stay free on the disk for others; 0 is a hundredth of
+	// the disk, less is none.
+	Reserve int64
+}
+
+// Dir is a Store in a directory, which belongs to it alone: a lock in it keeps other
+// processes away.
 //
 // A segment is written to the transaction's spool file as soon as it comes, so
 // that a full disk is seen before it is acknowledged. A payload is put together
 // in a second file, flushed to the disk, and renamed: under its final name,
 // <TID>.bin, there is never a half of one, however the process ends. While that
-// happens the payload is on the disk twice.
+// happens the payload is on the disk twice; room for that is kept from the first
+// segment on.
 //
 // The spool is not flushed segment by segment: an acknowledged segment survives
-// the death of the process, not the loss of power.
+// the death of the process, not the loss of power. The next process finds it, see
+// [Dir.Recover].
 type Dir struct {
-	path   string
-	record []byte // scratch of Put
-	block  []byte // scratch of Assemble
+	f       *folder
+	room    room
+	scratch []byte    // of Put
+	blocks  sync.Pool // of *block
+
+	mu   sync.Mutex
+	kept map[int64]struct{} // spools that nobody has open
 }
 
-// NewDir opens the directory at path, makes it if need be, shows that it can be
-// written, and removes what a former process left unfinished there.
-func NewDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+// NewDir opens the directory at path, makes it if need be, takes it for this process,
+// and shows that it can be written. It fails with ErrLocked when another process has
+// it. Nothing that is there is touched.
+func NewDir(path string, o DirOptions) (*Dir, error) {
+	if o.MaxBytes < 0 {
+		return nil, fmt.Errorf("%s: a bound of %d bytes", path, o.MaxBytes)
+	}
+	f, err := openFolder(path)
+	if err != nil {
 		return nil, err
 	}
-	if err := sweep(path); err != nil {
+	d := &Dir{f: f, kept: make(map[int64]struct{})}
+	d.blocks.New = func() any { return new(block) }
+	if err = d.probe(); err == nil {
+		err = d.room.open(f, o)
+	}
+	if err == nil && o.MaxBytes > 0 {
+		_, err = d.survey()
+	}
+	if err != nil {
+		f.close()
 		return nil, err
 	}
-	// Better now than with the first segment. 0 is no transaction's number.
-	probe := filepath.Join(path, "0"+spoolSuffix)
-	if err := os.WriteFile(probe, nil, 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.Remove(probe); err != nil {
-		return nil, err
-	}
-	return &Dir{path: path}, nil
+	return d, nil
 }
 
-// sweep removes spool files, and only those: a name is a number and the suffix.
-func sweep(path string) error {
-	d, err := os.Open(path)
+// probe shows now, and not with the first segment, whether files can be made.
+func (d *Dir) probe() error {
+	// One that a former process left, or anything else of that name.
+	if err := d.f.remove(probeName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	p, err := d.f.create(probeName, 0o600)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	for {
-		names, err := d.Readdirnames(1024)
-		for _, name := range names {
-			stem, ok := strings.CutSuffix(name, assemblySuffix)
-			if !ok {
-				stem, ok = strings.CutSuffix(name, spoolSuffix)
-			}
-			if _, bad := strconv.ParseUint(stem, 10, 63); !ok || bad != nil {
-				continue
-			}
-			if err := os.Remove(filepath.Join(path, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	p.Close()
+	return d.f.remove(probeName)
 }
+
+// Close gives the directory up to other processes. Spools are to be published, kept or
+// discarded before.
+func (d *Dir) Close() { d.f.close() }
 
 // Create implements [Store]. Files are made when the first segment comes, so an
 // intent alone costs nothing here.
 func (d *Dir) Create(tid int64, segment int) (Spool, error) {
-	s := &dirSpool{d: d, tid: tid, segment: segment}
-	name := s.name(wholeSuffix)
-	switch _, err := os.Lstat(name); {
-	case err == nil:
-		return nil, errTaken(name)
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+	if segment < 1 || segment > maxSegment {
+		return nil, fmt.Errorf("segments of %d bytes", segment)
+	}
+	s := &dirSpool{d: d, meta: Meta{TID: tid, Segment: segment}}
+	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix} {
+		name := s.name(suffix)
+		there, err := d.f.exists(name)
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			return nil, errTaken(d.f.full(name))
+		}
 	}
 	return s, nil
 }
 
+// Room implements [Store].
+func (d *Dir) Room() int64 { return d.room.payload() }
+
 // errTaken says that name is that of an earlier payload.
 func errTaken(name string) error { return fmt.Errorf("%s: %w", name, fs.ErrExist) }
+
+// fileName is the name of one of a transaction's files.
+func fileName(tid int64, suffix string) string { return strconv.FormatInt(tid, 10) + suffix }
+
+// parseName is the opposite of fileName; false for names that are not ours.
+func parseName(name string) (tid int64, suffix string, ok bool) {
+	digits, _, _ := strings.Cut(name, ".")
+	suffix = name[len(digits):]
+	switch suffix {
+	case wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix:
+	default:
+		return 0, "", false
+	}
+	tid, err := strconv.ParseInt(digits, 10, 64)
+	// "+1" and "01" are numbers, and no names that we give.
+	return tid, suffix, err == nil && tid >= 0 && fileName(tid, suffix) == name
+}
+
+// closing is the error of closing, if there was none before.
+func closing(f *os.File, err error) error {
+	if e := f.Close(); err == nil {
+		return e
+	}
+	return err
+}

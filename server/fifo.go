@@ -20,6 +20,9 @@ func (q *fifo[T]) push(v T) {
 	q.n++
 }
 
+// at gives the k-th oldest.
+func (q *fifo[T]) at(k int) T { return q.ring[(q.head+k)&(len(q.ring)-1)] }
+
 // pop takes the oldest; the queue must not be empty.
 func (q *fifo[T]) pop() T {
 	var zero T

@@ -37,9 +37,9 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		// A small server, so that every bound is met. Its memory is full soon.
 		r := newRig(t, Config{FirstTID: 1, Concurrent: 2, Queue: 1, Remember: 2, SegmentLimit: 16, MaxBytes: 1000, IntentBurst: 5,
-			Store: &Memory{Limit: 24 << 10}, KeepPartial: true})
+			Store: &Memory{Limit: 24 << 10}, RoomPerOffer: -1, KeepPartial: true})
 		var began []time.Time // by TID
-		stored := make(map[[2]int64]bool)
+		stored := make(map[[2]int64]string)
 		offers := make(map[string]int64) // the last of each client
 		for len(script) >= 2 && len(began) < 50 {
 			op, n := script[0], int(script[1])
@@ -76,12 +76,12 @@ func FuzzReceive(f *testing.F) {
 						t.Fatalf("stored %q", b)
 					}
 					k := [2]int64{m.TID, m.Seq}
-					if stored[k] {
+					if stored[k] != "" {
 						t.Fatalf("stored %v twice", k)
 					}
-					stored[k] = true
+					stored[k] = string(m.Data)
 				case after.Duplicates == before.Duplicates+1:
-					if !stored[[2]int64{m.TID, m.Seq}] {
+					if stored[[2]int64{m.TID, m.Seq}] != string(m.Data) {
 						t.Fatalf("%q is a duplicate of nothing", b)
 					}
 				}
@@ -107,7 +107,7 @@ func FuzzReceive(f *testing.F) {
 						t.Fatalf("%s has %d, was offered %d", key, offers[key], m.TID)
 					}
 				case wire.Ack:
-					if !stored[[2]int64{m.TID, m.Seq}] {
+					if stored[[2]int64{m.TID, m.Seq}] == "" {
 						t.Fatalf("acknowledged %q without a segment", out)
 					}
 					if r.now.Sub(began[m.TID-1]) >= DefaultLimit {
@@ -117,7 +117,7 @@ func FuzzReceive(f *testing.F) {
 					t.Fatalf("sent %q", out)
 				}
 			}
-			if r.s.Open() > 2 || r.s.Waiting() > 1 || r.s.remembered > 2 || len(r.s.byTID) > 4 || len(r.s.byClient) != len(r.s.byTID) {
+			if r.s.placed.len() > 4 || r.s.Waiting() > 1 || r.s.remembered > 2 || len(r.s.byTID) != r.s.Open()+r.s.remembered || len(r.s.byClient) > len(r.s.byTID) {
 				t.Fatalf("%d open, %d waiting, %d remembered, %d live", r.s.Open(), r.s.Waiting(), r.s.remembered, len(r.s.byTID))
 			}
 			if at, ok := r.s.Next(); ok && r.s.Open() > 0 && at.After(r.now.Add(DefaultLimit+time.Second)) {
@@ -140,8 +140,8 @@ func FuzzReceive(f *testing.F) {
 		if st.Stored != uint64(len(stored)) || st.Bytes != uint64(bytes) || st.Settled != uint64(len(r.results)) || len(r.results) != len(began) {
 			t.Fatalf("%+v, %d results, %d offers", st, len(r.results), len(began))
 		}
-		if r.s.Open() != 0 || r.s.wheel.Len() != r.s.remembered {
-			t.Fatalf("%d open, %d timers for %d transactions", r.s.Open(), r.s.wheel.Len(), r.s.remembered)
+		if r.s.Open() != 0 || r.s.used != 0 || r.s.placed.len() != 0 || len(r.s.origins) != 0 || r.s.wheel.Len() > r.s.remembered+timers {
+			t.Fatalf("%d open, %d used, %d places, %d origins, %d timers for %d transactions", r.s.Open(), r.s.used, r.s.placed.len(), len(r.s.origins), r.s.wheel.Len(), r.s.remembered)
 		}
 	})
 }

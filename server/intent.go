@@ -16,48 +16,87 @@ type intent struct {
 
 func (i *intent) from(e *loop.Envelope) { i.peer, i.local, i.sock = e.Peer, e.Local, e.Sock }
 
+func (i *intent) is(e *loop.Envelope) bool {
+	return i.peer == e.Peer && i.local == e.Local && i.sock == e.Sock
+}
+
 // to addresses the answer: it leaves from where the question came to, or the client
 // would not take it.
 func (i *intent) to(e *loop.Envelope) { e.Peer, e.Local, e.Sock = i.peer, i.local, i.sock }
 
-// intent takes a message of type 0.
+// intent takes a message of type 0. What a source sends beyond its rate and its part of
+// the queue costs least.
 func (s *Server) intent(now time.Time, e *loop.Envelope) {
 	st := &s.stats
-	if !s.limiter.allow(now, e.Peer.Addr()) {
+	if s.draining {
+		st.Draining++
+		return
+	}
+	from := source(e.Peer.Addr())
+	token := s.limiter.may(now, from)
+	o := s.origins[from]
+	if !token && !s.mayWait(o) {
 		st.RateLimited++
 		return
 	}
-	if t := s.byClient[e.Peer]; t != nil && (t.phase < open || s.live(now, t.tid) != nil) {
-		st.Repeated++
-		t.sock, t.local = e.Sock, e.Local
-		if t.phase >= open {
-			s.offer(t)
-		}
+	// A transaction that has a segment is another payload's: a port comes again.
+	if t := s.byClient[e.Peer]; t != nil && !t.used && (t.phase < open || s.live(now, t.tid) != nil) {
+		s.again(now, t, e, token)
 		return
 	}
 	if _, ok := s.queued[e.Peer]; ok {
 		st.Waiting++
 		return
 	}
-	// The queue is empty whenever a transaction can start.
-	if s.open >= s.cfg.Concurrent && s.waiting.len() >= s.cfg.Queue {
+	var i intent
+	i.from(e)
+	// Whoever waits is held up by the bounds of his own source, or there is no place.
+	if s.waiting == 0 || !s.barred && (o == nil || len(o.waiting) == 0) {
+		if o == nil {
+			o = s.origin(from)
+		}
+		s.barred = !s.place(now)
+		if !s.barred && s.eligible(now, o) {
+			st.Accepted++
+			s.start(now, o, i)
+			return
+		}
+		s.release(o)
+	}
+	if !s.wait(from, i) {
 		st.QueueFull++
 		return
 	}
 	st.Accepted++
-	var i intent
-	i.from(e)
-	s.queued[i.peer] = struct{}{}
-	s.waiting.push(i)
-	s.admit(now)
+	s.beat(now)
 }
 
-// admit starts transactions for intents that wait, as long as there is room.
-func (s *Server) admit(now time.Time) {
-	for !s.closed && s.open < s.cfg.Concurrent && s.waiting.len() > 0 {
-		i := s.waiting.pop()
-		delete(s.queued, i.peer)
-		s.start(now, i)
+// again has the offer of t repeated, to a client that has not sent a segment.
+func (s *Server) again(now time.Time, t *transaction, e *loop.Envelope, token bool) {
+	if t.phase < open {
+		s.stats.Repeated++
+		t.sock, t.local = e.Sock, e.Local
+		return
+	}
+	// Half of the budget is left to those who have no offer yet.
+	b := &s.budget
+	if !token || !s.roomy(now) || b.cost > 0 && b.left(now, b.burst) < b.burst/2+b.cost {
+		s.stats.RateLimited++
+		return
+	}
+	s.stats.Repeated++
+	t.sock, t.local = e.Sock, e.Local
+	if !t.pending {
+		s.charge(now, t.origin.addr)
+		s.offer(t)
+	}
+}
+
+// charge takes what an offer costs.
+func (s *Server) charge(now time.Time, from netip.Addr) {
+	s.limiter.take(now, from)
+	if s.budget.cost > 0 {
+		s.budget.take(now, s.budget.cost)
 	}
 }
 

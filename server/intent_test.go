@@ -124,14 +124,16 @@ func TestStartsWhenSent(t *testing.T) {
 }
 
 func TestTIDs(t *testing.T) {
+	var large bool
 	draw := func(seed byte) (tids []int64) {
-		r := newRig(t, Config{Receivers: one, Seed: [32]byte{seed}, Concurrent: 200, IntentRate: -1})
+		r := newRig(t, Config{Receivers: one, Seed: [32]byte{seed}, Concurrent: 200, SourceConcurrent: 200, IntentRate: -1})
 		for i := range 200 {
 			out := r.to(orch, port(i+1), "Type:0;")
 			m, err := wire.Parse([]byte(out[0]))
-			if err != nil || m.TID < 1 || m.TID >= 1<<31 {
+			if err != nil || m.TID < 1 {
 				t.Fatalf("%q: %v", out, err)
 			}
+			large = large || m.TID > 1<<62
 			tids = append(tids, m.TID)
 		}
 		return tids
@@ -139,6 +141,9 @@ func TestTIDs(t *testing.T) {
 	a, b, c := draw(1), draw(1), draw(2)
 	if fmt.Sprint(a) != fmt.Sprint(b) || fmt.Sprint(a) == fmt.Sprint(c) {
 		t.Error("numbers do not come from the seed")
+	}
+	if !large {
+		t.Error("of 600 numbers of 63 bits none has the highest")
 	}
 	seen := make(map[int64]bool)
 	for _, tid := range a {
@@ -184,14 +189,17 @@ func TestRateLimit(t *testing.T) {
 	if out := r.to(orch, v6("2001:db8:0:1::1"), "Type:0;"); len(out) != 1 {
 		t.Error("another /64 is limited too")
 	}
-	// In half a second five tokens come back.
+	// In half a second five tokens come back. One is for the client that waits.
 	r.now = r.now.Add(500 * time.Millisecond)
-	var got int
+	got := map[netip.AddrPort]int{}
 	for range 10 {
-		got += len(r.to(orch, port(1), "Type:0;"))
+		r.s.Receive(r.now, &loop.Envelope{Peer: port(1), Local: orch}, []byte("Type:0;"))
+		for _, d := range r.drain() {
+			got[d.env.Peer]++
+		}
 	}
-	if got != 5 {
-		t.Errorf("%d offers after half a second, want 5", got)
+	if got[port(1)] != 4 || got[port(2)] != 1 {
+		t.Errorf("offers after half a second: %v", got)
 	}
 	r.addsUp()
 }
@@ -200,11 +208,18 @@ func TestRateLimit(t *testing.T) {
 func TestSourcesBounded(t *testing.T) {
 	l := newLimiter(10, 1)
 	host := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	allow := func(a netip.Addr) bool {
+		ok := l.may(epoch, a)
+		if ok {
+			l.take(epoch, a)
+		}
+		return ok
+	}
 	for i := range 3 * sources {
-		if !l.allow(epoch, host(i)) {
+		if !allow(host(i)) {
 			t.Fatalf("source %d was never seen and is limited", i)
 		}
-		if l.allow(epoch, host(0)) {
+		if allow(host(0)) {
 			t.Fatal("a source without tokens is allowed, or was forgotten")
 		}
 	}
@@ -212,11 +227,11 @@ func TestSourcesBounded(t *testing.T) {
 		t.Errorf("%d buckets, %d sources", len(l.buckets), len(l.at))
 	}
 	for i := range 100 {
-		if l.allow(epoch, host(3*sources-1-i)) {
+		if allow(host(3*sources - 1 - i)) {
 			t.Errorf("%d sources later one is forgotten", i)
 		}
 	}
-	if !l.allow(epoch, host(1)) {
+	if !allow(host(1)) {
 		t.Error("the oldest is not forgotten")
 	}
 }
@@ -239,7 +254,7 @@ func TestRememberBounded(t *testing.T) {
 			}
 			r.want(r.to(sao, port(i+1), fmt.Sprintf("Type:2;TID:%d;SEQ:0;DATA:x", i+1)), want...)
 		}
-		if st := r.s.Stats(); st.Forgotten != uint64(5-kept) || r.s.remembered != kept || len(r.s.slots) > kept+2 {
+		if st := r.s.Stats(); st.Forgotten != uint64(5-kept) || r.s.remembered != kept || len(r.s.slots) > kept+2+timers {
 			t.Errorf("%+v", st)
 		}
 		r.pass(DefaultLimit + time.Second)
@@ -294,6 +309,8 @@ func TestConfigErrors(t *testing.T) {
 		{Config{Receivers: long}, "cannot be offered"},
 		{Config{Receivers: one, Limit: -1}, "negative"},
 		{Config{Receivers: one, MaxBytes: -1}, "negative"},
+		{Config{Receivers: one, Unused: -1}, "negative"},
+		{Config{Receivers: one, MaxOpen: -1}, "negative"},
 		{Config{Receivers: one, MaxBytes: 1 << 50}, "more than"},
 		{Config{Receivers: one, SegmentLimit: 65500}, "segments of 65500 bytes"},
 		{Config{Receivers: one, SegmentLimit: -1}, "segments of -1 bytes"},

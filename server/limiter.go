@@ -8,16 +8,45 @@ import (
 // sources is how many sources of intents a limiter remembers.
 const sources = 4096
 
+// tokens is a token bucket by the generic cell rate algorithm (ITU-T I.371): one instant,
+// the theoretical arrival time, which lies as far ahead as is used up. The zero value is
+// full.
+type tokens struct{ tat time.Time }
+
+// left is how much may be taken, as the time in which it comes back; negative when more
+// than all was taken.
+func (b *tokens) left(now time.Time, burst time.Duration) time.Duration {
+	return burst - max(0, b.tat.Sub(now))
+}
+
+func (b *tokens) take(now time.Time, d time.Duration) {
+	if b.tat.Before(now) {
+		b.tat = now
+	}
+	b.tat = b.tat.Add(d)
+}
+
+// A budget bounds offers over all sources, in bytes.
+type budget struct {
+	tokens
+	cost, burst time.Duration // of an offer; cost is 0 where there is no bound
+}
+
+func newBudget(rate int64, offer int) (b budget) {
+	if rate > 0 {
+		b.cost = max(1, time.Duration(float64(offer)/float64(rate)*float64(time.Second)))
+		b.burst = max(time.Second, 4*b.cost)
+	}
+	return b
+}
+
 // A limiter is a token bucket for every source of intents, because an intent of 7
 // bytes draws an offer thirty times its size and its sender's address may be
 // forged. It remembers the 4096 sources that asked last; one that is forgotten
 // starts with a full bucket.
-//
-// A bucket is one instant, the theoretical arrival time of the generic cell rate
-// algorithm (ITU-T I.371): how far it lies ahead says how much is used up.
 type limiter struct {
 	interval time.Duration // for one token; 0 lets everything pass
-	burst    time.Duration // how far ahead an instant may lie
+	burst    time.Duration // all that may be taken at once
 
 	at      map[netip.Addr]int32
 	buckets []bucket
@@ -26,37 +55,33 @@ type limiter struct {
 }
 
 type bucket struct {
+	tokens
 	source       netip.Addr
-	tat          time.Time
 	newer, older int32
 }
 
-// none ends the list of buckets.
+// none ends a list whose members are known by their index.
 const none = -1
 
 func newLimiter(rate float64, burst int) *limiter {
 	l := &limiter{newest: none, oldest: none, at: make(map[netip.Addr]int32)}
 	if rate > 0 {
 		l.interval = max(1, time.Duration(float64(time.Second)/rate))
-		l.burst = time.Duration(burst-1) * l.interval
+		l.burst = time.Duration(burst) * l.interval
 	}
 	return l
 }
 
-// allow takes a token of the source from is in.
-func (l *limiter) allow(now time.Time, from netip.Addr) bool {
-	if l.interval == 0 {
-		return true
+// may tells whether a source has a token. It makes it the newest.
+func (l *limiter) may(now time.Time, source netip.Addr) bool {
+	return l.interval == 0 || l.bucket(source).left(now, l.burst) >= l.interval
+}
+
+// take takes a token.
+func (l *limiter) take(now time.Time, source netip.Addr) {
+	if l.interval > 0 {
+		l.bucket(source).take(now, l.interval)
 	}
-	b := l.bucket(source(from))
-	if b.tat.Before(now) {
-		b.tat = now
-	}
-	if b.tat.Sub(now) > l.burst {
-		return false
-	}
-	b.tat = b.tat.Add(l.interval)
-	return true
 }
 
 // source is what shares a bucket: an IPv4 address, or an IPv6 /64, of which a

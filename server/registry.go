@@ -13,31 +13,40 @@ import (
 const maxDraws = 1 << 16
 
 // start makes a transaction of an intent.
-func (s *Server) start(now time.Time, i intent) {
+func (s *Server) start(now time.Time, o *origin, i intent) {
 	tid, spool, err := s.create()
 	if err != nil {
 		s.stats.NotStarted++
-		s.cfg.Log.Error("store failed, no transaction for an intent", "client", i.peer, "err", err)
+		s.tell(now, tellStart, "store failed, no transaction for an intent", "client", i.peer, "err", err)
+		s.release(o)
 		return
 	}
-	t := &transaction{
-		tid: tid, client: i.peer, sock: i.sock, local: i.local,
-		slot: s.slot(), spool: spool, index: spool.Index(),
-		shares: make([]Share, len(s.cfg.Receivers)),
-	}
-	for k := range t.shares {
-		t.shares[k].Receiver = s.cfg.Receivers[k]
-	}
-	s.slots[t.slot] = t
-	s.byTID[tid] = t
-	s.byClient[i.peer] = t
-	s.open++
+	s.charge(now, o.addr)
+	t := &transaction{tid: tid, client: i.peer, sock: i.sock, local: i.local, segment: s.cfg.SegmentLimit, spool: spool}
+	s.register(t, o)
+	s.enter(t)
+	s.beat(now)
 	if s.cfg.OfferDelay > 0 {
 		t.release = now.Add(s.cfg.OfferDelay)
 		s.arm(t, t.release)
 		return
 	}
 	s.offer(t)
+}
+
+// register makes a transaction known.
+func (s *Server) register(t *transaction, o *origin) {
+	t.slot, t.place, t.origin = s.slot(), none, o
+	t.index = new(Index)
+	t.shares = make([]Share, len(s.cfg.Receivers))
+	for k := range t.shares {
+		t.shares[k].Receiver = s.cfg.Receivers[k]
+	}
+	s.slots[t.slot] = t
+	s.byTID[t.tid] = t
+	s.byClient[t.client] = t
+	s.open++
+	o.live++
 }
 
 // create finds a number that no live transaction and no payload in the store has.
@@ -47,7 +56,7 @@ func (s *Server) create() (tid int64, spool Spool, err error) {
 			tid = s.next
 			s.next = max(1, (s.next+1)&wire.MaxNumber)
 		} else {
-			tid = 1 + s.random.Int64N(1<<31-1)
+			tid = 1 + s.random.Int64N(wire.MaxNumber)
 		}
 		if s.byTID[tid] != nil {
 			continue
@@ -108,7 +117,9 @@ func (s *Server) forget(t *transaction) {
 	}
 	t.phase = gone
 	delete(s.byTID, t.tid)
-	delete(s.byClient, t.client)
+	if s.byClient[t.client] == t { // its client may have another one by now
+		delete(s.byClient, t.client)
+	}
 	s.wheel.Stop(t.slot)
 	s.slots[t.slot] = nil
 	s.free = append(s.free, t.slot)

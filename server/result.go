@@ -44,6 +44,14 @@ type Result struct {
 	SHA256 [sha256.Size]byte
 	// Path is the file of the payload; empty when there is none.
 	Path string
+	// Kept is where the segments are that were not put together; empty when there are
+	// none.
+	Kept string
+	// Cut says that the server was closed while the transaction was open. The next
+	// server on the same store goes on with it, and gives another verdict.
+	Cut bool
+	// Recovered says that it began in a former process.
+	Recovered bool
 
 	// Elapsed runs from the offer to the verdict, Transfer to the last segment that
 	// was stored.

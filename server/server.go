@@ -11,12 +11,8 @@ import (
 	"mdalp/wire"
 )
 
-const (
-	// maxAcks is how many acknowledgements may wait to be sent.
-	maxAcks = 4096
-	// far is when a server wants to be woken that waits for datagrams alone.
-	far = time.Hour
-)
+// far is when a server wants to be woken that waits for datagrams alone.
+const far = time.Hour
 
 // A Server is an orchestrator and its receivers. It implements [loop.Handler].
 type Server struct {
@@ -26,36 +22,46 @@ type Server struct {
 	segments int64                  // a SEQ is below it
 
 	limiter *limiter
-	waiting fifo[intent]
-	queued  map[netip.AddrPort]struct{} // clients in waiting
+	budget  budget
+	origins map[netip.Addr]*origin
+	turns   fifo[*origin]               // those that wait
+	queued  map[netip.AddrPort]struct{} // clients that wait
+	waiting int
+	barred  bool // when last looked, no place was free for anybody
 
 	random   *rand.Rand
 	next     int64 // TID, when they count up
 	byTID    map[int64]*transaction
-	byClient map[netip.AddrPort]*transaction
-	open     int // transactions that are not settled
+	byClient map[netip.AddrPort]*transaction // the newest of each
+	open     int                             // transactions that are not settled
+	used     int                             // of these, those with a segment
+	placed   places
+	unused   fifo[*transaction] // without a segment and a place
+	// When places were last looked through.
+	reclaimed time.Time
 
 	// Settled transactions, in the order they settled.
 	newest, oldest *transaction
 	remembered     int
 
 	wheel *sched.Wheel
-	slots []*transaction // by timer
+	slots []*transaction // by timer; the first are the server's own
 	free  []int
+	beats time.Time // when timerBeat is due
 
 	offers fifo[*transaction]
-	acks   fifo[ack]
+	acks   acks
 
-	now    time.Time
-	closed bool
-	stats  Stats
-}
+	jobs     fifo[func() func(time.Time)] // to be done at the end of the call
+	running  int                          // jobs under way
+	sweeping bool
+	lines    [tells]line
 
-// ack is an acknowledgement that waits to be sent.
-type ack struct {
-	t    *transaction
-	seq  int64
-	path intent // where the segment came from and to
+	now      time.Time
+	draining bool // no new transactions
+	closed   bool
+	had      bool // a transaction of this process has its verdict
+	stats    Stats
 }
 
 // New makes a Server. It fails when cfg makes no sense: no receivers, two of the
@@ -75,11 +81,15 @@ func New(cfg Config) (*Server, error) {
 		byAddr:   make(map[netip.AddrPort]int, len(offered)),
 		segments: (cfg.MaxBytes-1)/int64(cfg.SegmentLimit) + 1 + int64(len(offered)),
 		limiter:  newLimiter(cfg.IntentRate, cfg.IntentBurst),
+		budget:   newBudget(cfg.OfferRate, offerLen(offered)),
+		origins:  make(map[netip.Addr]*origin),
 		queued:   make(map[netip.AddrPort]struct{}),
 		random:   rand.New(rand.NewChaCha8(cfg.Seed)),
 		next:     cfg.FirstTID,
 		byTID:    make(map[int64]*transaction),
 		byClient: make(map[netip.AddrPort]*transaction),
+		slots:    make([]*transaction, timers),
+		acks:     acks{free: none, share: max(leastAcks, 2*len(offered))},
 	}
 	for i, r := range cfg.Receivers {
 		a := plain(r.Addr)
@@ -98,16 +108,25 @@ func (s *Server) Stats() Stats { return s.stats }
 func (s *Server) Open() int { return s.open }
 
 // Waiting is how many intents are in the queue.
-func (s *Server) Waiting() int { return s.waiting.len() }
+func (s *Server) Waiting() int { return s.waiting }
+
+// MaxOpen is how many transactions may have segments and not be settled. A process whose
+// store keeps a file for each needs that many descriptors, and some more.
+func (s *Server) MaxOpen() int { return s.cfg.MaxOpen }
 
 // Receive implements [loop.Handler].
 func (s *Server) Receive(now time.Time, e *loop.Envelope, b []byte) {
-	s.Expire(now)
+	s.expire(now)
 	s.stats.Datagrams++
 	if s.closed {
 		s.stats.AfterClose++
-		return
+	} else {
+		s.receive(now, e, b)
 	}
+	s.work(now)
+}
+
+func (s *Server) receive(now time.Time, e *loop.Envelope, b []byte) {
 	m, err := wire.Parse(b)
 	switch {
 	case err != nil, !e.Peer.Addr().IsValid(), e.Peer.Port() == 0:
@@ -137,15 +156,16 @@ func (s *Server) data(now time.Time, e *loop.Envelope, m *wire.Message) {
 		s.stats.Elsewhere++
 		return
 	}
-	if !s.segment(now, t, i, m.Seq, m.Data) {
+	if !s.mine(t, e) {
+		s.stats.Foreign++
 		return
 	}
-	if s.acks.len() == maxAcks {
+	ok, dup := s.segment(now, t, i, m.Seq, m.Data)
+	if !ok {
+		return
+	}
+	if !s.acks.put(t, m.Seq, e, dup) {
 		s.stats.AcksDropped++
-	} else {
-		a := ack{t: t, seq: m.Seq}
-		a.path.from(e)
-		s.acks.push(a)
 	}
 	if t.phase == open {
 		s.progress(now, t)
@@ -174,34 +194,47 @@ func (s *Server) Fail(now time.Time, e *loop.Envelope, err error) {
 	s.stats.SendErrors++
 }
 
-// Expire implements [loop.Handler].
+// Expire implements [loop.Handler]. The first call recovers what the store has, see Start.
 func (s *Server) Expire(now time.Time) {
+	s.expire(now)
+	s.work(now)
+}
+
+func (s *Server) expire(now time.Time) {
 	s.now = now
 	if s.wheel == nil {
-		s.wheel = sched.NewWheel(now, s.cfg.Concurrent+s.cfg.Remember+1)
+		if err := s.Start(now); err != nil {
+			s.cfg.Log.Error("store failed, nothing of former runs is known", "err", err)
+		}
 	}
 	for {
 		id, ok := s.wheel.Pop(now)
 		if !ok {
 			return
 		}
-		s.wake(now, s.slots[id])
+		if id < timers {
+			s.timer(now, id)
+		} else {
+			s.wake(now, s.slots[id])
+		}
 	}
 }
 
-// Transmit implements [loop.Handler]. Acknowledgements come first: a client waits for
-// each of them.
+// Transmit implements [loop.Handler]. Acknowledgements come first, since a client waits
+// for each of them, but an offer is not held up by any number of them.
 func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte, ok bool) {
 	s.now = now
-	for s.acks.len() > 0 {
-		a := s.acks.pop()
-		if !now.Before(a.t.limit) {
+	q := &s.acks
+	for q.waits > 0 && (q.streak < offerEvery || s.offers.len() == 0) {
+		t, seq, path := q.get()
+		if !now.Before(t.limit) {
 			s.stats.AcksDropped++
 			continue
 		}
+		q.streak++
 		s.stats.Acks++
-		a.path.to(e)
-		return wire.AppendAck(b, a.t.tid, a.seq), true
+		path.to(e)
+		return wire.AppendAck(b, t.tid, seq), true
 	}
 	for s.offers.len() > 0 {
 		t := s.offers.pop()
@@ -209,6 +242,7 @@ func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte
 		if t.phase == gone || t.phase != ready && !now.Before(t.limit) {
 			continue
 		}
+		q.streak = 0
 		s.stats.Offers++
 		to := intent{peer: t.client, local: t.local, sock: t.sock}
 		to.to(e)
@@ -218,13 +252,16 @@ func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte
 		}
 		return b, true
 	}
+	if q.waits > 0 { // every offer was one of the forgotten
+		return s.Transmit(now, e, b)
+	}
 	return b, false
 }
 
-// Next implements [loop.Handler]. A server ends when it is closed, or with
-// Config.Once; else never.
+// Next implements [loop.Handler]. A server ends when it is closed, with Config.Once when a
+// transaction has its verdict, and when it is drained; else never.
 func (s *Server) Next() (at time.Time, ok bool) {
-	if s.closed || s.cfg.Once && s.stats.Settled > 0 {
+	if s.closed || s.cfg.Once && s.had || s.Drained() {
 		return time.Time{}, false
 	}
 	if s.wheel == nil {
@@ -235,28 +272,4 @@ func (s *Server) Next() (at time.Time, ok bool) {
 		at = earlier(at, due)
 	}
 	return at, true
-}
-
-// Close settles all open transactions, in no more time than putting their payloads
-// together takes, and ends the program. What is whole up to the highest SEQ seen
-// counts as complete if no payload is expected, for it has been acknowledged.
-// What is still to be sent can be fetched with Transmit.
-func (s *Server) Close(now time.Time) {
-	s.Expire(now)
-	s.closed = true
-	for s.waiting.len() > 0 {
-		s.waiting.pop()
-	}
-	clear(s.queued)
-	for _, t := range s.slots {
-		switch {
-		case t == nil:
-		case t.phase < open: // the client knows nothing of it
-			t.spool.Discard()
-			s.open--
-			s.forget(t)
-		case t.phase == open:
-			s.settle(now, t)
-		}
-	}
 }

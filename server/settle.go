@@ -1,91 +1,231 @@
 package server
 
-import "time"
+import (
+	"crypto/sha256"
+	"time"
+)
 
-// settle gives the verdict.
+// A goal is what becomes of the segments of a transaction that settles.
+type goal uint8
+
+const (
+	whole   goal = iota // a payload under its final name
+	partial             // a payload that says that it is incomplete
+	keep                // they stay as they are
+)
+
+// How long a payload that could not be published waits for the next try.
+const (
+	firstPause = time.Second
+	mostPause  = time.Minute
+)
+
+// settle begins to settle t, now that its payload is expected, silent or out of time.
+// From here on it takes no more segments and holds no place.
 func (s *Server) settle(now time.Time, t *transaction) {
+	t.goal = keep
+	switch {
+	case s.complete(now, t):
+		t.goal = whole
+	case s.cfg.KeepPartial:
+		t.goal = partial
+	}
+	s.unplace(t)
+	t.phase = settling
+	if !t.used {
+		// Nothing came: there is nothing to keep, and nothing empty is stored.
+		t.spool.Discard()
+		s.verdict(now, t, outcome{})
+		return
+	}
+	s.conclude(t)
+	s.admit(now)
+}
+
+// complete reports whether all of the payload is there, as far as can be told without
+// its hash: it has the expected size, or is whole and has been silent for Idle.
+func (s *Server) complete(now time.Time, t *transaction) bool {
+	if s.cfg.Expect != nil {
+		return s.arrived(t)
+	}
+	return s.quiet(t) && now.Sub(t.last) >= s.cfg.Idle
+}
+
+// An outcome is what a job beside the loop gives.
+type outcome struct {
+	sum    [sha256.Size]byte
+	path   string
+	kept   string
+	err    error
+	differ bool // the payload is not the expected one
+	cut    bool // the server was closed first
+}
+
+// conclude has the job done that t's goal asks for: to put the payload together, hold it
+// against the expected one, and give it its name; or to leave it as it is.
+func (s *Server) conclude(t *transaction) {
+	t.busy = true
+	s.wheel.Stop(t.slot)
+	spool, goal, want := t.spool, t.goal, s.cfg.Expect
+	have := t.index.Stored(nil)
+	s.beside(func() func(time.Time) {
+		var d outcome
+		switch goal {
+		case keep:
+			d.kept = spool.Keep()
+		default:
+			d.sum, d.err = spool.Assemble(have)
+			if d.differ = d.err == nil && goal == whole && want != nil && d.sum != want.SHA256; !d.differ && d.err == nil {
+				d.path, d.err = spool.Publish(goal == partial)
+			}
+		}
+		return func(now time.Time) { s.concluded(now, t, d) }
+	})
+}
+
+// concluded takes what the job has done. A payload that could not be published stays where
+// it is, and is tried again: what was acknowledged is not given up.
+func (s *Server) concluded(now time.Time, t *transaction, d outcome) {
+	t.busy = false
+	switch {
+	case d.differ:
+		t.sum, t.checked = d.sum, true
+		s.reopen(now, t)
+		return
+	case d.err != nil && d.path == "":
+		if t.err == nil {
+			t.err = d.err
+		}
+		s.stats.Retried++
+		if s.closed {
+			s.cut(now, t)
+			return
+		}
+		t.pause = min(max(firstPause, 2*t.pause), mostPause)
+		s.arm(t, now.Add(t.pause))
+		s.tell(now, tellPublish, "the payload is kept as it came, to publish it is tried again", "tid", t.tid, "in", t.pause, "err", d.err)
+		return
+	case d.err != nil && t.err == nil:
+		t.err = d.err // it is there, but a loss of power may take it
+	}
+	if d.sum != ([sha256.Size]byte{}) {
+		t.sum = d.sum
+	}
+	s.verdict(now, t, d)
+}
+
+// reopen lets a transaction go on whose bytes are not the expected ones: it has its
+// verdict at its limit, as one whose bytes never come.
+func (s *Server) reopen(now time.Time, t *transaction) {
+	t.phase = open
+	if s.closed {
+		s.cut(now, t)
+		return
+	}
+	if !now.Before(t.limit) {
+		s.settle(now, t)
+		return
+	}
+	s.enter(t)
+	s.arm(t, t.limit)
+}
+
+// cut keeps what there is of a transaction when the server ends. The next one on this
+// store takes it up again.
+func (s *Server) cut(now time.Time, t *transaction) {
+	s.unplace(t)
+	t.phase, t.busy = settling, true
+	spool := t.spool
+	s.beside(func() func(time.Time) {
+		d := outcome{kept: spool.Keep(), cut: true}
+		return func(now time.Time) { s.verdict(now, t, d) }
+	})
+}
+
+// verdict gives the verdict.
+func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
 	x := t.index
+	// Without a segment only a payload that is expected to be empty is complete.
+	done := t.goal == whole && !d.cut && (t.used || s.cfg.Expect != nil)
 	r := Result{
 		TID:       t.tid,
 		Client:    t.client,
-		Complete:  s.complete(t),
+		Complete:  done,
 		Balanced:  balanced(t.shares, x.Bytes()),
 		Bytes:     x.Bytes(),
 		Segments:  x.Segments(),
 		Receivers: t.shares,
-		Missing:   x.Missing(nil, maxMissing),
+		SHA256:    t.sum,
+		Path:      d.path,
+		Kept:      d.kept,
+		Cut:       d.cut,
+		Recovered: t.found,
 		Elapsed:   now.Sub(t.start),
 		Transfer:  t.stored.Sub(t.start),
+		Err:       t.err,
 	}
-	r.Path, r.Complete = s.publish(t, r.Complete)
-	if r.Complete {
-		r.Missing = nil // what was refused did not belong to it
+	if !done { // what was refused did not belong to a complete one
+		r.Missing = x.Missing(nil, maxMissing)
 	}
 	r.Status = r.Complete && r.Balanced
 	r.Comment = comment(r.Complete, r.Balanced)
-	r.SHA256, r.Err = t.sum, t.err
-
-	t.phase = settled
-	t.spool, t.shares = nil, nil
-	s.open--
-	s.arm(t, t.limit)
-	s.remember(t)
 	s.stats.Settled++
 	if r.Status {
 		s.stats.Completed++
 	}
-	attrs := []any{"tid", r.TID, "client", r.Client, "status", r.Status, "comment", r.Comment,
-		"bytes", r.Bytes, "elapsed", r.Elapsed}
-	if r.Path != "" {
-		attrs = append(attrs, "path", r.Path)
+	if !t.found {
+		s.had = true
 	}
-	if r.Err != nil {
-		attrs = append(attrs, "err", r.Err)
-	}
-	s.cfg.Log.Info("transaction settled", attrs...)
+	s.report(now, &r)
+	s.bury(now, t)
 	if s.cfg.Settled != nil {
 		s.cfg.Settled(r)
 	}
 	s.admit(now)
 }
 
-// publish gives the payload its name, or does away with it. A payload that could
-// not be published is not complete.
-func (s *Server) publish(t *transaction, complete bool) (path string, ok bool) {
-	if !complete {
-		if !s.cfg.KeepPartial || t.index.Segments() == 0 {
-			t.spool.Discard()
-			return "", false
-		}
-		sum, err := t.spool.Assemble()
-		if err != nil {
-			s.failed(t, err)
-			t.spool.Discard()
-			return "", false
-		}
-		t.sum = sum
+// bury ends what is live of t, and remembers it for those who have not heard.
+func (s *Server) bury(now time.Time, t *transaction) {
+	o := t.origin
+	if t.used {
+		s.used--
+		o.bytes -= t.index.Bytes()
 	}
-	path, err := t.spool.Publish(!complete)
-	if err != nil {
-		s.failed(t, err)
-		return "", false
+	o.live--
+	s.release(o)
+	s.open--
+	t.spool, t.shares, t.origin = nil, nil, nil
+	if !now.Before(t.limit) {
+		s.forget(t)
+		return
 	}
-	return path, complete
+	t.index.compact()
+	t.phase = settled
+	s.arm(t, t.limit)
+	s.remember(t)
 }
 
-// complete reports whether all of the payload is there, put together.
-func (s *Server) complete(t *transaction) bool {
-	if s.cfg.Expect != nil {
-		return s.arrived(t)
+// report writes the verdict to the log. Those of transactions without a segment are
+// counted: a stranger draws as many as he likes.
+func (s *Server) report(now time.Time, r *Result) {
+	if r.Segments == 0 && !r.Complete {
+		s.tell(now, tellUnused, "transaction settled, no segment came", "tid", r.TID, "client", r.Client)
+		return
 	}
-	if !t.index.Whole() || t.over {
-		return false
+	attrs := []any{"tid", r.TID, "client", r.Client, "status", r.Status, "comment", r.Comment,
+		"bytes", r.Bytes, "elapsed", r.Elapsed}
+	if r.Path != "" {
+		attrs = append(attrs, "path", r.Path)
 	}
-	sum, err := t.spool.Assemble()
-	if err != nil {
-		s.failed(t, err)
-		return false
+	if r.Kept != "" {
+		attrs = append(attrs, "kept", r.Kept)
 	}
-	t.sum = sum
-	return true
+	if r.Err != nil {
+		attrs = append(attrs, "err", r.Err)
+	}
+	what := "transaction settled"
+	if r.Cut {
+		what = "transaction cut off, the next start goes on with it"
+	}
+	s.cfg.Log.Info(what, attrs...)
 }

@@ -1,172 +1,294 @@
 package server
 
 import (
-	"bufio"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 	"os"
-	"path/filepath"
-	"strconv"
-)
+	"sync/atomic"
 
-// header is what stands before a segment in the spool file: its length, big
-// endian. With it the file needs no table of lengths in memory.
-const header = 2
+	"mdalp/wire"
+)
 
 // blockBytes is how much is read and written at once while a payload is put
 // together.
 const blockBytes = 256 << 10
 
-// dirSpool is one transaction in a Dir. Segment seq has its place in the file at
-// seq times the record size; what has not come is a hole (lseek(2), sparse files).
+// A block is the scratch of one who reads a spool.
+type block struct {
+	in, out []byte
+	seal    [sealBytes]byte
+}
+
+// dirSpool is one transaction in a Dir.
 type dirSpool struct {
-	d         *Dir
-	tid       int64
-	segment   int
-	x         Index
-	f         *os.File
-	assembled bool
+	d    *Dir
+	meta Meta
+	// f is opened when it is needed first: by the server's goroutine, or beside it for
+	// a spool that was recovered.
+	f      atomic.Pointer[os.File]
+	onDisk bool // the spool file is there
+
+	// What the room has accounted for: bytes of the file, and the fixed rest of it.
+	// Put adds to it, while Assemble reads none of it.
+	stored, copies, files int64
+
+	// Of Assemble and Publish, which run one at a time.
+	assembly  bool  // its file is there
+	assembled int64 // bytes of it
+	sum       [sha256.Size]byte
+	published string // path
 }
 
-func (s *dirSpool) name(suffix string) string {
-	return filepath.Join(s.d.path, strconv.FormatInt(s.tid, 10)+suffix)
-}
+func (s *dirSpool) name(suffix string) string { return fileName(s.meta.TID, suffix) }
 
-func (s *dirSpool) size() int64 { return int64(header + s.segment) }
+func (s *dirSpool) path(suffix string) string { return s.d.f.full(s.name(suffix)) }
 
-func (s *dirSpool) Index() *Index { return &s.x }
+func (s *dirSpool) record() int64 { return int64(recordHead + s.meta.Segment) }
 
-func (s *dirSpool) Put(seq int64, data []byte) (bool, error) {
-	if s.x.Has(seq) {
-		return false, nil
-	}
-	if s.f == nil {
-		f, err := os.OpenFile(s.name(spoolSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return false, err
-		}
-		s.f = f
-	}
-	b := binary.BigEndian.AppendUint16(s.d.record[:0], uint16(len(data)))
-	b = append(b, data...)
-	s.d.record = b
-	// WriteAt fails unless all of it was written. What a failed one leaves behind is
-	// not in the index, and the next try writes over it.
-	if _, err := s.f.WriteAt(b, seq*s.size()); err != nil {
-		return false, err
-	}
-	return s.x.Add(seq, len(data)), nil
-}
+func (s *dirSpool) place(seq int64) int64 { return headBytes + seq*s.record() }
 
-func (s *dirSpool) Assemble() (sum [sha256.Size]byte, err error) {
-	out, err := os.OpenFile(s.name(assemblySuffix), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return sum, err
-	}
-	s.assembled = true // from here on there may be a file to remove
-	hash := sha256.New()
-	w := bufio.NewWriterSize(io.MultiWriter(out, hash), blockBytes)
-	if err = s.copy(w); err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = out.Sync()
-	}
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		// The room may be what someone else waits for.
-		os.Remove(out.Name())
-		return sum, err
-	}
-	hash.Sum(sum[:0])
-	return sum, nil
-}
+// Begin implements [Spool]. The number and the size of segments are those of Create.
+func (s *dirSpool) Begin(m Meta) { s.meta.Client, s.meta.Offered = m.Client, m.Offered }
 
-// copy writes the segments that are stored to w, in order.
-func (s *dirSpool) copy(w io.Writer) error {
-	size := s.size()
-	most := max(1, blockBytes/size)
-	if int64(len(s.d.block)) < most*size {
-		s.d.block = make([]byte, most*size)
-	}
-	for seq := s.x.next(0, true); seq < s.x.high; seq = s.x.next(seq, true) {
-		n := min(s.x.next(seq, false)-seq, most)
-		b := s.d.block[:n*size]
-		// The file may end within its last record, whose segment may be short.
-		got, err := s.f.ReadAt(b, seq*size)
-		if err != nil && err != io.EOF {
+// Put implements [Spool].
+func (s *dirSpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
+	f := s.f.Load()
+	if f == nil {
+		var err error
+		if f, err = s.open(); err != nil {
 			return err
 		}
-		b = b[:got]
-		for range n {
-			if len(b) < header {
-				return s.broken(seq)
-			}
-			length := int(binary.BigEndian.Uint16(b))
-			if length == 0 || length > s.segment || header+length > len(b) {
-				return s.broken(seq)
-			}
-			if _, err := w.Write(b[header : header+length]); err != nil {
-				return err
-			}
-			b = b[min(int(size), len(b)):]
-			seq++
-		}
+	}
+	size := int64(recordHead + len(data))
+	if err := s.take(size, int64(len(data)), 0); err != nil {
+		return err
+	}
+	if need := int(size) + sealBytes; cap(s.d.scratch) < need {
+		s.d.scratch = make([]byte, 0, recordHead+s.meta.Segment+sealBytes)
+	}
+	b := appendRecord(s.d.scratch[:0], s.meta.TID, seq, receiver, data, sum)
+	// WriteAt fails unless all of it was written. What a failed one leaves behind is no
+	// record, and the next try writes over it.
+	if _, err := f.WriteAt(b, s.place(seq)); err != nil {
+		s.give(size, int64(len(data)), 0)
+		return err
 	}
 	return nil
 }
 
-// broken is the error of a spool file that someone else has written to.
-func (s *dirSpool) broken(seq int64) error {
-	return fmt.Errorf("%s: segment %d is damaged", s.name(spoolSuffix), seq)
-}
-
-func (s *dirSpool) Publish(partial bool) (string, error) {
-	name := s.name(wholeSuffix)
-	if partial {
-		name = s.name(partialSuffix)
+// open makes the spool file, or opens the one that is there.
+func (s *dirSpool) open() (f *os.File, err error) {
+	if s.onDisk {
+		if f, err = s.d.f.reopen(s.name(spoolSuffix), os.O_RDWR); err != nil {
+			return nil, err
+		}
+		if !s.f.CompareAndSwap(nil, f) {
+			f.Close() // the other goroutine was first
+		}
+		return s.f.Load(), nil
 	}
-	if err := os.Rename(s.name(assemblySuffix), name); err != nil {
-		s.Discard()
-		return "", err
+	if err := s.take(headBytes+diskBlock, diskBlock, 1); err != nil {
+		return nil, err
 	}
-	s.assembled = false
-	s.Discard()
-	// The name itself is on the disk only when the directory is (fsync(2)).
-	if err := syncDir(s.d.path); err != nil {
-		os.Remove(name)
-		return "", err
-	}
-	return name, nil
-}
-
-// Discard removes the files. One that cannot be removed is left to the next
-// NewDir: it is no reason to doubt the payload.
-func (s *dirSpool) Discard() {
-	if s.assembled {
-		os.Remove(s.name(assemblySuffix))
-		s.assembled = false
-	}
-	if s.f != nil {
-		s.f.Close()
-		os.Remove(s.f.Name())
-		s.f = nil
-	}
-	s.x.compact()
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
+	f, err = s.d.f.create(s.name(spoolSuffix), 0o600)
 	if err != nil {
+		s.give(headBytes+diskBlock, diskBlock, 1)
+		return nil, err
+	}
+	if _, err = f.WriteAt(appendHead(nil, &s.meta), 0); err != nil {
+		f.Close()
+		s.d.f.remove(s.name(spoolSuffix))
+		s.give(headBytes+diskBlock, diskBlock, 1)
+		return nil, err
+	}
+	s.onDisk = true
+	s.f.Store(f)
+	return f, nil
+}
+
+func (s *dirSpool) take(n, payload, files int64) error {
+	if err := s.d.room.take(n, payload, files); err != nil {
 		return err
 	}
-	err = d.Sync()
-	if e := d.Close(); err == nil {
-		err = e
+	s.stored, s.copies, s.files = s.stored+n, s.copies+payload, s.files+files
+	return nil
+}
+
+func (s *dirSpool) give(n, payload, files int64) {
+	s.d.room.give(n, payload, files, 0)
+	s.stored, s.copies, s.files = s.stored-n, s.copies-payload, s.files-files
+}
+
+// Assemble implements [Spool].
+func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error) {
+	if s.published != "" { // and not flushed: that is all there is still to do
+		return s.sum, nil
 	}
+	s.unassemble()
+	out, err := s.d.f.create(s.name(assemblySuffix), 0o644)
+	if err != nil {
+		return sum, err
+	}
+	s.assembly = true
+	w := &assembly{to: out, room: &s.d.room, hash: sha256.New()}
+	if err = s.copy(w, have); err == nil && w.n == 0 {
+		err = ErrEmpty
+	}
+	if err == nil {
+		err = out.Sync()
+	}
+	err = closing(out, err)
+	s.assembled = w.n
+	if err != nil {
+		s.unassemble() // its room may be what someone else waits for
+		return sum, err
+	}
+	s.sum = [sha256.Size]byte(w.hash.Sum(nil))
+	return s.sum, nil
+}
+
+// unassemble removes the assembly, if there is one, and goes on keeping its room.
+func (s *dirSpool) unassemble() {
+	if s.assembly {
+		s.d.f.remove(s.name(assemblySuffix))
+		s.d.room.give(s.assembled, -s.assembled, 0, 0)
+		s.assembly, s.assembled = false, 0
+	}
+}
+
+// An assembly is written, hashed and accounted for.
+type assembly struct {
+	to   io.Writer
+	room *room
+	hash hash.Hash
+	n    int64
+}
+
+func (a *assembly) Write(b []byte) (int, error) {
+	n, err := a.to.Write(b)
+	a.hash.Write(b[:n])
+	a.n += int64(n)
+	a.room.copied(int64(n))
+	return n, err
+}
+
+// copy writes the data of the segments to w, in order and in large pieces.
+func (s *dirSpool) copy(w io.Writer, have []wire.Range) error {
+	f := s.f.Load()
+	if f == nil {
+		var err error
+		if f, err = s.open(); err != nil {
+			return err
+		}
+	}
+	b := s.d.blocks.Get().(*block)
+	defer s.d.blocks.Put(b)
+	b.out = b.out[:0]
+	most := max(1, blockBytes/s.record())
+	for _, r := range have {
+		for seq := r.First; seq <= r.Last; {
+			n := min(r.Last-seq+1, most)
+			in, err := s.read(f, b, seq, n)
+			if err != nil {
+				return err
+			}
+			for end := seq + n; seq < end; seq++ {
+				_, data, ok := parseRecord(in, b.seal[:], s.meta.TID, seq)
+				if !ok {
+					// Someone else has written to the file, or the disk is broken.
+					return fmt.Errorf("%s: segment %d is damaged", s.path(spoolSuffix), seq)
+				}
+				b.out = append(b.out, data...)
+				in = in[min(int(s.record()), len(in)):]
+			}
+			if len(b.out) >= blockBytes/2 {
+				if _, err := w.Write(b.out); err != nil {
+					return err
+				}
+				b.out = b.out[:0]
+			}
+		}
+	}
+	_, err := w.Write(b.out)
 	return err
+}
+
+// read gives what there is of n records from seq on. The file may end before, and
+// within its last record, whose segment may be short.
+func (s *dirSpool) read(f *os.File, b *block, seq, n int64) ([]byte, error) {
+	if need := n * s.record(); int64(cap(b.in)) < need {
+		b.in = make([]byte, need)
+	}
+	got, err := f.ReadAt(b.in[:n*s.record()], s.place(seq))
+	if err == io.EOF {
+		err = nil
+	}
+	return b.in[:got], err
+}
+
+// Publish implements [Spool].
+func (s *dirSpool) Publish(partial bool) (string, error) {
+	if s.published == "" {
+		if !s.assembly {
+			return "", ErrEmpty
+		}
+		suffix := wholeSuffix
+		if partial {
+			suffix = partialSuffix
+		}
+		if err := s.d.f.rename(s.name(assemblySuffix), s.name(suffix)); err != nil {
+			return "", err
+		}
+		s.published = s.path(suffix)
+		s.d.room.give(s.assembled, 0, 0, s.assembled)
+		s.copies -= s.assembled
+		s.assembly, s.assembled = false, 0
+	}
+	// The name itself is on the disk only when the directory is (fsync(2)). Until then
+	// the spool stays.
+	if err := s.d.f.flush(); err != nil {
+		return s.published, err
+	}
+	s.Discard()
+	return s.published, nil
+}
+
+// Discard implements [Spool]. A file that cannot be removed is left to the next
+// Recover.
+func (s *dirSpool) Discard() {
+	s.close()
+	if s.onDisk {
+		s.d.f.remove(s.name(spoolSuffix))
+		s.onDisk = false
+	}
+	s.settle(0)
+}
+
+// Keep implements [Spool].
+func (s *dirSpool) Keep() string {
+	s.close()
+	if !s.onDisk {
+		return ""
+	}
+	s.d.mu.Lock()
+	s.d.kept[s.meta.TID] = struct{}{}
+	s.d.mu.Unlock()
+	s.settle(s.stored)
+	return s.path(spoolSuffix)
+}
+
+// close lets go of everything but the spool file and what it accounts for.
+func (s *dirSpool) close() {
+	s.unassemble()
+	if f := s.f.Swap(nil); f != nil {
+		f.Close()
+	}
+}
+
+// settle ends the account, of which bytes stay.
+func (s *dirSpool) settle(stay int64) {
+	s.d.room.give(s.stored, s.copies, s.files, stay)
+	s.stored, s.copies, s.files = 0, 0, 0
 }

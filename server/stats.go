@@ -11,26 +11,35 @@ type Stats struct {
 	Accepted    uint64 // intents that were queued or got an offer
 	Repeated    uint64 // intents of clients that have a transaction
 	Waiting     uint64 // intents of clients that wait in the queue already
-	RateLimited uint64 // intents beyond their source's rate
+	RateLimited uint64 // intents beyond their source's rate, or repeated beyond the budget of offers
 	QueueFull   uint64 // intents beyond the queue
+	Draining    uint64 // intents after Drain
 	UnknownTID  uint64 // segments of no live transaction
 	Elsewhere   uint64 // segments that did not come to a receiver's address
 	OutOfBounds uint64 // segments whose SEQ is beyond the bound
 	Empty       uint64 // segments without payload
 	Oversize    uint64 // segments with more than SegmentLimit bytes
 	TooMuch     uint64 // segments beyond MaxBytes
-	Late        uint64 // new segments after their transaction settled
+	SourceFull  uint64 // segments beyond SourceBytes
+	Foreign     uint64 // segments from another address than the intent's, with BindClients
+	NoPlace     uint64 // first segments that came late, while there was no place
+	Late        uint64 // new segments after their transaction began to settle
 	Stored      uint64 // segments that were stored
 	Duplicates  uint64 // segments that were stored before
+	Conflicts   uint64 // segments with the number of a stored one and other bytes, not acknowledged
 	StoreErrors uint64 // segments that the store refused
 
 	Bytes       uint64 // payload stored
 	Offers      uint64 // offers sent, repeated ones too
 	Acks        uint64 // acknowledgements sent
-	AcksDropped uint64 // acknowledgements that found 4,096 others waiting, or their transaction over
+	AcksDropped uint64 // acknowledgements that found too many waiting, or their transaction over
 	SendErrors  uint64 // errors that the network held against what was sent
 	NotStarted  uint64 // intents given up because the store could not take a transaction
 	Settled     uint64 // transactions settled
 	Completed   uint64 // of these, with status true
 	Forgotten   uint64 // settled transactions forgotten before their limit
+	Displaced   uint64 // waiting intents that gave way to those of other sources
+	Recovered   uint64 // transactions of former runs that were taken up
+	Retried     uint64 // tries to publish that failed
+	Stalls      uint64 // times that the loop stood still for more than 100 ms
 }

@@ -4,31 +4,40 @@ import (
 	"crypto/sha256"
 	"net/netip"
 	"time"
+
+	"mdalp/loop"
 )
 
-// A phase of a transaction. It only ever goes down this list.
+// A phase of a transaction. It only ever goes down this list, but that a payload which
+// turns out not to be the expected one is open again.
 type phase uint8
 
 const (
-	held    phase = iota // its offer is held back
-	ready                // its offer is to be sent
-	open                 // its offer was sent, it takes segments
-	settled              // it has its verdict, it acknowledges what it has
-	gone                 // nothing knows it any more
+	held     phase = iota // its offer is held back
+	ready                 // its offer is to be sent
+	open                  // its offer was sent, it takes segments
+	settling              // its payload is being put together, or that is tried again later
+	settled               // it has its verdict, it acknowledges what it has
+	gone                  // nothing knows it any more
 )
 
 // transaction is one client's payload on its way.
 type transaction struct {
-	tid    int64
-	client netip.AddrPort
-	sock   int            // where the last intent came to,
-	local  netip.AddrPort // and where the offer leaves from
-	phase  phase
-	slot   int // of the timer
+	tid     int64
+	client  netip.AddrPort
+	sock    int            // where the last intent came to,
+	local   netip.AddrPort // and where the offer leaves from
+	phase   phase
+	slot    int // of the timer
+	place   int // among those that hold one, or none
+	segment int // most bytes of a segment
 
 	pending bool // its offer stands in the queue of offers
+	used    bool // a segment is stored
 	over    bool // a segment came that no bound lets us store
-	checked bool // the expected size was there and sum is known
+	checked bool // it has the expected size and other bytes
+	busy    bool // a job is under way for it
+	found   bool // it is from a former process
 
 	release time.Time // of a held offer
 	start   time.Time // the offer was sent
@@ -37,6 +46,10 @@ type transaction struct {
 	stored  time.Time // a new segment was stored
 	armed   time.Time // when the timer is due; may be too early, never late
 
+	goal   goal          // of settling
+	pause  time.Duration // until it is tried again
+	origin *origin
+	acks   ackList
 	spool  Spool
 	index  *Index
 	shares []Share
@@ -47,60 +60,100 @@ type transaction struct {
 }
 
 // segment takes a segment that came to receiver i. It reports whether the segment is
-// stored, be it now or before, and is to be acknowledged.
-func (s *Server) segment(now time.Time, t *transaction, i int, seq int64, data []byte) bool {
+// stored, be it now or before (dup), and is to be acknowledged.
+func (s *Server) segment(now time.Time, t *transaction, i int, seq int64, data []byte) (ok, dup bool) {
 	st := &s.stats
 	if seq >= s.segments {
 		st.OutOfBounds++
 		t.over = true
-		return false
+		return false, false
 	}
 	switch n := len(data); {
 	case n == 0:
 		st.Empty++
-		return false
-	case n > s.cfg.SegmentLimit:
+		return false, false
+	case n > t.segment:
 		// It exists and is not here: without it the payload is not whole.
 		st.Oversize++
 		s.refuse(t, seq)
-		return false
+		return false, false
 	}
+	sum := Sum(data)
 	if t.index.Has(seq) {
-		st.Duplicates++
-		t.last = now
-		if t.shares != nil {
-			t.shares[i].Duplicates++
-		}
-		return true
+		return s.duplicate(now, t, i, seq, sum), true
 	}
-	if t.phase == settled {
+	if t.phase != open {
 		st.Late++
-		return false
+		return false, false
 	}
 	if t.index.Bytes()+int64(len(data)) > s.cfg.MaxBytes {
 		st.TooMuch++
 		s.refuse(t, seq)
-		return false
+		return false, false
 	}
-	stored, err := t.spool.Put(seq, data)
-	if err != nil {
+	if most := s.cfg.SourceBytes; most > 0 && t.origin.bytes+int64(len(data)) > most {
+		st.SourceFull++
+		s.refuse(t, seq)
+		return false, false
+	}
+	if (t.place == none || !t.used) && !s.takes(t) {
+		// The client will ask again; it knows of this segment, so it is not whole.
+		st.NoPlace++
+		s.refuse(t, seq)
+		return false, false
+	}
+	if err := t.spool.Put(seq, i, data, sum); err != nil {
 		st.StoreErrors++
 		s.refuse(t, seq)
-		s.failed(t, err)
-		return false
+		s.failed(now, t, err)
+		return false, false
 	}
-	t.last = now
-	if !stored { // a store may know more than its index
-		st.Duplicates++
-		t.shares[i].Duplicates++
-		return true
+	t.index.Add(seq, len(data), sum)
+	if !t.used {
+		t.used = true
+		s.used++
 	}
 	st.Stored++
 	st.Bytes += uint64(len(data))
-	t.stored = now
+	t.last, t.stored = now, now
 	t.shares[i].Segments++
 	t.shares[i].Bytes += int64(len(data))
+	t.origin.bytes += int64(len(data))
+	return true, false
+}
+
+// duplicate takes a segment whose number is stored. Only the same bytes are acknowledged:
+// others are another payload's, which would be lost.
+func (s *Server) duplicate(now time.Time, t *transaction, i int, seq int64, sum uint32) bool {
+	if t.index.Sum(seq) != sum {
+		s.stats.Conflicts++
+		return false
+	}
+	s.stats.Duplicates++
+	t.last = now
+	if t.shares != nil {
+		t.shares[i].Duplicates++
+	}
 	return true
+}
+
+// takes tells whether a transaction that has no segment or no place may take one, and gives
+// it a place. One that has segments is never held up, which may make them more than
+// Concurrent; for those who are late with the first there are as many places again.
+func (s *Server) takes(t *transaction) bool {
+	if !t.used {
+		late := t.place == none
+		if s.used >= s.cfg.MaxOpen || late && (s.placed.len() >= 2*s.cfg.Concurrent || t.origin.places >= s.cfg.SourceConcurrent) {
+			return false
+		}
+	}
+	s.enter(t)
+	return true
+}
+
+// mine reports whether a segment of t may come from there.
+func (s *Server) mine(t *transaction, e *loop.Envelope) bool {
+	return !s.cfg.BindClients || e.Peer.Addr() == t.client.Addr()
 }
 
 // refuse remembers that a segment exists that is not stored.
@@ -111,10 +164,10 @@ func (s *Server) refuse(t *transaction, seq int64) {
 }
 
 // failed records an error of the store, the first of a transaction.
-func (s *Server) failed(t *transaction, err error) {
+func (s *Server) failed(now time.Time, t *transaction, err error) {
 	if t.err == nil {
 		t.err = err
-		s.cfg.Log.Error("store failed", "tid", t.tid, "err", err)
+		s.tell(now, tellStore, "store failed, the segment is not acknowledged", "tid", t.tid, "err", err)
 	}
 }
 
@@ -123,8 +176,8 @@ func (s *Server) begin(now time.Time, t *transaction) {
 	t.phase = open
 	t.start, t.last, t.stored = now, now, now
 	t.limit = now.Add(s.cfg.Limit)
+	t.spool.Begin(Meta{TID: t.tid, Segment: t.segment, Client: t.client, Offered: now})
 	s.arm(t, t.limit)
-	s.progress(now, t) // an expected payload of 0 bytes is here already
 }
 
 // progress settles the transaction if what it has is what was expected, and else
@@ -139,28 +192,17 @@ func (s *Server) progress(now time.Time, t *transaction) {
 	}
 }
 
-// arrived reports whether the expected payload is there. Its hash is computed once,
-// when the size agrees: from there on it could only grow.
+// arrived reports whether there are as many bytes as are expected, and not known to be
+// others.
 func (s *Server) arrived(t *transaction) bool {
-	want := s.cfg.Expect
-	if t.index.Bytes() != want.Size || t.index.Prefix() != t.index.Segments() {
-		return false
-	}
-	if !t.checked {
-		sum, err := t.spool.Assemble()
-		if err != nil {
-			s.failed(t, err) // tried again at the limit
-			return false
-		}
-		t.sum, t.checked = sum, true
-	}
-	return t.sum == want.SHA256
+	return t.index.Bytes() == s.cfg.Expect.Size && t.index.Prefix() == t.index.Segments() && !t.checked
 }
 
 // wake does what t's timer is for, or sets it again when it was early: it is not
 // moved with every segment.
 func (s *Server) wake(now time.Time, t *transaction) {
-	if at := s.due(t); now.Before(at) {
+	at := s.due(t)
+	if now.Before(at) {
 		s.arm(t, at)
 		return
 	}
@@ -169,8 +211,9 @@ func (s *Server) wake(now time.Time, t *transaction) {
 		s.offer(t)
 	case open:
 		s.settle(now, t)
-		if !now.Before(t.limit) && t.phase != gone {
-			s.forget(t)
+	case settling:
+		if !t.busy {
+			s.conclude(t)
 		}
 	case settled:
 		s.forget(t)
@@ -182,11 +225,18 @@ func (s *Server) due(t *transaction) time.Time {
 	switch {
 	case t.phase == held:
 		return t.release
-	case t.phase == open && s.cfg.Expect == nil && t.index.Whole() && !t.over:
+	case t.phase == settling:
+		return t.armed
+	case t.phase == open && s.quiet(t):
 		return earlier(t.limit, t.last.Add(s.cfg.Idle))
 	default:
 		return t.limit
 	}
+}
+
+// quiet reports whether t is complete once it is silent for long enough.
+func (s *Server) quiet(t *transaction) bool {
+	return s.cfg.Expect == nil && t.index.Whole() && !t.over
 }
 
 // live is the transaction of number tid if it has started and is not past its limit.
@@ -197,7 +247,9 @@ func (s *Server) live(now time.Time, tid int64) *transaction {
 	}
 	if !now.Before(t.limit) {
 		// The timer is up to a tick later than the limit.
-		s.wake(now, t)
+		if t.phase != settling {
+			s.wake(now, t)
+		}
 		return nil
 	}
 	return t

@@ -1,0 +1,91 @@
+package server
+
+import "time"
+
+// Drain lets no transaction begin any more: intents are not answered. Those that were
+// offered go on to their end, or to their limit; then the program ends, see Drained.
+func (s *Server) Drain(now time.Time) {
+	s.expire(now)
+	if s.draining {
+		return
+	}
+	s.draining = true
+	s.clearQueue()
+	for _, t := range s.slots {
+		if t != nil && t.phase < open { // its client knows nothing of it
+			s.withdraw(t)
+		}
+	}
+	s.drainUnused(now)
+	s.beat(now)
+	s.work(now)
+}
+
+// Drained reports whether Drain or Close was called, and all transactions have their
+// verdict and all jobs are done.
+func (s *Server) Drained() bool { return s.draining && s.open == 0 && s.running == 0 }
+
+// drainUnused gives up those transactions for which no segment came for Unused.
+func (s *Server) drainUnused(now time.Time) {
+	for _, t := range s.slots {
+		if t != nil && t.phase == open && !t.used && now.Sub(t.start) >= s.cfg.Unused {
+			s.settle(now, t)
+		}
+	}
+}
+
+// Close ends the program, as when a process is told to go. What has been whole and silent
+// for Idle at now is settled. What is cut off is not: its segments are kept for the next
+// server on the same store, and it has a verdict of its own, see Result.Cut. Nothing is
+// waited for; with Config.Beside there are jobs under way until Drained says so. What is
+// still to be sent can be fetched with Transmit.
+//
+// A caller who knows that the clients have ended may give an instant that lies ahead by
+// Idle.
+func (s *Server) Close(now time.Time) {
+	s.beats = now // an instant that lies ahead is no stall
+	s.expire(now)
+	if !s.closed {
+		s.draining, s.closed = true, true
+		s.clearQueue()
+		for _, t := range s.slots {
+			s.end(now, t)
+		}
+		s.flush(now)
+	}
+	s.work(now)
+}
+
+// end ends a transaction at Close.
+func (s *Server) end(now time.Time, t *transaction) {
+	switch {
+	case t == nil || t.busy:
+	case t.phase < open:
+		s.withdraw(t)
+	case t.phase == open && (!t.used || s.complete(now, t)):
+		s.settle(now, t)
+	case t.phase == open, t.phase == settling:
+		s.cut(now, t)
+	}
+}
+
+// withdraw does away with a transaction whose offer was not sent.
+func (s *Server) withdraw(t *transaction) {
+	s.unplace(t)
+	t.spool.Discard()
+	t.origin.live--
+	s.release(t.origin)
+	s.open--
+	s.forget(t)
+}
+
+// clearQueue sends away who waits.
+func (s *Server) clearQueue() {
+	for s.turns.len() > 0 {
+		o := s.turns.pop()
+		s.waiting -= len(o.waiting)
+		o.waiting = nil
+		s.release(o)
+	}
+	clear(s.queued)
+}

@@ -1,0 +1,207 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+)
+
+const (
+	// unusedKept is how many transactions without a segment are known beyond those
+	// that hold a place.
+	unusedKept = 4096
+	// quiet is how long a whole transaction must be silent to hold no place. It costs
+	// a client nothing: when it goes on, so does its transaction.
+	quiet = 100 * time.Millisecond
+	// reclaimEvery is how often places are looked through while others wait.
+	reclaimEvery = 20 * time.Millisecond
+)
+
+// An origin is a source of intents that has transactions or waits: an IPv4 address or an
+// IPv6 /64. Origins take turns, so that none waits for the many of another.
+type origin struct {
+	addr    netip.Addr
+	waiting []intent
+	live    int   // transactions that are not settled
+	places  int   // of these, those that hold one
+	bytes   int64 // of payload in them
+}
+
+// origin finds or makes that of a source.
+func (s *Server) origin(from netip.Addr) *origin {
+	o := s.origins[from]
+	if o == nil {
+		o = &origin{addr: from}
+		s.origins[from] = o
+	}
+	return o
+}
+
+// release forgets an origin that has nothing left.
+func (s *Server) release(o *origin) {
+	if o.live == 0 && len(o.waiting) == 0 {
+		delete(s.origins, o.addr)
+	}
+}
+
+// mayWait tells whether the queue has room for one more of an origin, nil being one that
+// is not known: when it is full, for those alone who have less than the others.
+func (s *Server) mayWait(o *origin) bool {
+	if s.waiting < s.cfg.Queue {
+		return o == nil || len(o.waiting) < max(8, s.cfg.Queue/4)
+	}
+	sources := s.turns.len() + 1
+	n := 0
+	if o != nil {
+		n = len(o.waiting)
+	}
+	return (n+1)*sources <= s.cfg.Queue && s.turns.len() > 0
+}
+
+// wait puts an intent into the queue; false when there is no room. In a full queue the
+// newest of those who have most of it gives way (longest queue drop).
+func (s *Server) wait(from netip.Addr, i intent) bool {
+	if !s.mayWait(s.origins[from]) {
+		return false
+	}
+	o := s.origin(from)
+	if s.waiting >= s.cfg.Queue {
+		var most *origin
+		for k := range s.turns.len() {
+			if x := s.turns.at(k); most == nil || len(x.waiting) > len(most.waiting) {
+				most = x
+			}
+		}
+		if len(most.waiting) <= len(o.waiting)+1 {
+			s.release(o)
+			return false
+		}
+		last := len(most.waiting) - 1
+		delete(s.queued, most.waiting[last].peer)
+		most.waiting = most.waiting[:last]
+		s.waiting--
+		s.stats.Displaced++
+	}
+	if len(o.waiting) == 0 {
+		s.turns.push(o)
+	}
+	o.waiting = append(o.waiting, i)
+	s.queued[i.peer] = struct{}{}
+	s.waiting++
+	return true
+}
+
+// admit starts transactions for intents that wait, as long as there is room: one of each
+// origin in turn.
+func (s *Server) admit(now time.Time) {
+	if s.draining {
+		return
+	}
+	for skipped := 0; s.waiting > 0 && skipped < s.turns.len(); {
+		if s.barred = !s.place(now); s.barred {
+			return
+		}
+		o := s.turns.pop()
+		if !s.eligible(now, o) {
+			s.turns.push(o)
+			skipped++
+			continue
+		}
+		skipped = 0
+		i := o.waiting[0]
+		o.waiting = o.waiting[1:]
+		delete(s.queued, i.peer)
+		s.waiting--
+		if len(o.waiting) > 0 {
+			s.turns.push(o)
+		} else {
+			o.waiting = nil
+		}
+		s.start(now, o, i)
+	}
+}
+
+// place tells whether an intent may be answered now, whoever sent it. If need be it looks
+// for places that are held for nothing.
+func (s *Server) place(now time.Time) bool {
+	if s.placed.len() >= s.cfg.Concurrent {
+		s.reclaim(now)
+	}
+	b := &s.budget
+	return s.placed.len() < s.cfg.Concurrent && s.used < s.cfg.MaxOpen &&
+		(b.cost == 0 || b.left(now, b.burst) >= b.cost) && s.roomy(now)
+}
+
+// eligible tells whether an origin may have one more transaction.
+func (s *Server) eligible(now time.Time, o *origin) bool {
+	return o.places < s.cfg.SourceConcurrent && s.limiter.may(now, o.addr) &&
+		(s.cfg.SourceBytes == 0 || o.bytes < s.cfg.SourceBytes)
+}
+
+// roomy tells whether the store has room for one more payload. An offer without it would
+// only bring a client to its end.
+func (s *Server) roomy(now time.Time) bool {
+	if s.cfg.RoomPerOffer <= 0 {
+		return true
+	}
+	room := s.cfg.Store.Room()
+	if room < 0 || room >= s.cfg.RoomPerOffer {
+		return true
+	}
+	s.tell(now, tellRoom, "no room in the store, intents wait", "room", room, "asked", s.cfg.RoomPerOffer)
+	return false
+}
+
+// reclaim takes the places of those that do not use them, while others wait. What has no
+// place still goes on where its client does, see [Server.first].
+func (s *Server) reclaim(now time.Time) {
+	if now.Sub(s.reclaimed) < reclaimEvery {
+		return
+	}
+	s.reclaimed = now
+	// The more wait, the less is known of each who does not come.
+	unused := s.cfg.Unused / time.Duration(1+min(19, 8*s.waiting/s.cfg.Concurrent))
+	for k := s.placed.len() - 1; k >= 0; k-- {
+		switch t := s.placed.list[k]; {
+		case t.phase != open:
+		case !t.used && now.Sub(t.start) >= unused:
+			s.unplace(t)
+			s.unused.push(t)
+			if s.unused.len() > unusedKept {
+				if old := s.unused.pop(); old.phase == open && !old.used {
+					s.settle(now, old)
+				}
+			}
+		case t.used && s.quiet(t) && now.Sub(t.last) >= quiet:
+			s.unplace(t)
+		}
+	}
+}
+
+// places are the transactions that hold one. Each knows where it stands, so that it is
+// found at once.
+type places struct{ list []*transaction }
+
+func (p *places) len() int { return len(p.list) }
+
+// enter gives t a place, if it has none.
+func (s *Server) enter(t *transaction) {
+	if t.place == none {
+		t.place = len(s.placed.list)
+		s.placed.list = append(s.placed.list, t)
+		t.origin.places++
+	}
+}
+
+// unplace takes it away.
+func (s *Server) unplace(t *transaction) {
+	if t.place == none {
+		return
+	}
+	l := s.placed.list
+	last := l[len(l)-1]
+	l[t.place], last.place = last, t.place
+	l[len(l)-1] = nil
+	s.placed.list = l[:len(l)-1]
+	t.place = none
+	t.origin.places--
+}

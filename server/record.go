@@ -1,0 +1,122 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/netip"
+	"time"
+)
+
+// A spool file is a head and records at places that follow from their SEQ: record seq
+// is at headBytes + seq * (recordHead + segment). What has not come is a hole, whose
+// length reads 0. Numbers are big endian.
+//
+//	head:    magic 8, version 2, segment 2, port 2, family 2, address 16, zone 16,
+//	         TID 8, offered 8 (nanoseconds since 1970), nothing 12, CRC 4
+//	record:  length 2, receiver 2, CRC 4, data
+//
+// A CRC is CRC-32C: the head's of all before it; a record's of its data, followed by
+// what names the segment: TID, SEQ, length, receiver. So neither a torn record nor one
+// from elsewhere is taken for a segment.
+const (
+	headBytes    = 80
+	headVersion  = 1
+	recordHead   = 8
+	sealBytes    = 20 // what names a segment
+	spoolMagic   = "MDALPspl"
+	maxZoneBytes = 16
+)
+
+// appendHead appends the head of a spool file to b. A zone that is too long is left
+// out: no interface has one (IFNAMSIZ).
+func appendHead(b []byte, m *Meta) []byte {
+	start := len(b)
+	b = append(b, spoolMagic...)
+	b = binary.BigEndian.AppendUint16(b, headVersion)
+	b = binary.BigEndian.AppendUint16(b, uint16(m.Segment))
+	b = binary.BigEndian.AppendUint16(b, m.Client.Port())
+	a := m.Client.Addr()
+	b = binary.BigEndian.AppendUint16(b, uint16(a.BitLen()))
+	var address, zone [16]byte
+	if a.IsValid() {
+		address = a.As16()
+	}
+	if len(a.Zone()) <= maxZoneBytes {
+		copy(zone[:], a.Zone())
+	}
+	b = append(append(b, address[:]...), zone[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.TID))
+	b = binary.BigEndian.AppendUint64(b, uint64(m.Offered.UnixNano()))
+	b = append(b, make([]byte, headBytes-4-(len(b)-start))...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// parseHead is the opposite of appendHead.
+func parseHead(b []byte) (m Meta, err error) {
+	switch {
+	case len(b) < headBytes:
+		return m, errors.New("too short for a spool")
+	case string(b[:8]) != spoolMagic:
+		return m, errors.New("not a spool, or one of an older mdalpd")
+	case binary.BigEndian.Uint32(b[headBytes-4:]) != crc32.Checksum(b[:headBytes-4], castagnoli):
+		return m, errors.New("its head is damaged")
+	case binary.BigEndian.Uint16(b[8:]) != headVersion:
+		return m, fmt.Errorf("a spool of version %d, which this mdalpd does not know", binary.BigEndian.Uint16(b[8:]))
+	}
+	m.Segment = int(binary.BigEndian.Uint16(b[10:]))
+	if m.Segment < 1 || m.Segment > maxSegment {
+		return m, fmt.Errorf("segments of %d bytes", m.Segment)
+	}
+	a := netip.AddrFrom16([16]byte(b[16:32]))
+	switch binary.BigEndian.Uint16(b[14:]) {
+	case 32:
+		a = a.Unmap()
+	case 128:
+		zone := b[32:48]
+		for len(zone) > 0 && zone[len(zone)-1] == 0 {
+			zone = zone[:len(zone)-1]
+		}
+		a = a.WithZone(string(zone))
+	default:
+		a = netip.Addr{}
+	}
+	m.Client = netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[12:]))
+	m.TID = int64(binary.BigEndian.Uint64(b[48:]))
+	m.Offered = time.Unix(0, int64(binary.BigEndian.Uint64(b[56:])))
+	return m, nil
+}
+
+// seal gives the CRC of a record whose data have that sum. It works in b, which has
+// room for sealBytes, because what goes to crc32 would else be allocated.
+func seal(b []byte, tid, seq int64, length, receiver uint16, sum uint32) uint32 {
+	b = binary.BigEndian.AppendUint64(b[:0], uint64(tid))
+	b = binary.BigEndian.AppendUint64(b, uint64(seq))
+	b = binary.BigEndian.AppendUint16(b, length)
+	b = binary.BigEndian.AppendUint16(b, receiver)
+	return crc32.Update(sum, castagnoli, b)
+}
+
+// appendRecord appends a record to b, which has room for it and for sealBytes.
+func appendRecord(b []byte, tid, seq int64, receiver int, data []byte, sum uint32) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
+	b = binary.BigEndian.AppendUint16(b, uint16(receiver))
+	b = binary.BigEndian.AppendUint32(b, seal(b[len(b):], tid, seq, uint16(len(data)), uint16(receiver), sum))
+	return append(b, data...)
+}
+
+// parseRecord gives record seq, which b begins with, and its data; false when it is
+// not there, or not intact. It works in scratch as seal does.
+func parseRecord(b, scratch []byte, tid, seq int64) (r Record, data []byte, ok bool) {
+	if len(b) < recordHead {
+		return r, nil, false
+	}
+	r = Record{Seq: seq, Length: binary.BigEndian.Uint16(b), Receiver: binary.BigEndian.Uint16(b[2:])}
+	if r.Length == 0 || int(r.Length) > len(b)-recordHead {
+		return r, nil, false
+	}
+	data = b[recordHead:][:r.Length]
+	r.Sum = Sum(data)
+	return r, data, seal(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:])
+}

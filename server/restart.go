@@ -1,0 +1,74 @@
+package server
+
+import (
+	"time"
+
+	"mdalp/sched"
+)
+
+// Start takes up what former processes left in the store, and must come before all else;
+// without it the first call does the same. Transactions whose limit has not passed, by the
+// wall clock since their offer, are open again: their clients go on as if nothing had
+// been. The others are settled, each with its verdict. It fails when the store cannot
+// tell; nothing of it is known then, and nothing lost.
+func (s *Server) Start(now time.Time) error {
+	if s.wheel != nil {
+		return nil
+	}
+	s.now = now
+	found, err := s.cfg.Store.Recover()
+	// As many as there may be of each kind, and one that is about to be forgotten.
+	most := s.cfg.Remember + s.cfg.MaxOpen + 2*s.cfg.Concurrent + unusedKept + len(found) + 1
+	s.wheel = sched.NewWheel(now, timers+most)
+	for k := range found {
+		s.takeUp(now, &found[k])
+	}
+	s.wheel.Arm(timerSweep, now)
+	s.work(now)
+	return err
+}
+
+// takeUp makes a transaction of what was found.
+func (s *Server) takeUp(now time.Time, r *Recovered) {
+	if r.Err != nil {
+		s.cfg.Log.Error("a spool of a former run cannot be read, it stays as it is", "tid", r.TID, "path", r.Path, "err", r.Err)
+		return
+	}
+	t := &transaction{tid: r.TID, client: r.Client, segment: r.Segment, spool: r.Spool, found: true, phase: open}
+	s.register(t, s.origin(source(r.Client.Addr())))
+	for g, err := range r.Segments {
+		if err != nil {
+			t.err, t.over = err, true
+			break
+		}
+		t.index.Add(g.Seq, int(g.Length), g.Sum)
+		if i := int(g.Receiver); i < len(t.shares) { // there may have been more of them
+			t.shares[i].Segments++
+			t.shares[i].Bytes += int64(g.Length)
+		}
+	}
+	if t.used = t.index.Segments() > 0; t.used {
+		s.used++
+		t.origin.bytes += t.index.Bytes()
+	}
+	s.stats.Recovered++
+	// A clock that was set back tells nothing of the time that has passed.
+	age := max(0, now.Sub(r.Offered))
+	t.start, t.last, t.stored = now.Add(-age), now, now
+	t.limit = t.start.Add(s.cfg.Limit)
+	s.cfg.Log.Info("transaction of a former run found", "tid", t.tid, "client", t.client, "bytes", t.index.Bytes(),
+		"age", age, "path", r.Path)
+	if age >= s.cfg.Limit {
+		// Nobody will send more: its client gave up, or had its last acknowledgement.
+		t.last = now.Add(-s.cfg.Idle)
+		s.settle(now, t)
+		return
+	}
+	// A whole one must have the time to show that it is silent.
+	if s.quiet(t) && t.limit.Before(now.Add(s.cfg.Idle)) {
+		t.limit = now.Add(s.cfg.Idle)
+	}
+	s.enter(t)
+	s.arm(t, s.due(t))
+	s.beat(now)
+}
