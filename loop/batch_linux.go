@@ -28,6 +28,9 @@ const (
 	// ctlWords is the room for control messages in 8-byte words: packet info of
 	// either family, a time stamp and an extended error fit together.
 	ctlWords = 24
+	// quoteSize holds what an ICMP error quotes of a datagram: 8 bytes at least, and 548
+	// from a host that does as RFC 1812, section 4.3.2.3 says.
+	quoteSize = 552
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -274,24 +277,41 @@ func (o *outbox) send(fd, i, end int) (int, syscall.Errno) {
 
 // An errbox is what errors are received into.
 type errbox struct {
-	hdr  unix.Msghdr
-	name unix.RawSockaddrInet6
-	ctl  [ctlWords]uint64
+	hdr   unix.Msghdr
+	iov   unix.Iovec
+	name  unix.RawSockaddrInet6
+	ctl   [ctlWords]uint64
+	quote [quoteSize]byte
 }
 
-// recv takes the next entry of fd's error queue (recv(2), MSG_ERRQUEUE): the error
-// and the address that the failed datagram went to. The datagram itself is left
-// behind: the vector has no room for it.
-func (b *errbox) recv(fd int, c *control, z *zones) (netip.AddrPort, syscall.Errno) {
+// recv takes the next entry of fd's error queue (recv(2), MSG_ERRQUEUE): the error,
+// the address that the failed datagram went to, and as much of the datagram as the ICMP
+// message held, at most quoteSize bytes.
+func (b *errbox) recv(fd int, c *control, z *zones) (peer netip.AddrPort, quote []byte, e syscall.Errno) {
 	b.name.Family = unix.AF_UNSPEC
-	b.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&b.name)), Namelen: unix.SizeofSockaddrInet6, Control: (*byte)(unsafe.Pointer(&b.ctl))}
+	b.iov.Base = &b.quote[0]
+	b.iov.SetLen(len(b.quote))
+	b.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&b.name)), Namelen: unix.SizeofSockaddrInet6, Iov: &b.iov, Control: (*byte)(unsafe.Pointer(&b.ctl))}
+	b.hdr.SetIovlen(1)
 	b.hdr.SetControllen(ctlWords * 8)
-	_, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.hdr)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0, 0)
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.hdr)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0, 0)
 	if e != 0 {
-		return netip.AddrPort{}, e
+		return netip.AddrPort{}, nil, e
 	}
 	c.parse(&b.hdr, z)
-	return decode(&b.name, z), 0
+	return decode(&b.name, z), b.quote[:n:n], 0
+}
+
+// dropped is how many datagrams the kernel received and dropped for want of room at
+// socket fd (unix(7) knows SO_MEMINFO as sock_diag(7) does: the ninth number).
+func dropped(fd int) uint32 {
+	var info [9]uint32
+	n := uint32(unsafe.Sizeof(info))
+	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&n)), 0)
+	if e != 0 || n < uint32(unsafe.Sizeof(info)) {
+		return 0
+	}
+	return info[8]
 }
 
 // epollWait waits by call trap: SYS_EPOLL_PWAIT2, or else SYS_EPOLL_PWAIT with its

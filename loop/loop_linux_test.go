@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -233,8 +234,8 @@ func TestRefused(t *testing.T) {
 			}
 			p.fail = func(e *Envelope, err error) {
 				// The kernel limits how many ICMP errors it makes, so one is enough.
-				if refused++; err != syscall.ECONNREFUSED || e.Peer != gone || e.Sock != 0 {
-					t.Errorf("%v of %v on %d", err, e.Peer, e.Sock)
+				if refused++; err != syscall.ECONNREFUSED || e.Peer != gone || e.Sock != 0 || !e.Remote || string(e.Quote) != "x" {
+					t.Errorf("%v of %v on %d, remote %v, quotes %q", err, e.Peer, e.Sock, e.Remote, e.Quote)
 				}
 				p.end = heard == n
 			}
@@ -274,7 +275,12 @@ func TestOwnErrors(t *testing.T) {
 		p.say(0, port("127.0.0.1", live), "after")
 		fails, heard := map[netip.AddrPort]error{}, 0
 		done := func() { p.end = len(fails) == len(want) && heard == 5 }
-		p.fail = func(e *Envelope, err error) { fails[e.Peer] = err; done() }
+		p.fail = func(e *Envelope, err error) {
+			if fails[e.Peer] = err; e.Remote || e.Quote != nil {
+				t.Errorf("%v of %v came from the network", err, e.Peer)
+			}
+			done()
+		}
 		p.receive = func(time.Time, *Envelope, []byte) { heard++; done() }
 		run(t, p, s, live)
 		for i := range want {
@@ -596,6 +602,56 @@ func (h *large) Transmit(now time.Time, e *Envelope, b []byte) ([]byte, bool) {
 	h.left--
 	e.Peer = h.to
 	return append(b, h.b...), true
+}
+
+// A zone becomes a number, by name or number; without a meaning it goes.
+func TestZone(t *testing.T) {
+	n := strconv.Itoa(int(ifindex("lo")))
+	for _, tt := range []struct{ in, out string }{
+		{"[fe80::1%lo]:80", "[fe80::1%" + n + "]:80"},
+		{"[fe80::1%" + n + "]:80", "[fe80::1%" + n + "]:80"},
+		{"[ff02::1%lo]:80", "[ff02::1%" + n + "]:80"},
+		{"[fe80::1]:80", "[fe80::1]:80"},
+		{"[::1%lo]:80", "[::1]:80"},
+		{"[2001:db8::1]:0", "[2001:db8::1]:0"},
+		{"192.0.2.1:80", "192.0.2.1:80"},
+		{"[fe80::1%no-such-if]:80", ""},
+		{"[fe80::1%a-name-longer-than-any]:80", ""},
+		{"[fe80::1%4294967295]:80", ""},
+		{"[fe80::1%0]:80", ""},
+	} {
+		got, err := Zone(netip.MustParseAddrPort(tt.in))
+		if tt.out == "" {
+			if !errors.Is(err, ErrZone) {
+				t.Errorf("%s: %v, %v", tt.in, got, err)
+			}
+		} else if err != nil || got.String() != tt.out {
+			t.Errorf("%s: %v, %v; want %s", tt.in, got, err, tt.out)
+		}
+	}
+}
+
+// What the kernel drops because the receive buffer is full is counted, also after Close.
+func TestDrops(t *testing.T) {
+	s := listen(t, "127.0.0.1:0", Options{ReceiveBuffer: 4096})
+	const n = 100
+	for range n {
+		if err := unix.Sendto(s.fd, make([]byte, 1000), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(s.LocalAddr().Port())}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &program{t: t}
+	got := 0
+	p.next = time.Now().Add(time.Millisecond)
+	p.receive = func(time.Time, *Envelope, []byte) { got++ }
+	p.expire = func(time.Time) { p.end = true }
+	run(t, p, s)
+	if d := s.Stats().Drops; got == 0 || got+int(d) != n {
+		t.Errorf("%d came, %d were dropped, of %d", got, d, n)
+	}
+	if err := s.Close(); err != nil || got+int(s.Stats().Drops) != n {
+		t.Errorf("after Close (%v) %d were dropped", err, s.Stats().Drops)
+	}
 }
 
 func TestZones(t *testing.T) {

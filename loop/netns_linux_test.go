@@ -8,9 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,6 +77,97 @@ func TestUnreachable(t *testing.T) {
 				p.end = len(want) == 0
 			}
 			run(t, p, s)
+		}
+	})
+}
+
+// loopback brings lo up with an MTU.
+func loopback(t *testing.T, mtu uint32) {
+	t.Helper()
+	c, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(c)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ifr.SetUint32(mtu)
+	if err := unix.IoctlIfreq(c, unix.SIOCSIFMTU, ifr); err != nil {
+		t.Fatal(err)
+	}
+	ifr.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(c, unix.SIOCSIFFLAGS, ifr); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is too long for the path, and must not be cut, goes again in fragments: nobody
+// hears of it. A socket that wants to know, because it asks what a path takes, is told.
+func TestTooLong(t *testing.T) {
+	long := string(bytes.Repeat([]byte("0123456789"), 500))
+	isolated(t, func(t *testing.T) {
+		loopback(t, 1500)
+		for _, tt := range []struct {
+			name               string
+			family, level, opt int
+			sa                 unix.Sockaddr
+		}{
+			{"IPv4", unix.AF_INET, unix.SOL_IP, unix.IP_MTU_DISCOVER, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}},
+			{"IPv6", unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}},
+		} {
+			for _, whole := range []bool{false, true} {
+				c, err := socket.Socket(tt.family, unix.SOCK_DGRAM, 0, "udp", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				never := func(set func(level, opt, v int) error) {
+					if err := set(tt.level, tt.opt, unix.IP_PMTUDISC_DO); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if whole {
+					never(c.SetsockoptInt)
+				}
+				if err := c.Bind(tt.sa); err != nil {
+					t.Fatal(err)
+				}
+				s, err := New(c, Options{Errors: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !whole {
+					// What nobody asked for: the host's default, or the kernel's own mind.
+					never(func(level, opt, v int) error { return unix.SetsockoptInt(s.fd, level, opt, v) })
+				}
+				p := &program{t: t}
+				var got []string
+				for _, b := range []string{"a", long, "b", long} {
+					p.say(0, s.LocalAddr(), b)
+				}
+				take := func(what string) {
+					got = append(got, what)
+					p.end = len(got) == 4
+				}
+				p.receive = func(_ time.Time, _ *Envelope, b []byte) { take(string(b)) }
+				p.fail = func(e *Envelope, err error) {
+					if take(err.Error()); e.Remote || e.Peer != s.LocalAddr() {
+						t.Errorf("%v of %v, remote %v", err, e.Peer, e.Remote)
+					}
+				}
+				run(t, p, s)
+				want := []string{"a", long, "b", long}
+				if whole { // it is told at once, and datagrams come later
+					want = []string{unix.EMSGSIZE.Error(), unix.EMSGSIZE.Error(), "a", "b"}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s, whole %v: got %.30q", tt.name, whole, got)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	})
 }

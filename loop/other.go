@@ -10,21 +10,6 @@ import (
 	"github.com/mdlayher/socket"
 )
 
-// Options are a socket's settings. See the Linux version.
-type Options struct {
-	MaxDatagram   int
-	PacketInfo    bool
-	Stamp         bool
-	Errors        bool
-	Replies       bool
-	ReceiveBuffer int
-}
-
-// Stats counts what happened on a socket. See the Linux version.
-type Stats struct {
-	Received, Sent, Receives, Sends, Truncated, Blocked, Lost uint64
-}
-
 // A Socket is a datagram socket to give to [Run]. There is none on this platform.
 type Socket struct{}
 
@@ -51,6 +36,14 @@ func (s *Socket) Close() error { return errors.ErrUnsupported }
 
 // Run fails with [errors.ErrUnsupported].
 func Run(context.Context, Handler, ...*Socket) error { return errors.ErrUnsupported }
+
+// Zone gives ap back, and [errors.ErrUnsupported] if it has a zone.
+func Zone(ap netip.AddrPort) (netip.AddrPort, error) {
+	if ap.Addr().Zone() != "" {
+		return ap, errors.ErrUnsupported
+	}
+	return ap, nil
+}
 
 func drive(context.Context, *Waker, Handler, []*Socket) error { return errors.ErrUnsupported }
 

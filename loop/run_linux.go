@@ -15,6 +15,10 @@ import (
 // alone keeps the loop busy.
 const fairness = 16
 
+// leastDatagram is the least that a datagram takes of a receive buffer, in bytes: what
+// the kernel needs to describe an empty one.
+const leastDatagram = 768
+
 // A runner is the state of one Run.
 type runner struct {
 	ctx   context.Context
@@ -39,6 +43,9 @@ type runner struct {
 	caught    int    // datagrams that hot received while spinning
 	got       uint64 // datagrams in all
 	skipped   int    // rounds since the poller was asked
+	looked    bool   // the poller told of all sockets when Expire was due already
+	waited    int    // rounds that Expire was put off for datagrams
+	backlog   int    // the most rounds that what a receive buffer holds can take
 }
 
 // Run drives h over socks until h has ended and everything it gave is sent, which
@@ -94,6 +101,7 @@ func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *ru
 			return r, err
 		}
 		r.stamped = r.stamped || s.opts.Stamp
+		r.backlog = max(r.backlog, s.granted/leastDatagram/batch+1)
 	}
 	r.poll, err = newPoller(ctx, w, r.socks)
 	return r, err
@@ -126,27 +134,21 @@ func (r *runner) round() (done bool, err error) {
 		r.caught = 0
 		r.receive(r.hot, n)
 	}
-	again := false
-	for i, s := range r.socks {
-		if s.failed {
-			s.failed = false
-			r.drain(i)
-		}
-		if s.ready {
-			if err := r.fetch(i); err != nil {
-				return true, err
-			}
-			again = again || s.ready
-		}
+	again, err := r.fetchReady()
+	if err != nil {
+		return true, err
 	}
 	if r.posted {
-		r.posted = false
-		r.poll.waker.Flush(r.now)
+		r.called()
 	}
 	// When Expire was due before this round is enough to know: if a datagram has just
 	// made something due, the next round comes at once.
 	if r.due && !r.at.After(r.now) {
-		r.h.Expire(r.now)
+		if again, done, err = r.overdue(again); done || err != nil {
+			return true, err
+		}
+	} else {
+		r.waited = 0
 	}
 	full, err := r.transmit()
 	if err != nil {
@@ -174,11 +176,66 @@ func (r *runner) round() (done bool, err error) {
 		return false, nil
 	}
 	r.skipped = 0
-	return r.sleep(d, idle)
+	return r.sleep(d, idle, ok && d <= 0)
 }
 
-// sleep asks the poller, and waits for an event when idle, at most d if d >= 0.
-func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
+// fetchReady takes the errors and one batch of datagrams from each socket that has
+// some; again tells that one of them may have more.
+func (r *runner) fetchReady() (again bool, err error) {
+	for i, s := range r.socks {
+		if s.failed {
+			s.failed = false
+			r.drain(i)
+		}
+		if s.ready {
+			if err := r.fetch(i); err != nil {
+				return false, err
+			}
+			again = again || s.ready
+		}
+	}
+	return again, nil
+}
+
+// overdue calls Expire, once the datagrams are handed over that were there when it fell
+// due: an answer that came in time is in time, also when the process was stopped, the
+// host suspended, or a call blocked in between. The poller has to be asked for them: a timer,
+// or the signal that ends a stop, made it return before without a look at the sockets.
+// While a batch is full Expire waits for the next round, so that answers go out and
+// all sockets have their turn, but for no more rounds than a full receive buffer
+// takes, or a flood could keep timers from firing for ever.
+func (r *runner) overdue(full bool) (again, done bool, err error) {
+	if again = full; !r.looked {
+		if done, err := r.sleep(0, false, true); done || err != nil {
+			return false, true, err
+		}
+		if again, err = r.fetchReady(); err != nil {
+			return false, true, err
+		}
+		again = again || !r.looked
+	}
+	r.looked = false
+	if again && r.waited < r.backlog {
+		r.waited++
+		return true, false, nil
+	}
+	r.waited = 0
+	if r.posted {
+		r.called()
+	}
+	r.h.Expire(r.now)
+	return again, false, nil
+}
+
+// called calls what was posted.
+func (r *runner) called() {
+	r.posted = false
+	r.poll.waker.Flush(r.now)
+}
+
+// sleep asks the poller, and waits for an event when idle, at most d if d >= 0. late tells
+// that Expire is due.
+func (r *runner) sleep(d time.Duration, idle, late bool) (done bool, err error) {
 	var events []unix.EpollEvent
 	if idle {
 		events, err = r.poll.wait(d)
@@ -188,13 +245,21 @@ func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	// With more events than fit, another call tells of the others.
+	r.looked = late && len(events) < len(r.poll.events)
+	if r.mark(events) {
+		return true, context.Cause(r.ctx)
+	}
+	return false, nil
+}
+
+// mark notes what the poller tells; true means that the context is done.
+func (r *runner) mark(events []unix.EpollEvent) (done bool) {
 	for i := range events {
 		ev := &events[i]
 		if ev.Fd == waking {
-			if r.ctx.Err() != nil {
-				return true, context.Cause(r.ctx)
-			}
 			r.posted = true
+			done = r.ctx.Err() != nil
 			continue
 		}
 		s := r.socks[ev.Fd]
@@ -206,7 +271,7 @@ func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
 			r.blocked = false
 		}
 	}
-	return false, nil
+	return done
 }
 
 // fetch receives one batch from socket i and hands it on. The socket stays ready

@@ -2,9 +2,14 @@ package loop
 
 import (
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// longest is the most bytes of a UDP datagram over IPv4 (RFC 768), and of one over IPv6 but
+// for 20.
+const longest = 65507
 
 // transmit sends what was left over and then what the Handler has, a batch at most.
 // full tells that there may be more.
@@ -118,21 +123,40 @@ func (r *runner) deliver(i, end int) (int, error) {
 		case broken(e):
 			return i, os.NewSyscallError("sendmmsg", e)
 		default:
-			// The error is this datagram's own, or that of an earlier one, which is told
-			// once and stands in the error queue as well. Another try
-			// tells, also when the queue was drained a moment before the
-			// kernel noted the error for the next call.
-			if r.drain(id) == 0 {
-				fruitless++
-			}
-			if tries++; fruitless < 2 && tries < maxPending {
+			if r.retry(i, e, &fruitless, &tries) {
 				continue
 			}
-			r.env = Envelope{Sock: id, Peer: decode(&o.name[i], &r.z)}
-			r.h.Fail(r.now, &r.env, e)
+			if remote(e) && s.opts.Errors {
+				// Errors of others came faster than they could be taken. This datagram
+				// must not be blamed for them.
+				s.stats.Lost++
+			} else {
+				r.env = Envelope{Sock: id, Peer: decode(&o.name[i], &r.z)}
+				r.h.Fail(r.now, &r.env, e)
+			}
 			i++
 			fruitless, tries = 0, 0
 		}
 	}
 	return i, nil
+}
+
+// retry reports whether to send datagram i again, that failed with e. The error is its own,
+// or that of an earlier one, which is told once and stands in the error queue as
+// well. Another try tells, also when the queue was drained a moment before the kernel
+// noted the error for the next call.
+func (r *runner) retry(i int, e syscall.Errno, fruitless, tries *int) bool {
+	id := r.out.sock[i]
+	s := r.socks[id]
+	if r.drain(id) == 0 && !(remote(e) && s.opts.Errors) {
+		*fruitless++
+	}
+	if *tries++; *tries < maxPending && *fruitless < 2 {
+		return true
+	}
+	if e == unix.EMSGSIZE && len(r.out.body[i]) <= longest && s.fragment() {
+		*fruitless, *tries = 0, 0
+		return true
+	}
+	return false
 }
