@@ -11,24 +11,26 @@ import (
 // three, those of the loop, of Go itself, and of payloads that are put together.
 const spare = 32
 
-// descriptors holds --concurrent against the limit of open files (RLIMIT_NOFILE,
-// getrlimit(2)), since each open transaction has one: beyond it, segments could not be
-// stored. Go has raised the soft limit to the hard one already. What was asked for is
-// refused; the default is lowered.
+// descriptors holds --concurrent, and how many payloads may be under way in all, against
+// the limit of open files (RLIMIT_NOFILE, getrlimit(2)), since each has one: beyond it,
+// segments could not be stored. Go has raised the soft limit to the hard one already. What
+// was asked for is refused, defaults are lowered.
 func (o *options) descriptors(cfg *server.Config, socks int, asked bool) error {
 	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("getrlimit: %w", err)
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return nil // a filter of system calls forbids to ask
 	}
 	room := int(min(limit.Cur, 1<<30)) - spare - socks
 	switch {
-	case room >= cfg.Concurrent:
+	case room >= server.DefaultMaxOpen && room >= cfg.Concurrent:
+		cfg.MaxOpen = max(server.DefaultMaxOpen, cfg.Concurrent)
 		return nil
-	case asked || room < 1:
+	case room < 1 || asked && room < cfg.Concurrent:
 		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: raise that limit or ask for at most %d",
 			cfg.Concurrent, limit.Cur, cfg.Concurrent+spare+socks, max(room, 0))
 	}
-	cfg.Log.Warn("fewer transactions at the same time: the limit of open files is low", "concurrent", room, "instead_of", cfg.Concurrent, "open_files", limit.Cur)
-	cfg.Concurrent = room
+	cfg.MaxOpen, cfg.Concurrent = room, min(room, cfg.Concurrent)
+	cfg.Log.Warn("fewer payloads than usual may be under way: few open files are allowed (ulimit -n)",
+		"open_files", limit.Cur, "payloads", cfg.MaxOpen, "concurrent", cfg.Concurrent)
 	return nil
 }

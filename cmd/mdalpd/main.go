@@ -73,11 +73,19 @@ type options struct {
 	// Of intents: beyond them an intent is dropped, as on a network that is too busy.
 	queue    int
 	maxBytes int64
-	rate     float64
-	firstTID int64
-	partial  bool
-	drain    time.Duration
-	verbose  bool
+	// The bounds of what is stored, in bytes; 0 is none. reserve is negative when not given.
+	storeBytes, reserve, keepBytes int64
+	keep                           time.Duration
+	// What one source may have; 0 is the server's default, or no bound.
+	sourceConcurrent int
+	sourceBytes      int64
+	rate             float64
+	offerRate        int64 // bytes a second
+	bindClients      bool
+	firstTID         int64
+	partial          bool
+	drain            time.Duration
+	verbose          bool
 
 	errs *asyncio.Writer // standard error
 }
@@ -122,8 +130,16 @@ has no hole, and to which nothing has come for --idle, counts as complete.`,
 	usage.Duration(f, &o.idle, "idle", server.DefaultIdle, "without --expect, silence after which data without a hole is complete")
 	usage.Duration(f, &o.delay, "offer-delay", 0, "hold every offer back, as a busy orchestrator does")
 	f.IntVar(&o.concurrent, "concurrent", server.DefaultConcurrent, "transactions at the same time")
+	f.IntVar(&o.sourceConcurrent, "source-concurrent", 0, "of these, how many one source may have (default: a quarter, and at least 8)")
 	f.IntVar(&o.queue, "queue", server.DefaultQueue, "intents that may wait for their turn")
 	f.Int64Var(&o.maxBytes, "max-bytes", server.DefaultMaxBytes, "largest payload of a transaction, in bytes")
+	usage.Size(f, &o.sourceBytes, "source-bytes", 0, "payload that one source may have in open transactions (0: no bound)")
+	usage.Size(f, &o.storeBytes, "store-bytes", 0, "most that the store may hold (0: no bound)")
+	usage.Size(f, &o.reserve, "reserve", -1, "what stays free on the store's disk (default: a hundredth of it)")
+	usage.Duration(f, &o.keep, "keep", server.DefaultKeep, "how long what came of incomplete payloads is kept (0: for ever)")
+	usage.Size(f, &o.keepBytes, "keep-bytes", 0, "and how much of it, the oldest goes first (0: no bound)")
+	f.BoolVar(&o.bindClients, "bind-clients", false, "take segments from the address alone that the intent came from")
+	usage.Size(f, &o.offerRate, "offer-rate", server.DefaultOfferRate, "bytes of offers a second to all clients together (0: no bound)")
 	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate, "intents a second that one source may send (negative: any)")
 	f.Int64Var(&o.firstTID, "first-tid", 0, "number the transactions from here (default: random numbers)")
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")

@@ -66,30 +66,61 @@ func (o *options) run(ctx context.Context, asked bool) error {
 		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
 			return err
 		}
-		if cfg.Store, err = server.NewDir(o.store); err != nil {
-			return fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
+		dir, err := o.dir()
+		if err != nil {
+			return err
 		}
+		defer dir.Close()
+		cfg.Store = dir
 	}
 	w, err := loop.NewWaker()
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	d := &daemon{waker: w, log: log, drain: o.drain, beside: w.Beside(besides)}
+	cfg.Beside = w.Beside(besides)
+	d := &daemon{waker: w, log: log, drain: o.drain}
 	if d.Server, err = server.New(cfg); err != nil {
 		return err
 	}
+	if err := d.Start(time.Now()); err != nil {
+		return fmt.Errorf("--store %s: what former runs left cannot be read: %w", o.store, usage.File(err))
+	}
 	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store, "offers", cfg.Receivers[0].Addr)
 	return d.run(ctx, calls, socks, o.verbose)
+}
+
+// dir opens the store.
+func (o *options) dir() (*server.Dir, error) {
+	dir, err := server.NewDir(o.store, server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept()})
+	switch {
+	case errors.Is(err, server.ErrLocked):
+		return nil, fmt.Errorf("--store %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
+	}
+	return dir, nil
+}
+
+// kept is --reserve as the store takes it: 0 is its default, less is none.
+func (o *options) kept() int64 {
+	switch {
+	case o.reserve < 0:
+		return 0
+	case o.reserve == 0:
+		return -1
+	}
+	return o.reserve
 }
 
 // config makes what is of the command line alone.
 func (o *options) config() (server.Config, error) {
 	cfg := server.Config{
 		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent,
-		// Where the server takes 0 for its default, 0 means none here.
-		Queue:    cmp.Or(o.queue, -1),
+		// Where the server takes 0 for its default, 0 means none here, or no bound.
+		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: cmp.Or(o.offerRate, -1),
 		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
+		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes, BindClients: o.bindClients,
 	}
 	// Strangers must not guess TIDs. It never fails (crypto/rand).
 	rand.Read(cfg.Seed[:])
@@ -129,34 +160,9 @@ func expect(path string) (*server.Payload, error) {
 // A daemon is a server that signals talk to.
 type daemon struct {
 	*server.Server
-	waker    *loop.Waker
-	log      *slog.Logger
-	drain    time.Duration
-	beside   loop.Beside
-	jobs     int  // beside the loop, that have not come back to it
-	draining bool // no offers any more
-}
-
-// Next implements [loop.Handler]: a server that is drained has ended.
-func (d *daemon) Next() (at time.Time, ok bool) {
-	if d.draining && d.Open() == 0 {
-		return time.Time{}, false
-	}
-	return d.Server.Next()
-}
-
-// take is the server's [loop.Beside]. It counts, so that the end knows what is not done.
-func (d *daemon) take(job func() (back func(now time.Time))) {
-	d.jobs++
-	d.beside(func() func(time.Time) {
-		back := job()
-		return func(now time.Time) {
-			d.jobs--
-			if back != nil {
-				back(now)
-			}
-		}
-	})
+	waker *loop.Waker
+	log   *slog.Logger
+	drain time.Duration
 }
 
 // run drives the server until a signal ends it, and settles what is open.
@@ -169,8 +175,8 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, socks []*loop.
 	defer close(over)
 	go d.heed(calls, over, stop, hurry)
 
-	err := d.waker.Run(ctx, d, socks...)
-	// This settles and stores what is open, so it comes before the counters and any error.
+	err := d.waker.Run(ctx, d.Server, socks...)
+	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
 	d.settle(last)
 	if verbose {
@@ -188,11 +194,12 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, socks []*loop.
 func (d *daemon) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
-	for d.jobs > 0 && d.waker.Wait(ctx) == nil {
+	for !d.Drained() && ctx.Err() == nil {
+		_ = d.waker.Wait(ctx) // what there is after an error is flushed, too
 		d.waker.Flush(time.Now())
 	}
-	if d.jobs > 0 {
-		d.log.Warn("ended before all was put together", "left", d.jobs)
+	if !d.Drained() {
+		d.log.Warn("ended before all payloads were put together, the next start goes on with them")
 	}
 }
 

@@ -36,8 +36,8 @@ func (d *daemon) heed(calls <-chan os.Signal, over <-chan struct{}, stop, hurry 
 			case d.drain > 0:
 				ending = true
 				d.waker.Post(func(now time.Time) {
-					d.draining = true
-					d.log.Info("draining", "open", d.Open(), "waiting", d.Waiting(), "for", d.drain)
+					d.log.Info("no offers any more", "open", d.Open(), "waiting", d.Waiting(), "drain", d.drain)
+					d.Drain(now)
 				})
 				time.AfterFunc(d.drain, stop)
 			default:
