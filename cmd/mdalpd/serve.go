@@ -29,8 +29,6 @@ const (
 
 // run serves until a signal comes. asked says that --concurrent was given.
 func (o *options) run(ctx context.Context, asked bool) error {
-	calls := notify()
-	defer signal.Stop(calls)
 	// A log that nobody reads any more is no reason to end.
 	signal.Ignore(syscall.SIGPIPE)
 	log := newLog(o.errs)
@@ -62,6 +60,9 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	for _, k := range socks {
 		defer k.Close()
 	}
+	// From here on there is something to end in order.
+	calls := notify()
+	defer signal.Stop(calls)
 	if o.store != "" {
 		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
 			return err
