@@ -37,7 +37,8 @@ func (o *options) offered(listen netip.AddrPort) ([]server.Receiver, error) {
 	if len(o.receivers) == 0 {
 		// A zone names an interface of this host (RFC 4007), which means nothing to others.
 		if listen.Addr().Zone() != "" {
-			return nil, usage.Errorf("--listen %s: clients cannot use an address with a zone: give others by --receivers", o.listen)
+			return nil, usage.Errorf("--listen %s: clients cannot use an address with a zone: give others by --receivers",
+				o.listen)
 		}
 		o.receivers = []string{netip.AddrPortFrom(own(listen.Addr()), listen.Port()).String()}
 	}

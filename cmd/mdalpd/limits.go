@@ -26,8 +26,8 @@ func (o *options) descriptors(cfg *server.Config, socks int, asked bool) error {
 		cfg.MaxOpen = max(server.DefaultMaxOpen, cfg.Concurrent)
 		return nil
 	case room < 1 || asked && room < cfg.Concurrent:
-		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: raise that limit or ask for at most %d",
-			cfg.Concurrent, limit.Cur, cfg.Concurrent+spare+socks, max(room, 0))
+		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: "+
+			"raise that limit or ask for at most %d", cfg.Concurrent, limit.Cur, cfg.Concurrent+spare+socks, max(room, 0))
 	}
 	cfg.MaxOpen, cfg.Concurrent = room, min(room, cfg.Concurrent)
 	cfg.Log.Warn("fewer payloads than usual may be under way: few open files are allowed (ulimit -n)",

@@ -67,12 +67,10 @@ func (o *options) run(ctx context.Context, asked bool) error {
 		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
 			return err
 		}
-		dir, err := o.dir()
-		if err != nil {
+		// It is never closed: what may still be under way at the end needs it.
+		if cfg.Store, err = o.dir(); err != nil {
 			return err
 		}
-		defer dir.Close()
-		cfg.Store = dir
 	}
 	w, err := loop.NewWaker()
 	if err != nil {
@@ -87,12 +85,13 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	if err := d.Start(time.Now()); err != nil {
 		return fmt.Errorf("--store %s: what former runs left cannot be read: %w", o.store, usage.File(err))
 	}
-	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store, "offers", cfg.Receivers[0].Addr)
+	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store,
+		"offers", cfg.Receivers[0].Addr)
 	return d.run(ctx, calls, socks, o.verbose)
 }
 
 // dir opens the store.
-func (o *options) dir() (*server.Dir, error) {
+func (o *options) dir() (server.Store, error) {
 	dir, err := server.NewDir(o.store, server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept()})
 	switch {
 	case errors.Is(err, server.ErrLocked):
@@ -121,7 +120,8 @@ func (o *options) config() (server.Config, error) {
 		// Where the server takes 0 for its default, 0 means none here, or no bound.
 		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: cmp.Or(o.offerRate, -1),
 		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
-		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes, BindClients: o.bindClients,
+		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes,
+		BindClients: o.bindClients,
 	}
 	// Strangers must not guess TIDs. It never fails (crypto/rand).
 	rand.Read(cfg.Seed[:])
