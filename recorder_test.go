@@ -1,8 +1,6 @@
 package mdalp
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,52 +13,79 @@ import (
 )
 
 // A recorder is a server with a record beside it of what was stored, and checks
-// after every call that the server says nothing else.
+// after every call that the server says nothing else. The store (keeper_test.go)
+// outlives the server, as a directory does a process.
 type recorder struct {
 	*server.Server
 	sc     *scenario
 	cfg    server.Config
 	mem    *server.Memory
-	refuse float64 // probability that the store fails
+	refuse float64       // probability that the store fails to take a segment
+	unable float64       // and that it fails to publish
+	late   time.Duration // most that a job beside the loop takes; 0 does them in place
 	rng    *rand.Rand
 	runs   uint64
+	began  time.Time // the last run
 	tx     map[int64]*transaction
+	made   []*transaction // in the order of their making
+	jobs   []*job
+	over   bool // the world has ended
+	paused span // the last time the program stood still
 	err    error
 }
 
+// A span of time.
+type span struct{ from, to time.Time }
+
 // A transaction is what is known of one.
 type transaction struct {
-	tid      int64
-	client   *watch
-	offered  time.Time // the offer was sent; zero before
-	stored   []bool
-	segments int64
-	bytes    int64
-	owed     int64 // segments that came less acks that were sent
-	result   *server.Result
-	payload  []byte // what was published
-	run      uint64 // of the server
+	tid       int64
+	client    *watch
+	offered   time.Time // the offer was sent; zero before
+	heard     time.Time // a segment came for it
+	written   time.Time // one was stored
+	stored    []bool
+	records   []server.Record
+	segments  int64
+	bytes     int64
+	owed      int64 // segments that came less acks that were sent
+	result    *server.Result
+	spool     server.Spool
+	meta      server.Meta
+	alive     bool   // the spool is there
+	payload   []byte // what was published
+	run       uint64 // of the server that had it last,
+	settledBy uint64 // and of the one that gave the verdict
 }
 
-func newRecorder(sc *scenario, cfg server.Config, refuse float64) *recorder {
-	r := &recorder{sc: sc, cfg: cfg, refuse: refuse, rng: rand.New(rand.NewPCG(sc.seed, 0x5704e)), tx: map[int64]*transaction{}}
-	r.restart()
+func newRecorder(sc *scenario, cfg server.Config, refuse, unable float64, late time.Duration) *recorder {
+	r := &recorder{sc: sc, cfg: cfg, refuse: refuse, unable: unable, late: late, tx: map[int64]*transaction{},
+		rng: rand.New(rand.NewPCG(sc.seed, 0x5704e)), mem: &server.Memory{Limit: 64 << 20}}
+	r.restart(sc.world.Now())
 	return r
 }
 
-// restart makes a fresh server that knows nothing of what was before. Its random
+// restart makes a fresh server that knows nothing but what the store does. Its random
 // numbers are others, as those of a new process are.
-func (r *recorder) restart() {
+func (r *recorder) restart(now time.Time) {
 	r.runs++
-	r.mem = &server.Memory{Limit: 64 << 20}
+	r.began, r.jobs = now, nil
 	cfg := r.cfg
 	cfg.Store, cfg.Settled = r, r.settled
+	if r.late > 0 {
+		cfg.Beside = r.beside
+	}
 	cfg.Seed = [32]byte{byte(r.runs), byte(r.sc.seed), byte(r.sc.seed >> 8), byte(r.sc.seed >> 16)}
 	s, err := server.New(cfg)
 	if err != nil {
 		panic(err)
 	}
 	r.Server = s
+}
+
+// pause lets the program stand still for d; what comes meanwhile is lost.
+func (r *recorder) pause(at time.Time, d time.Duration) {
+	r.paused = span{at, at.Add(d)}
 }
 
 // fail keeps the first thing that is wrong.
@@ -70,57 +95,6 @@ func (r *recorder) fail(format string, args ...any) {
 	}
 }
 
-// Create implements server.Store.
-func (r *recorder) Create(tid int64, segment int) (server.Spool, error) {
-	sp, err := r.mem.Create(tid, segment)
-	if err != nil {
-		return nil, err
-	}
-	if r.tx[tid] != nil {
-		r.fail("transaction %d is made twice", tid)
-	}
-	t := &transaction{tid: tid, run: r.runs}
-	r.tx[tid] = t
-	return &recording{sp, r, t}, nil
-}
-
-// A recording is a spool that is recorded.
-type recording struct {
-	server.Spool
-	r *recorder
-	t *transaction
-}
-
-var errStore = errors.New("no room")
-
-// Put implements server.Spool.
-func (s *recording) Put(seq int64, data []byte) (bool, error) {
-	r, t := s.r, s.t
-	if r.refuse > 0 && r.rng.Float64() < r.refuse {
-		return false, errStore
-	}
-	stored, err := s.Spool.Put(seq, data)
-	if err != nil {
-		r.fail("store: %v", err)
-	}
-	if !stored {
-		return stored, err
-	}
-	if t.has(seq) {
-		r.fail("transaction %d: segment %d is stored twice", t.tid, seq)
-	}
-	if t.client == nil || !bytes.Equal(data, t.client.segment(seq)) {
-		r.fail("transaction %d: segment %d is stored as %q", t.tid, seq, data)
-	}
-	for int64(len(t.stored)) <= seq {
-		t.stored = append(t.stored, false)
-	}
-	t.stored[seq] = true
-	t.segments++
-	t.bytes += int64(len(data))
-	return stored, err
-}
-
 func (t *transaction) has(seq int64) bool { return seq < int64(len(t.stored)) && t.stored[seq] }
 
 // Receive implements loop.Handler.
@@ -128,6 +102,7 @@ func (r *recorder) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	if m, err := wire.Parse(b); err == nil && m.Type == wire.Data {
 		if t := r.tx[m.TID]; t != nil {
 			t.owed++
+			t.heard = now
 		}
 	}
 	r.Server.Receive(now, e, b)
@@ -142,7 +117,7 @@ func (r *recorder) Expire(now time.Time) {
 
 func (r *recorder) bounds() {
 	switch {
-	case r.Open() > r.cfg.Concurrent:
+	case r.Open() > len(r.made) || r.Open() < 0:
 		r.fail("%d transactions are open", r.Open())
 	case r.mem.Used() > 64<<20 || r.mem.Used() < 0:
 		r.fail("the store holds %d bytes", r.mem.Used())
@@ -169,7 +144,7 @@ func (r *recorder) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, 
 			r.fail("transaction %d: more acks than segments came", t.tid)
 		case !t.has(m.Seq):
 			r.fail("transaction %d: segment %d is acknowledged and not stored", t.tid, m.Seq)
-		case t.offered.IsZero() || !now.Before(t.offered.Add(r.limit())):
+		case t.offered.IsZero() || r.expired(t, now):
 			r.fail("transaction %d: segment %d is acknowledged %v after the offer", t.tid, m.Seq, now.Sub(t.offered))
 		case !slices.Contains(r.sc.receivers, e.Local):
 			r.fail("transaction %d: segment %d is acknowledged by %v", t.tid, m.Seq, e.Local)
@@ -187,20 +162,29 @@ func (r *recorder) limit() time.Duration {
 	return r.cfg.Limit
 }
 
+// expired reports whether t is past its limit, of which one that was recovered may have
+// more: the time to be silent.
+func (r *recorder) expired(t *transaction, now time.Time) bool {
+	return !t.offered.Before(r.began) && !now.Before(t.offered.Add(r.limit()))
+}
+
 // offer takes note of one that is sent.
 func (r *recorder) offer(now time.Time, t *transaction, e *loop.Envelope) {
-	var to *watch
+	var to *watch // the last one at that address
 	for _, w := range r.sc.clients {
 		if w.addr(e.Peer.Addr()) == e.Peer {
 			to = w
 		}
+	}
+	if t.segments == 0 && !t.offered.IsZero() && to != nil && t.client.addr4 == to.addr4 {
+		t.client = to // nobody has used it
 	}
 	switch {
 	case to == nil || t.client != nil && t.client != to:
 		r.fail("transaction %d is offered to %v", t.tid, e.Peer)
 	case e.Local != r.sc.home:
 		r.fail("an offer leaves from %v", e.Local)
-	case !t.offered.IsZero() && !now.Before(t.offered.Add(r.limit())):
+	case !t.offered.IsZero() && r.expired(t, now):
 		r.fail("transaction %d is offered again %v after the offer", t.tid, now.Sub(t.offered))
 	}
 	if t.client == nil {
@@ -211,11 +195,14 @@ func (r *recorder) offer(now time.Time, t *transaction, e *loop.Envelope) {
 // settled checks a verdict against the record.
 func (r *recorder) settled(res server.Result) {
 	t := r.tx[res.TID]
-	if t == nil || t.result != nil {
+	// What is kept is found again by the next server, and has a verdict again.
+	again := t != nil && t.result != nil && (t.result.Complete || t.run == t.settledBy)
+	if t == nil || again || t.run != r.runs {
 		r.fail("transaction %d is settled twice, or nobody's", res.TID)
 		return
 	}
-	t.result = &res
+	r.silent(t, &res)
+	t.result, t.settledBy = &res, r.runs
 	var segments, bytes int64
 	for _, s := range res.Receivers {
 		segments += s.Segments
@@ -233,8 +220,10 @@ func (r *recorder) settled(res server.Result) {
 		r.fail("transaction %d: the receivers have %d segments of %d bytes, %d of %d are stored", t.tid, segments, bytes, t.segments, t.bytes)
 	case res.Balanced != balanced || res.Status != (res.Complete && balanced):
 		r.fail("transaction %d: balanced %t, status %t, complete %t; it is %t", t.tid, res.Balanced, res.Status, res.Complete, balanced)
-	case res.Complete && res.Err == nil && t.segments > 0 && slices.Contains(t.stored, false):
+	case res.Complete && t.segments > 0 && slices.Contains(t.stored, false):
 		r.fail("transaction %d is complete with segments missing", t.tid)
+	case res.Complete != (t.payload != nil) && t.segments > 0:
+		r.fail("transaction %d is complete: %t, and %d bytes are published", t.tid, res.Complete, len(t.payload))
 	}
 	for _, m := range res.Missing {
 		for seq := m.First; seq <= m.Last; seq++ {
@@ -245,13 +234,54 @@ func (r *recorder) settled(res server.Result) {
 	}
 }
 
-// close ends the server and keeps what it published.
-func (r *recorder) close(now time.Time) {
-	r.Server.Close(now)
-	for _, w := range r.sc.clients {
-		if t := r.tx[w.s.tid]; t != nil && t.run == r.runs {
-			t.payload, _ = r.mem.Payload(t.tid)
+// silent checks that a payload which is not expected is called complete for its silence
+// alone. A server that stood still has heard nothing; how long it did, it knows but to a
+// part of Idle. One that began after the limit knows when the last segment was stored.
+func (r *recorder) silent(t *transaction, res *server.Result) {
+	if r.over || !res.Complete || r.cfg.Expect != nil {
+		return
+	}
+	if limit := t.offered.Add(r.limit()); limit.Before(r.began) {
+		if quiet := limit.Sub(t.written); quiet < r.cfg.Idle {
+			r.fail("transaction %d is complete, which was written to %v before its limit", t.tid, quiet)
 		}
+		return
+	}
+	from := t.heard
+	if r.late > 0 || r.unable > 0 { // it was heard after it had begun to settle, perhaps
+		from = t.written
+	}
+	if r.began.After(from) {
+		from = r.began
+	}
+	now := r.sc.world.Now()
+	quiet := now.Sub(from)
+	if r.paused.from.Before(now) && r.paused.to.After(from) {
+		cut := min(time.Second, r.cfg.Idle/4) + 100*time.Millisecond
+		quiet -= max(0, r.paused.to.Sub(later(from, r.paused.from))-cut)
+	}
+	if quiet < r.cfg.Idle {
+		r.fail("transaction %d is complete after a silence of %v", t.tid, quiet)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// close ends the server, at an instant so late that whoever is silent is so for good.
+func (r *recorder) close(now time.Time) {
+	r.over = true
+	now = now.Add(max(r.cfg.Idle, r.limit()))
+	r.Server.Close(now)
+	for len(r.jobs) > 0 {
+		r.step(r.jobs[0], now)
+	}
+	if !r.Drained() {
+		r.fail("the server is closed and %d transactions are open", r.Open())
 	}
 }
 

@@ -75,7 +75,7 @@ func (c *capture) replay(t *testing.T, cfg Config) (*Report, server.Result) {
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
-	srv.Close(w.Now())
+	srv.Close(w.Now().Add(sc.Idle)) // nobody is left to say more
 	return &s.report, res
 }
 

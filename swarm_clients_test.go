@@ -17,7 +17,8 @@ import (
 func (sc *scenario) drawClients() {
 	r, n := sc.rng, len(sc.receivers)
 	sc.failing, sc.restart = sc.with("hosts", 0.3), sc.with("restart", 0.05)
-	sc.faults = sc.faults || sc.failing || sc.restart
+	sc.pause = sc.with("pause", 0.05)
+	sc.faults = sc.faults || sc.failing || sc.restart || sc.pause
 	// A lost intent or offer must not be waited for without end.
 	c := &sc.cfg
 	if sc.lossy || sc.faults || sc.with("intent", 0.2) {
@@ -79,10 +80,62 @@ func (sc *scenario) drawClients() {
 	for _, w := range sc.clients {
 		sc.add(w)
 	}
+	if sc.with("same-port", 0.15) {
+		if sc.follower = sc.drawPayload(1); sc.server.cfg.Expect != nil {
+			sc.follower = sc.payloads[0] // nothing else is taken
+		}
+		if r.IntN(3) == 0 {
+			sc.world.At(sc.span(time.Millisecond, 30*time.Second), sc.kill)
+		}
+	}
+}
+
+// kill ends the first client where it is. Another one takes its port.
+func (sc *scenario) kill(now time.Time) {
+	w := sc.clients[0]
+	if w.phase == Finished || sc.followed {
+		return
+	}
+	w.killed = true
+	sc.nodes[0].Kill()
+	sc.world.At(now.Sub(sim.Epoch)+sc.gap(), sc.follow)
+}
+
+// gap is long enough for all that is under way to have arrived, and to be answered.
+// What comes later than that, nobody can tell from what is meant for him.
+func (sc *scenario) gap() time.Duration {
+	d := 2*sc.trip + time.Millisecond
+	if sc.failing { // hosts that are slow
+		d += time.Minute
+	}
+	return d
+}
+
+// follow lets a client start where the first one was.
+func (sc *scenario) follow(now time.Time) {
+	if sc.followed {
+		return
+	}
+	sc.followed = true
+	w := newWatch(sc, len(sc.clients), sc.follower)
+	w.addr4, w.addr6 = sc.clients[0].addr4, sc.clients[0].addr6
+	sc.clients = append(sc.clients, w)
+	sc.session(w, now)
+	sc.nodes[0].Restart(w)
 }
 
 // add lets a client start.
 func (sc *scenario) add(w *watch) {
+	sc.session(w, sim.Epoch)
+	sc.nodes = append(sc.nodes, sc.world.Add(fmt.Sprint("client ", w.id), w,
+		sim.Socket{Addrs: []netip.AddrPort{w.addr4, w.addr6}},
+		sim.Socket{Addrs: []netip.AddrPort{netip.AddrPortFrom(w.addr4.Addr(), 0)}, ICMP: true},
+		sim.Socket{Addrs: []netip.AddrPort{netip.AddrPortFrom(w.addr6.Addr(), 0)}, ICMP: true}))
+	w.observe(sim.Epoch)
+}
+
+// session makes the session of a client.
+func (sc *scenario) session(w *watch, now time.Time) {
 	c, err := w.config().withDefaults()
 	if err != nil {
 		panic(err)
@@ -91,13 +144,8 @@ func (sc *scenario) add(w *watch) {
 	if sc.reader > 0 {
 		src = &unreliable{src, sc.reader, rand.New(rand.NewPCG(sc.seed, 7))}
 	}
-	w.cfg, w.progress = c, sim.Epoch
-	w.s = newSession(sim.Epoch, src, int64(len(w.payload)), c, sc.mode, sc.mode, sc.buffer)
-	sc.nodes = append(sc.nodes, sc.world.Add(fmt.Sprint("client ", w.id), w,
-		sim.Socket{Addrs: []netip.AddrPort{w.addr4, w.addr6}},
-		sim.Socket{Addrs: []netip.AddrPort{netip.AddrPortFrom(w.addr4.Addr(), 0)}, ICMP: true},
-		sim.Socket{Addrs: []netip.AddrPort{netip.AddrPortFrom(w.addr6.Addr(), 0)}, ICMP: true}))
-	w.observe(sim.Epoch)
+	w.cfg, w.progress = c, now
+	w.s = newSession(now, src, int64(len(w.payload)), c, sc.mode, sc.mode, sc.buffer)
 }
 
 // drawPayload draws a payload: mostly small, of all values.

@@ -24,10 +24,17 @@ func (sc *scenario) drawFaults() {
 	if sc.restart {
 		at := sc.span(10*time.Millisecond, 30*time.Second)
 		sc.world.At(at, func(time.Time) { sc.host.Kill() })
-		sc.world.At(at+sc.span(time.Millisecond, 10*time.Second), func(time.Time) {
-			sc.server.restart()
+		sc.world.At(at+sc.span(time.Millisecond, 10*time.Second), func(now time.Time) {
+			sc.server.restart(now)
 			sc.host.Restart(sc.server)
 		})
+	} else if sc.pause {
+		at, d := sc.span(10*time.Millisecond, 30*time.Second), sc.span(10*time.Millisecond, 30*time.Second)
+		sc.world.At(at, func(now time.Time) {
+			sc.server.pause(now, d)
+			sc.host.Kill()
+		})
+		sc.world.At(at+d, func(time.Time) { sc.host.Revive() })
 	}
 	if sc.with("liars", 0.04) {
 		sc.lies = true

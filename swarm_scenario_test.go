@@ -33,6 +33,8 @@ type scenario struct {
 	payloads  [][]byte // one for each client
 	server    *recorder
 	clients   []*watch
+	follower  []byte      // payload of a client that comes at the first one's port, or nil
+	followed  bool        // it has come
 	nodes     []*sim.Node // of the clients
 	host      *sim.Node   // of the server
 
@@ -48,6 +50,7 @@ type scenario struct {
 	varies  bool // delays are not the same for all datagrams of a path
 	lossy   bool // datagrams get lost or doubled
 	restart bool
+	pause   bool          // the server stands still for a while
 	hostile float64       // datagrams injected for each segment sent
 	lose    float64       // most loss of a round trip, each datagram on its own
 	trip    time.Duration // most a round trip can take
@@ -186,7 +189,15 @@ func (sc *scenario) drawServer() {
 	if sc.with("store", 0.1) {
 		store, sc.lossy = 0.3*r.Float64(), true
 	}
-	sc.server = newRecorder(sc, cfg, store)
+	var unable float64
+	if sc.with("publish", 0.15) {
+		unable = 0.9 * r.Float64()
+	}
+	var late time.Duration
+	if sc.with("beside", 0.3) {
+		late = sc.span(time.Millisecond, 10*time.Second)
+	}
+	sc.server = newRecorder(sc, cfg, store, unable, late)
 	sc.host = sc.world.Add("server", sc.server, sc.sockets()...)
 }
 
@@ -216,9 +227,20 @@ func (sc *scenario) run() error {
 	if err := sc.world.Run(sc.nodes...); err != nil {
 		return err
 	}
-	now := sc.world.Now()
-	sc.server.close(now)
+	if sc.follower != nil && !sc.followed {
+		if err := sc.world.Advance(sc.gap()); err != nil {
+			return err
+		}
+		sc.follow(sc.world.Now())
+		if err := sc.world.Run(sc.nodes...); err != nil {
+			return err
+		}
+	}
+	sc.server.close(sc.world.Now())
 	for _, w := range sc.clients {
+		if w.killed {
+			continue
+		}
 		if err := w.end(); err != nil {
 			return fmt.Errorf("client %d: %w", w.id, err)
 		}

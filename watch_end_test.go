@@ -24,7 +24,7 @@ import (
 //     small receive buffer lets only b of n receivers have a segment out, each try
 //     may wait for n/b others to time out.
 func (w *watch) stalled(now time.Time) {
-	if w.phase == Finished || w.err != nil {
+	if w.phase == Finished || w.err != nil || w.killed {
 		return
 	}
 	bound := time.Duration(1<<63 - 1)
@@ -142,9 +142,11 @@ func (w *watch) cause(err error) {
 	}
 }
 
-// arrived compares what the server has with the payload.
+// arrived compares what the server has with the payload: a transfer that ended well is a
+// payload that is published, or kept where publishing failed or time was short.
 func (w *watch) arrived() {
-	t := w.sc.server.of(w.s.tid)
+	r := w.sc.server
+	t := r.of(w.s.tid)
 	switch {
 	case len(w.payload) == 0:
 		if t != nil || w.intents > 0 {
@@ -152,11 +154,13 @@ func (w *watch) arrived() {
 		}
 	case t == nil || t.client != w:
 		w.fail("success without a transaction")
-	case t.run != w.sc.server.runs: // a server that came later knows nothing
+	case t.payload == nil && (!t.alive || t.bytes != int64(len(w.payload))):
+		w.fail("success, and the server has %d of %d bytes; the verdict is %+v", t.bytes, len(w.payload), t.result)
+	case t.payload != nil && !bytes.Equal(t.payload, w.payload):
+		w.fail("%d bytes arrived, not those of the payload of %d", len(t.payload), len(w.payload))
+	case w.sc.faults || r.unable > 0:
 	case t.result == nil || !t.result.Complete:
 		w.fail("success, and the verdict is %+v", t.result)
-	case !bytes.Equal(t.payload, w.payload):
-		w.fail("%d bytes arrived, not those of the payload of %d", len(t.payload), len(w.payload))
 	case w.cfg.Balance == ByLatency && !t.result.Balanced && w.sc.quiet:
 		w.fail("the verdict on a balanced transfer is %s", t.result.Comment)
 	}

@@ -35,6 +35,7 @@ type watch struct {
 	phase    Phase
 	progress time.Time // when something last went forward
 	intents  int
+	killed   bool // it was, and another has its port
 	failed   int  // the receiver that the network has just reported, or -1
 	capped   bool // a timeout may be served late: others take the turns, or time jumps
 

@@ -50,7 +50,7 @@ func (d *Dir) Recover() ([]Recovered, error) {
 		s := &dirSpool{d: d, meta: Meta{TID: tid}, onDisk: true}
 		r := Recovered{Path: s.path(spoolSuffix)}
 		var gone bool
-		if gone, r.Err = s.revive(); gone {
+		if gone, r.Err = s.revive(&r); gone {
 			continue
 		}
 		r.Meta = s.meta
@@ -68,14 +68,20 @@ func (d *Dir) Recover() ([]Recovered, error) {
 	return found, nil
 }
 
-// revive reads the head. gone says that the spool was not needed any more.
-func (s *dirSpool) revive() (gone bool, err error) {
+// revive reads the head, and when the last segment came. gone says that the spool was not
+// needed any more.
+func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 	name := s.name(spoolSuffix)
 	f, err := s.d.f.reopen(name, os.O_RDWR)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
+	is, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	r.Written = is.ModTime()
 	var head [headBytes + 1]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && err != io.EOF {

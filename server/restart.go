@@ -59,8 +59,11 @@ func (s *Server) takeUp(now time.Time, r *Recovered) {
 	s.cfg.Log.Info("transaction of a former run found", "tid", t.tid, "client", t.client, "bytes", t.index.Bytes(),
 		"age", age, "path", r.Path)
 	if age >= s.cfg.Limit {
-		// Nobody will send more: its client gave up, or had its last acknowledgement.
-		t.last = now.Add(-s.cfg.Idle)
+		// Nobody will send more. It was silent at its limit if its last segment came long
+		// enough before; else it is as it is with one that was cut off there.
+		if t.last = t.limit.Add(-s.cfg.Idle); r.Written.Sub(r.Offered) > s.cfg.Limit-s.cfg.Idle {
+			t.last = now
+		}
 		s.settle(now, t)
 		return
 	}

@@ -47,6 +47,9 @@ type Recovered struct {
 	Meta
 	// Path is its file.
 	Path string
+	// Written is when its last segment was stored, by the wall clock; zero when that is
+	// not known.
+	Written time.Time
 	// Err says why the file could not be read; it then stays as it is, Spool and
 	// Segments are nil, and Meta has a TID alone. To begin a transaction of that
 	// number, see Create, is refused as long as it is there.
