@@ -22,8 +22,7 @@ func (o *options) descriptors(cfg *server.Config, socks int, asked bool) error {
 	}
 	room := int(min(limit.Cur, 1<<30)) - spare - socks
 	switch {
-	case room >= server.DefaultMaxOpen && room >= cfg.Concurrent:
-		cfg.MaxOpen = max(server.DefaultMaxOpen, cfg.Concurrent)
+	case room >= cfg.MaxOpen:
 		return nil
 	case room < 1 || asked && room < cfg.Concurrent:
 		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: "+

@@ -121,7 +121,7 @@ func (o *options) config() (server.Config, error) {
 		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: cmp.Or(o.offerRate, -1),
 		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
 		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes,
-		BindClients: o.bindClients,
+		BindClients: o.bindClients, MaxOpen: max(server.DefaultMaxOpen, o.concurrent),
 	}
 	// Strangers must not guess TIDs. It never fails (crypto/rand).
 	rand.Read(cfg.Seed[:])
