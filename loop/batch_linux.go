@@ -144,7 +144,9 @@ func (c *control) parse(h *unix.Msghdr, z *zones) {
 		case m.Level == unix.SOL_SOCKET && m.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
 			c.stamp = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
 		case m.Level == unix.SOL_IP && m.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			c.local = netip.AddrFrom4((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])).Addr)
+			// For a datagram to a broadcast or multicast address this is the interface's own,
+			// from which it can be answered; for any other it is where the datagram went to.
+			c.local = netip.AddrFrom4((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])).Spec_dst)
 		case m.Level == unix.SOL_IPV6 && m.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 			p := (*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0]))
 			c.local = z.addr(p.Addr, p.Ifindex)

@@ -114,8 +114,9 @@ func (s *Socket) configure(c *socket.Conn) error {
 		level, opt int
 	}{
 		{s.opts.Stamp, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS},
-		// An IPv6 socket tells of IPv4 datagrams in IPv6's own message.
-		{s.opts.PacketInfo && !v6, unix.SOL_IP, unix.IP_PKTINFO},
+		// An IPv6 socket tells of IPv4 datagrams in both messages, IPv4's last. IPv6's own
+		// knows no address of the interface for one that was broadcast.
+		{s.opts.PacketInfo && v4, unix.SOL_IP, unix.IP_PKTINFO},
 		{s.opts.PacketInfo && v6, unix.SOL_IPV6, unix.IPV6_RECVPKTINFO},
 		{s.opts.Errors && v4, unix.SOL_IP, unix.IP_RECVERR},
 		{s.opts.Errors && v6, unix.SOL_IPV6, unix.IPV6_RECVERR},

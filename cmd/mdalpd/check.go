@@ -26,9 +26,12 @@ func (o *options) check() error {
 		{"idle", o.idle, cmp.Compare(o.idle, 0), false},
 		{"offer-delay", o.delay, cmp.Compare(o.delay, 0), true},
 		{"concurrent", o.concurrent, cmp.Compare(o.concurrent, 0), false},
+		{"source-concurrent", o.sourceConcurrent, cmp.Compare(o.sourceConcurrent, 0), true},
+		{"keep", o.keep, cmp.Compare(o.keep, 0), true},
 		{"queue", o.queue, cmp.Compare(o.queue, 0), true},
 		{"max-bytes", o.maxBytes, cmp.Compare(o.maxBytes, 0), false},
 		{"first-tid", o.firstTID, cmp.Compare(o.firstTID, 0), true},
+		{"drain", o.drain, cmp.Compare(o.drain, 0), true},
 	} {
 		switch {
 		case n.sign < 0:

@@ -12,7 +12,9 @@ var book = manual.Book{
 	Program: "mdalpd", Version: mdalp.Version, Section: 8, See: []string{"mdalp(1)", "systemd.unit(5)"},
 	Usage: "[OPTION...]",
 	Root: []manual.Section{
-		{Title: "SIGNALS", Text: `SIGINT and SIGTERM settle what is open, and end it.`},
+		{Title: "SIGNALS", Text: `SIGINT, SIGTERM and SIGHUP settle what is open, and end it. With --drain the first one
+only ends the offers, and open transactions have that long to end. What is cut off is in
+the store, and the next start goes on with it. SIGQUIT and SIGUSR1 log the counters.`},
 		{Title: "EXIT STATUS", Text: `  0    ended by a signal
   2    the command line makes no sense
   4    a socket, permission or file`},

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"mdalp/cmd/internal/usage"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+const (
+	// besides is how many payloads are put together and flushed at once, beside the loop.
+	besides = 4
+	// settling is how long the end waits for those that are not done.
+	settling = 30 * time.Second
+)
+
+// run serves until a signal comes. asked says that --concurrent was given.
+func (o *options) run(ctx context.Context, asked bool) error {
+	// A log that nobody reads any more is no reason to end.
+	signal.Ignore(syscall.SIGPIPE)
+	log := newLog(o.errs)
+	cfg, err := o.config()
+	if err != nil {
+		return err
+	}
+	cfg.Log = log
+	listen, err := o.where()
+	if err != nil {
+		return err
+	}
+	if cfg.Receivers, err = o.offered(listen); err != nil {
+		return err
+	}
+	// What makes no sense is said before anything is opened.
+	if _, err := server.New(cfg); err != nil {
+		return usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
+	}
+	if err := o.payload(&cfg); err != nil {
+		return err
+	}
+	// The port comes before the store: who finds it taken is a second one, and must not
+	// touch what belongs to the first.
+	socks, err := open(listen, cfg.Receivers)
+	if err != nil {
+		return err
+	}
+	for _, k := range socks {
+		defer k.Close()
+	}
+	// From here on there is something to end in order.
+	calls := notify()
+	defer signal.Stop(calls)
+	if o.store != "" {
+		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
+			return err
+		}
+		// It is never closed: what may still be under way at the end needs it.
+		if cfg.Store, err = o.dir(); err != nil {
+			return err
+		}
+	}
+	w, err := loop.NewWaker()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	cfg.Beside = w.Beside(besides)
+	d := &daemon{waker: w, log: log, drain: o.drain}
+	if d.Server, err = server.New(cfg); err != nil {
+		return err
+	}
+	if err := d.Start(time.Now()); err != nil {
+		return fmt.Errorf("--store %s: what former runs left cannot be read: %w", o.store, usage.File(err))
+	}
+	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store,
+		"offers", cfg.Receivers[0].Addr)
+	return d.run(ctx, calls, socks, o.verbose)
+}
+
+// dir opens the store.
+func (o *options) dir() (server.Store, error) {
+	dir, err := server.NewDir(o.store, server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept()})
+	switch {
+	case errors.Is(err, server.ErrLocked):
+		return nil, fmt.Errorf("--store %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
+	}
+	return dir, nil
+}
+
+// kept is --reserve as the store takes it: 0 is its default, less is none.
+func (o *options) kept() int64 {
+	switch {
+	case o.reserve < 0:
+		return 0
+	case o.reserve == 0:
+		return -1
+	}
+	return o.reserve
+}
+
+// config makes what is of the command line alone.
+func (o *options) config() (server.Config, error) {
+	cfg := server.Config{
+		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent,
+		// Where the server takes 0 for its default, 0 means none here, or no bound.
+		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: cmp.Or(o.offerRate, -1),
+		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
+		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes,
+		BindClients: o.bindClients, MaxOpen: max(server.DefaultMaxOpen, o.concurrent),
+	}
+	// Strangers must not guess TIDs. It never fails (crypto/rand).
+	rand.Read(cfg.Seed[:])
+	return cfg, o.check()
+}
+
+// payload reads the payload that every transaction must bring.
+func (o *options) payload(cfg *server.Config) error {
+	if o.expect == "" {
+		return nil
+	}
+	sum, err := expect(o.expect)
+	if err != nil {
+		if err = usage.File(err); errors.Is(err, syscall.EISDIR) {
+			err = errors.New("it is a directory: give the payload")
+		}
+		return fmt.Errorf("--expect %s: %w", o.expect, err)
+	}
+	cfg.Expect = sum
+	return nil
+}
+
+func expect(path string) (*server.Payload, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return nil, err
+	}
+	return &server.Payload{Size: n, SHA256: [sha256.Size]byte(h.Sum(nil))}, nil
+}
+
+// A daemon is a server that signals talk to.
+type daemon struct {
+	*server.Server
+	waker *loop.Waker
+	log   *slog.Logger
+	drain time.Duration
+}
+
+// run drives the server until a signal ends it, and settles what is open.
+func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, socks []*loop.Socket, verbose bool) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	last, hurry := context.WithCancel(context.Background())
+	defer hurry()
+	over := make(chan struct{})
+	defer close(over)
+	go d.heed(calls, over, stop, hurry)
+
+	err := d.waker.Run(ctx, d.Server, socks...)
+	// This settles or keeps what is open, so it comes before the counters and any error.
+	d.Close(time.Now())
+	d.settle(last)
+	if verbose {
+		d.counters()
+	}
+	if ctx.Err() != nil || err == nil {
+		d.log.Info("stopped")
+		return nil
+	}
+	return err
+}
+
+// settle waits for what is done beside the loop, but not for ever: what is not done then
+// is in the store as it came, and the next start goes on with it.
+func (d *daemon) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	for !d.Drained() && ctx.Err() == nil {
+		_ = d.waker.Wait(ctx) // what there is after an error is flushed, too
+		d.waker.Flush(time.Now())
+	}
+	if !d.Drained() {
+		d.log.Warn("ended before all payloads were put together, the next start goes on with them")
+	}
+}
+
+// counters logs what happened so far. It is called in the loop's goroutine.
+func (d *daemon) counters() {
+	d.log.Info("counters", "open", d.Open(), "waiting", d.Waiting(), "stats", fmt.Sprintf("%+v", d.Stats()))
+}
