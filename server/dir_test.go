@@ -468,3 +468,19 @@ func TestDirFinishes(t *testing.T) {
 		}
 	}
 }
+
+// A segment costs one write, and nothing that has to be collected.
+func TestPutAllocates(t *testing.T) {
+	sp := newSpool(t, newDir(t, t.TempDir()), 7, 100)
+	data := make([]byte, 100)
+	seq := int64(0)
+	n := testing.AllocsPerRun(1000, func() {
+		if err := sp.Put(seq, 1, data, Sum(data)); err != nil {
+			t.Fatal(err)
+		}
+		seq++
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a segment", n)
+	}
+}

@@ -133,6 +133,9 @@ func (s *Server) place(now time.Time) bool {
 
 // eligible tells whether an origin may have one more transaction.
 func (s *Server) eligible(now time.Time, o *origin) bool {
+	if o.places >= s.cfg.SourceConcurrent {
+		s.reclaim(now)
+	}
 	return o.places < s.cfg.SourceConcurrent && s.limiter.may(now, o.addr) &&
 		(s.cfg.SourceBytes == 0 || o.bytes < s.cfg.SourceBytes)
 }
@@ -159,7 +162,7 @@ func (s *Server) reclaim(now time.Time) {
 	}
 	s.reclaimed = now
 	// The more wait, the less is known of each who does not come.
-	unused := s.cfg.Unused / time.Duration(1+min(19, 8*s.waiting/s.cfg.Concurrent))
+	unused := s.cfg.Unused / time.Duration(1+min(19, s.waiting))
 	for k := s.placed.len() - 1; k >= 0; k-- {
 		switch t := s.placed.list[k]; {
 		case t.phase != open:

@@ -62,8 +62,9 @@ func parseHead(b []byte) (m Meta, err error) {
 		return m, errors.New("not a spool, or one of an older mdalpd")
 	case binary.BigEndian.Uint32(b[headBytes-4:]) != crc32.Checksum(b[:headBytes-4], castagnoli):
 		return m, errors.New("its head is damaged")
-	case binary.BigEndian.Uint16(b[8:]) != headVersion:
-		return m, fmt.Errorf("a spool of version %d, which this mdalpd does not know", binary.BigEndian.Uint16(b[8:]))
+	}
+	if v := binary.BigEndian.Uint16(b[8:]); v != headVersion {
+		return m, fmt.Errorf("a spool of version %d, which this mdalpd does not know", v)
 	}
 	m.Segment = int(binary.BigEndian.Uint16(b[10:]))
 	if m.Segment < 1 || m.Segment > maxSegment {

@@ -53,7 +53,8 @@ func (r *room) open(f *folder, o DirOptions) error {
 	}
 	// They are made once: a full store refuses every segment.
 	r.overMax = fmt.Errorf("%s: %w: its bound is %d bytes", f.path, ErrFull, r.max)
-	r.overDisk = fmt.Errorf("%s: %w: its disk has no more room for a payload, %d bytes stay free", f.path, ErrFull, r.reserve)
+	r.overDisk = fmt.Errorf("%s: %w: no more room on its disk, of which %d bytes stay free",
+		f.path, ErrFull, r.reserve)
 	r.ask()
 	return nil
 }

@@ -45,7 +45,12 @@ type rig struct {
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
-	r := &rig{t: t, now: epoch}
+	return newRigAt(t, epoch, cfg)
+}
+
+func newRigAt(t testing.TB, now time.Time, cfg Config) *rig {
+	t.Helper()
+	r := &rig{t: t, now: now}
 	if cfg.Receivers == nil {
 		cfg.Receivers = three
 	}
