@@ -564,8 +564,8 @@ func TestHotPathAllocations(t *testing.T) {
 	slot := make([]byte, 0, 2048)
 	var seq int
 	ack := make([]byte, 0, 64)
+	var to loop.Envelope
 	n := testing.AllocsPerRun(5000, func() {
-		var to loop.Envelope
 		if _, ok := b.s.Transmit(t0, &to, slot); !ok {
 			t.Fatal("nothing to send")
 		}

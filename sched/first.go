@@ -7,10 +7,11 @@ import "time"
 // hintPart is the part of a timeout after which a segment is sent again that is perhaps lost.
 const hintPart = 4
 
-// Out gives the segment that is out at receiver i; ok is false when none is.
+// Out gives the segment that receiver i was sent and has not acknowledged; ok is false when
+// there is none.
 func (t *Transfer) Out(i int) (seq int64, ok bool) {
 	s := &t.to[i]
-	return s.span.Seq, s.out
+	return s.span.Seq, s.tries > 0
 }
 
 // Hint says that what is out at receiver i may be lost for good, as an error does that
