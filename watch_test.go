@@ -248,9 +248,10 @@ func (w *watch) judge(now time.Time, i int, e *loop.Envelope, err error) {
 	case refusal && short && !d.judged && now.Before(d.due):
 		d.due = later(now, d.last.Add(w.wait(d)/4))
 		w.hints++
-	case !refusal && (quoted || !e.Remote) && !d.judged && now.Before(d.due):
-		d.lost++
-		d.due = later(now, d.last.Add(w.wait(d)))
+	case !refusal && (quoted || !e.Remote) && !d.judged && !now.After(d.last.Add(d.rto.rto())):
+		if d.lost++; now.Before(d.due) {
+			d.due = d.last.Add(w.wait(d))
+		}
 	default:
 		return
 	}

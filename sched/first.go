@@ -27,15 +27,19 @@ func (t *Transfer) Hint(now time.Time, i int) {
 }
 
 // Lost says that the last transmission to receiver i is known not to have reached it. It
-// does not count as one of the First; the timeout decides when the next comes.
+// does not count as one of the First; the timeout decides when the next comes. What is told
+// later than that changes nothing.
 func (t *Transfer) Lost(now time.Time, i int) {
 	s := &t.to[i]
-	if !s.out || s.judged {
+	due := s.sent + s.rtt.RTO()
+	if !s.out || s.judged || now.Sub(t.epoch) > due {
 		return
 	}
 	s.judged = true
-	s.lost++
-	t.wheel.arm(i, max(now.Sub(t.epoch), s.sent+t.patience(s)))
+	last := s.tries >= t.most(s)
+	if s.lost++; last && s.tries < t.most(s) {
+		t.wheel.arm(i, due)
+	}
 }
 
 // most is how often the segment that is out may be sent before its receiver is dead.
