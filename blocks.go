@@ -82,11 +82,13 @@ func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 	if e.Sock != sockUDP || !ok || x.transfer.Stats(i).Err != nil {
 		return
 	}
-	tid, seq, whole := wire.ParseDataPrefix(e.Quote)
-	if whole && (tid != s.tid || seq >= x.transfer.Total()) {
-		return // of none of ours
+	// An error must quote a segment of ours: who can only guess at our port cannot.
+	m, quoted := wire.Parse(e.Quote)
+	whole := quoted == nil && m.Data != nil
+	if whole && (m.TID != s.tid || m.Num == wire.Absent || m.Seq >= x.transfer.Total()) {
+		return
 	}
-	if tooLong(err) && x.segment > safeSegment {
+	if tooLong(err) && (whole || !e.Remote) && x.segment > safeSegment {
 		s.anew(now, "a packet of this size does not fit into the path")
 		return
 	}

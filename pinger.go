@@ -120,8 +120,9 @@ func (p *pinger) settle(now time.Time) {
 		return
 	}
 	for i := range p.report.Hosts {
-		if i != p.firstOf[i] {
-			p.report.Hosts[i] = p.report.Hosts[p.firstOf[i]]
-		}
+		h := &p.report.Hosts[i]
+		a := h.Addr // its zone may be written in another way
+		*h = p.report.Hosts[p.firstOf[i]]
+		h.Addr = a
 	}
 }

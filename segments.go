@@ -101,9 +101,9 @@ func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
 	if e.Sock != sockUDP || !ok || x.transfer.Stats(i).Err != nil {
 		return
 	}
-	tid, seq, whole := wire.ParseDataPrefix(e.Quote)
-	out, is := x.transfer.Out(i)
-	if whole && (tid != s.tid || !is || seq != out) {
+	seq, out := x.transfer.Out(i)
+	agrees, whole := wire.Quotes(e.Quote, s.tid, seq)
+	if !out || !agrees {
 		return // of what is not out any more, or never was
 	}
 	if hard(e, err) && whole {

@@ -444,30 +444,44 @@ func TestLatencies(t *testing.T) {
 	})
 }
 
-// TestNetworkErrors: what the kernel reports of a peer.
-func TestNetworkErrors(t *testing.T) {
-	t.Run("orchestrator refuses", func(t *testing.T) {
-		b := start(t, 100, Config{})
+// refusal is what an ICMP error tells of a datagram.
+func refusal(peer netip.AddrPort, quote string) *loop.Envelope {
+	return &loop.Envelope{Peer: peer, Remote: true, Quote: []byte(quote)}
+}
+
+// TestRefusals: a peer whose port is closed.
+func TestRefusals(t *testing.T) {
+	t.Run("orchestrator", func(t *testing.T) {
+		b := start(t, 100, Config{IntentTimeout: time.Minute})
 		b.flush(t0)
-		b.s.Fail(ms(1), &loop.Envelope{Peer: orchestrator}, syscall.ECONNREFUSED)
+		b.s.Fail(ms(1), refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
 		if err := b.ended(); !errors.Is(err, ErrNoOffer) || !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("this host refuses", func(t *testing.T) {
-		b := start(t, 100, Config{})
+	t.Run("orchestrator, with retries", func(t *testing.T) {
+		b := start(t, 100, Config{IntentRetry: 5 * time.Second, Balance: Equal})
 		b.flush(t0)
-		b.s.Fail(ms(1), &loop.Envelope{Peer: orchestrator}, syscall.EPERM)
-		if err := b.ended(); errors.Is(err, ErrNoOffer) || !errors.Is(err, syscall.EPERM) {
-			t.Errorf("error %v", err)
+		b.s.Fail(ms(1), refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
+		b.s.Expire(ms(4999))
+		if got := b.flush(ms(4999)); got != nil {
+			t.Fatalf("too early: %v", got)
+		}
+		b.s.Expire(ms(5002))
+		if got := b.flush(ms(5002)); len(got) != 1 || got[0].Data != "Type:0;" {
+			t.Fatalf("sent %v, want the intent again", got)
+		}
+		b.in(ms(5100), orchestrator, captured)
+		if b.s.phase != Sending {
+			t.Errorf("while %v the offer is not taken", b.s.phase)
 		}
 	})
-	t.Run("a receiver refuses", func(t *testing.T) {
+	t.Run("a receiver", func(t *testing.T) {
 		b := start(t, 300, Config{Balance: Equal})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
-		b.s.Fail(ms(1), &loop.Envelope{Peer: receiverA}, syscall.ECONNREFUSED)
+		b.s.Fail(ms(1), refusal(receiverA, "Type:2;TID:3740;SEQ:0;DATA:"), syscall.ECONNREFUSED)
 		b.in(ms(2), receiverB, "Type:3;TID:3740;SEQ:1;")
 		b.in(ms(2), receiverC, "Type:3;TID:3740;SEQ:2;")
 		got := b.flush(ms(2))
@@ -480,13 +494,13 @@ func TestNetworkErrors(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("all receivers refuse", func(t *testing.T) {
+	t.Run("all receivers", func(t *testing.T) {
 		b := start(t, 300, Config{Balance: Equal})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
-		for _, r := range []netip.AddrPort{receiverA, receiverB, receiverC} {
-			b.s.Fail(ms(1), &loop.Envelope{Peer: r}, syscall.ECONNREFUSED)
+		for i, r := range []netip.AddrPort{receiverA, receiverB, receiverC} {
+			b.s.Fail(ms(1), refusal(r, fmt.Sprintf("Type:2;TID:3740;SEQ:%d;", i)), syscall.EPROTO)
 		}
 		b.flush(ms(1))
 		err := b.ended()
@@ -564,8 +578,8 @@ func TestHotPathAllocations(t *testing.T) {
 	slot := make([]byte, 0, 2048)
 	var seq int
 	ack := make([]byte, 0, 64)
+	var to loop.Envelope
 	n := testing.AllocsPerRun(5000, func() {
-		var to loop.Envelope
 		if _, ok := b.s.Transmit(t0, &to, slot); !ok {
 			t.Fatal("nothing to send")
 		}

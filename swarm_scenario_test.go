@@ -51,6 +51,8 @@ type scenario struct {
 	lossy   bool // datagrams get lost or doubled
 	restart bool
 	pause   bool          // the server stands still for a while
+	names   bool          // offers name receivers
+	paused  time.Duration // how long the clients stand still in all
 	hostile float64       // datagrams injected for each segment sent
 	lose    float64       // most loss of a round trip, each datagram on its own
 	trip    time.Duration // most a round trip can take
@@ -278,15 +280,20 @@ func (sc *scenario) calm(segments int64) bool {
 		}
 		patience += timeouts[k]
 	}
-	var early float64 // transmissions whose answer comes before that
-	for _, d := range timeouts {
+	// Transmissions whose answer comes before that, and those of them that a receiver
+	// gets before its first acknowledgement.
+	var early, first float64
+	for k, d := range timeouts {
 		if sc.trip < patience {
-			early++
+			if early++; k < firstSegments {
+				first++
+			}
 		}
 		patience -= d
 	}
 	intents := 100 * time.Second / max(sc.cfg.IntentRetry, 1)
-	return float64(segments)*math.Pow(sc.lose, early) < 1e-9 && early > 0 &&
+	odds := float64(segments)*math.Pow(sc.lose, early) + float64(len(sc.receivers))*math.Pow(sc.lose, first)
+	return odds < 1e-9 && early > 0 &&
 		math.Pow(sc.lose, float64(intents)) < 1e-9 && sc.trip < 50*time.Second
 }
 

@@ -115,6 +115,9 @@ func walk(t *testing.T, f func(name string, text []byte)) {
 		if err == nil && d.Name() == ".git" && d.IsDir() {
 			return fs.SkipDir
 		}
+		if d != nil && d.Name() == ".git" {
+			return nil // of a worktree
+		}
 		if err == nil && d.Type().IsRegular() {
 			var text []byte
 			if text, err = os.ReadFile(name); err == nil {

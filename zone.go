@@ -2,28 +2,20 @@ package mdalp
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
+
+	"mdalp/loop"
 )
 
-// numbered replaces a zone that is an interface's name by the interface's number, as the
-// kernel gives addresses of peers: fe80::1%eth0 is fe80::1%2. Zones are compared as text, so
-// they must all be written in one way (RFC 4007, section 11.2). Only link-local addresses
-// have one.
+// numbered gives an address as the kernel gives those of peers: a zone is the number of an
+// interface, as in fe80::1%2 instead of fe80::1%eth0. Zones are compared as text, so they
+// must all be written in one way (RFC 4007, section 11.2).
 func numbered(a netip.Addr) (netip.Addr, error) {
-	zone := a.Zone()
-	if zone == "" || !a.IsLinkLocalUnicast() {
-		return a.WithZone(""), nil
-	}
-	if n, err := strconv.ParseUint(zone, 10, 31); err == nil {
-		return a.WithZone(strconv.FormatUint(n, 10)), nil
-	}
-	i, err := net.InterfaceByName(zone)
+	ap, err := loop.Zone(netip.AddrPortFrom(a, 0))
 	if err != nil {
-		return a, fmt.Errorf("%v: this host has no interface %.40q", a.WithZone(""), zone)
+		return a, err
 	}
-	return a.WithZone(strconv.Itoa(i.Index)), nil
+	return ap.Addr(), nil
 }
 
 // errNoZone refuses a link-local address that could be on any link.

@@ -7,10 +7,11 @@ import "time"
 // hintPart is the part of a timeout after which a segment is sent again that is perhaps lost.
 const hintPart = 4
 
-// Out gives the segment that is out at receiver i; ok is false when none is.
+// Out gives the segment that receiver i was sent and has not acknowledged; ok is false when
+// there is none.
 func (t *Transfer) Out(i int) (seq int64, ok bool) {
 	s := &t.to[i]
-	return s.span.Seq, s.out
+	return s.span.Seq, s.tries > 0
 }
 
 // Hint says that what is out at receiver i may be lost for good, as an error does that
@@ -26,15 +27,19 @@ func (t *Transfer) Hint(now time.Time, i int) {
 }
 
 // Lost says that the last transmission to receiver i is known not to have reached it. It
-// does not count as one of the First; the timeout decides when the next comes.
+// does not count as one of the First; the timeout decides when the next comes. What is told
+// later than that changes nothing.
 func (t *Transfer) Lost(now time.Time, i int) {
 	s := &t.to[i]
-	if !s.out || s.judged {
+	due := s.sent + s.rtt.RTO()
+	if !s.out || s.judged || now.Sub(t.epoch) > due {
 		return
 	}
 	s.judged = true
-	s.lost++
-	t.wheel.arm(i, max(now.Sub(t.epoch), s.sent+t.patience(s)))
+	last := s.tries >= t.most(s)
+	if s.lost++; last && s.tries < t.most(s) {
+		t.wheel.arm(i, due)
+	}
 }
 
 // most is how often the segment that is out may be sent before its receiver is dead.

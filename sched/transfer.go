@@ -26,7 +26,8 @@ type TransferConfig struct {
 	Tries int
 	// First bounds how often a segment is sent to a receiver that has not acknowledged
 	// anything yet; those known to be lost do not count. It is dead no sooner for that:
-	// after the last of them all the timeouts of Tries are waited for. 0 means no bound.
+	// after the last of them all the timeouts of Tries are waited for. 0 means no bound, and
+	// 1 is taken for 2.
 	First int
 	// Fixed, if not 0, is the timeout of every transmission, instead of RFC 6298's.
 	Fixed time.Duration
@@ -92,6 +93,9 @@ func NewTransfer(epoch time.Time, shares []int64, cfg TransferConfig) *Transfer 
 	}
 	if cfg.Tries <= 0 {
 		cfg.Tries = DefaultTries
+	}
+	if cfg.First == 1 {
+		cfg.First = 2 // so that no first transmission needs to look
 	}
 	n := len(shares)
 	t := &Transfer{

@@ -24,18 +24,14 @@ func LooksLikeOffer(b []byte) bool {
 	return len(b) >= len(begin) && string(b[:len(begin)]) == begin
 }
 
-// ParseDataPrefix reads transaction and segment of a data message of which only the
-// beginning is known, as an ICMP error quotes it. ok is false when b ends before the ";"
-// behind the sequence number, or is no data message.
-func ParseDataPrefix(b []byte) (tid, seq int64, ok bool) {
-	const begin = "Type:2;TID:"
-	if len(b) < len(begin) || string(b[:len(begin)]) != begin {
-		return 0, 0, false
-	}
-	tid, i := number(b, len(begin))
-	if i == 0 || len(b)-i < 1+lenSeq || string(b[i:i+1+lenSeq]) != ";SEQ:" {
-		return 0, 0, false
-	}
-	seq, i = number(b, i+1+lenSeq)
-	return tid, seq, i != 0 && i < len(b) && b[i] == ';'
+// Quotes compares what an ICMP error quotes of a datagram, perhaps nothing at all, with the
+// data message of a segment. agrees tells that there is no difference as far as it goes,
+// and whole that it goes as far as the ";" behind the sequence number, so that it is of
+// this segment and no other.
+func Quotes(quote []byte, tid, seq int64) (agrees, whole bool) {
+	want := AppendDataHeader(nil, tid, seq)
+	want = want[:len(want)-lenData]
+	n := min(len(quote), len(want))
+	agrees = string(quote[:n]) == string(want[:n])
+	return agrees, agrees && n == len(want)
 }
