@@ -199,7 +199,7 @@ func (x *extended) may(l *lane, now time.Duration) bool {
 // send puts a segment in flight.
 func (x *extended) send(now time.Duration, l *lane, seq int64, flags uint8) Segment {
 	size := x.length(seq)
-	if l.flight.out == 0 {
+	if l.flight.out == 0 && l.recovery.backoff == 0 {
 		l.heard = max(l.heard, now)
 	}
 	num := l.flight.push(now, seq, size, flags)
