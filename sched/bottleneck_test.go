@@ -193,17 +193,17 @@ func (n *net) drive(f *flow, now time.Duration) {
 	t := epoch.Add(now)
 	f.tr.Expire(t)
 	for {
-		i, seg, ok := f.tr.Transmit(t)
+		i, seg, num, ok := f.tr.TransmitNum(t)
 		if !ok {
 			break
 		}
 		f.sent++
 		if n.audit {
-			f.observe(n.t, i, seg)
+			f.observe(n.t, i, seg, num)
 		}
 		arrives, ok := f.links[i].carry(now, seg.Len+wireOverhead, n.rng)
 		if ok {
-			n.after(arrives, func(now time.Duration) { n.arrive(f, i, seg.Num, now) })
+			n.after(arrives, func(now time.Duration) { n.arrive(f, i, num, now) })
 		}
 	}
 	if n.audit {
@@ -235,10 +235,10 @@ func (n *net) drive(f *flow, now time.Duration) {
 }
 
 // observe checks what is sent: NUMs that rise by one, and SEQs at their places.
-func (f *flow) observe(t testing.TB, i int, seg Segment) {
+func (f *flow) observe(t testing.TB, i int, seg Segment, num int64) {
 	x := f.tr.ext
 	last := min(int64(x.segment), x.size-seg.Off)
-	if seg.Num != int64(len(f.carried[i])) || seg.Off != seg.Seq*int64(x.segment) || int64(seg.Len) != last || seg.Len < 1 {
+	if num != int64(len(f.carried[i])) || seg.Off != seg.Seq*int64(x.segment) || int64(seg.Len) != last || seg.Len < 1 {
 		t.Fatalf("receiver %d, transmission %d: %+v", i, len(f.carried[i]), seg)
 	}
 	f.carried[i] = append(f.carried[i], seg.Seq)

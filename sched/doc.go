@@ -14,11 +14,10 @@
 // # Extended transfers
 //
 // [NewExtended] makes a [Transfer] whose receivers take windows of segments. It is
-// driven as the other: Transmit until it says no, Expire when Next says so, Kill when
-// the network refuses a receiver. But Next also tells when a pacer lets the next
-// segment go, acks come in by [Transfer.AckRanges], and SEQ is a place: any receiver
-// may be sent any SEQ, more than once, each time under a NUM of its own
-// ([Segment].Num).
+// driven as the other: [Transfer.TransmitNum] until it says no, Expire when Next says
+// so, Kill when the network refuses a receiver. But Next also tells when a pacer lets
+// the next segment go, acks come in by [Transfer.AckRanges], and SEQ is a place: any
+// receiver may be sent any SEQ, more than once, each time under a NUM of its own.
 //
 // A receiver has a flight (what is out, by NUM), a recovery over it (what of that is
 // lost and when to ask: RFC 9002), a controller (how much may be out: CUBIC, RFC

@@ -73,7 +73,6 @@ func TestExtendedStorm(t *testing.T) {
 		}
 		n.run(10 * time.Minute)
 		if !tr.Done() || tr.Left() != 0 {
-			dump(t, n, f)
 			t.Fatalf("seed %d: %d of %d left, %d living, %d receivers, %+v", seed, tr.Left(), tr.Total(), tr.Living(), k, cfg)
 		}
 		if int64(len(f.arrived)) != total {
