@@ -22,9 +22,16 @@ type bottleneck struct {
 	swap   float64       // chance that a packet is late by a fifth of the delay
 
 	busy    time.Duration // until then it sends
+	waiting []packet
+	held    int // bytes of these
 	inBurst bool
 	dropped int64
 	carried int64
+}
+
+type packet struct {
+	sent time.Duration
+	size int
 }
 
 // wireOverhead is what a segment has around its bytes: its header, UDP's and IP's.
@@ -48,13 +55,19 @@ func (b *bottleneck) carry(now time.Duration, size int, rng *rand.Rand) (time.Du
 		b.dropped++
 		return 0, false
 	}
-	speed := b.speed(now)
-	if wait := (b.busy - now).Seconds() * speed; wait > 0 && wait+float64(size) > b.queue {
+	for len(b.waiting) > 0 && b.waiting[0].sent <= now {
+		b.held -= b.waiting[0].size
+		b.waiting = b.waiting[1:]
+	}
+	if b.held > 0 && float64(b.held+size) > b.queue {
 		b.dropped++
 		return 0, false
 	}
 	b.carried++
-	b.busy = max(b.busy, now) + time.Duration(float64(size)/speed*1e9)
+	start := max(b.busy, now)
+	b.busy = start + time.Duration(float64(size)/b.speed(start)*1e9)
+	b.held += size
+	b.waiting = append(b.waiting, packet{b.busy, size})
 	late := time.Duration(0)
 	if b.swap > 0 && rng.Float64() < b.swap {
 		late = b.delay / 5
@@ -64,9 +77,9 @@ func (b *bottleneck) carry(now time.Duration, size int, rng *rand.Rand) (time.Du
 
 // A taker is a receiver's side: what NUMs it has, as rising runs.
 type taker struct {
-	got   []Range
-	told  bool // an ack is on its way to be sent
-	every time.Duration
+	got  []Range
+	gone int64 // NUMs in ranges that are forgotten
+	told bool  // an ack is on its way to be sent
 }
 
 func (r *taker) take(num int64) {
@@ -88,8 +101,17 @@ func (r *taker) take(num int64) {
 		r.got = slices.Delete(r.got, k+1, k+2)
 	}
 	if len(r.got) > 256 {
+		r.gone += r.got[0].Last - r.got[0].First + 1
 		r.got = slices.Delete(r.got, 0, 1)
 	}
+}
+
+// count is how many segments are there.
+func (r *taker) count() (n int64) {
+	for _, x := range r.got {
+		n += x.Last - x.First + 1
+	}
+	return n + r.gone
 }
 
 // ack lists the ranges, the largest first, at most 32.
@@ -141,6 +163,11 @@ type flow struct {
 	ended  time.Duration
 	sent   int64
 	lossy  float64 // of acks
+	dead   []bool  // receivers that take nothing
+
+	// What an observer knows: which SEQ every NUM carried, and what arrived.
+	carried [][]int64
+	arrived map[int64]bool
 }
 
 func (n *net) after(at time.Duration, do func(time.Duration)) {
@@ -154,7 +181,8 @@ func newNet(t testing.TB, seed uint64) *net {
 
 // add puts a transfer on the net that begins at an instant.
 func (n *net) add(at time.Duration, tr *Transfer, links ...*bottleneck) *flow {
-	f := &flow{tr: tr, links: links, takers: make([]taker, len(links)), wake: never}
+	f := &flow{tr: tr, links: links, takers: make([]taker, len(links)), wake: never,
+		dead: make([]bool, len(links)), carried: make([][]int64, len(links)), arrived: map[int64]bool{}}
 	n.flows = append(n.flows, f)
 	n.after(at, func(now time.Duration) { n.drive(f, now) })
 	return f
@@ -165,14 +193,17 @@ func (n *net) drive(f *flow, now time.Duration) {
 	t := epoch.Add(now)
 	f.tr.Expire(t)
 	for {
-		i, seg, ok := f.tr.Transmit(t)
+		i, seg, num, ok := f.tr.TransmitNum(t)
 		if !ok {
 			break
 		}
 		f.sent++
+		if n.audit {
+			f.observe(n.t, i, seg, num)
+		}
 		arrives, ok := f.links[i].carry(now, seg.Len+wireOverhead, n.rng)
 		if ok {
-			n.after(arrives, func(now time.Duration) { n.arrive(f, i, seg.Num, now) })
+			n.after(arrives, func(now time.Duration) { n.arrive(f, i, num, now) })
 		}
 	}
 	if n.audit {
@@ -203,8 +234,24 @@ func (n *net) drive(f *flow, now time.Duration) {
 	}
 }
 
+// observe checks what is sent: NUMs that rise by one, and SEQs at their places.
+func (f *flow) observe(t testing.TB, i int, seg Segment, num int64) {
+	x := f.tr.ext
+	last := min(int64(x.segment), x.size-seg.Off)
+	if num != int64(len(f.carried[i])) || seg.Off != seg.Seq*int64(x.segment) || int64(seg.Len) != last || seg.Len < 1 {
+		t.Fatalf("receiver %d, transmission %d: %+v", i, len(f.carried[i]), seg)
+	}
+	f.carried[i] = append(f.carried[i], seg.Seq)
+}
+
 // arrive is a segment at its receiver.
 func (n *net) arrive(f *flow, i int, num int64, now time.Duration) {
+	if f.dead[i] {
+		return
+	}
+	if n.audit {
+		f.arrived[f.carried[i][num]] = true
+	}
 	r := &f.takers[i]
 	r.take(num)
 	if r.told {

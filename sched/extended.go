@@ -159,15 +159,16 @@ func (x *extended) length(seq int64) int {
 
 // transmit gives the next segment to send. A receiver's turn lasts until it may send no
 // more, or a train is full.
-func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, ok bool) {
+func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, num int64, ok bool) {
 	if x.left == 0 {
-		return 0, Segment{}, false
+		return 0, Segment{}, 0, false
 	}
 	for range len(x.to) + 1 {
 		i := x.cur
 		if l := &x.to[i]; x.turn > 0 && x.may(l, now) {
 			if seq, flags, ok := x.pick(now, i); ok {
-				return i, x.send(now, l, seq, flags), true
+				seg, num = x.send(now, l, seq, flags)
+				return i, seg, num, true
 			}
 			l.dry, l.roundCut = x.gen, true
 		}
@@ -176,7 +177,7 @@ func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, ok bo
 		}
 		x.turn = trainBytes
 	}
-	return 0, Segment{}, false
+	return 0, Segment{}, 0, false
 }
 
 // may reports whether receiver l may send a segment now.
@@ -196,13 +197,13 @@ func (x *extended) may(l *lane, now time.Duration) bool {
 	return l.pacer.may(now, x.segment) && x.cap.may(now, x.segment+x.cfg.Overhead)
 }
 
-// send puts a segment in flight.
-func (x *extended) send(now time.Duration, l *lane, seq int64, flags uint8) Segment {
+// send puts a segment in flight, under the next NUM.
+func (x *extended) send(now time.Duration, l *lane, seq int64, flags uint8) (seg Segment, num int64) {
 	size := x.length(seq)
-	if l.flight.out == 0 {
+	if l.flight.out == 0 && l.recovery.backoff == 0 {
 		l.heard = max(l.heard, now)
 	}
-	num := l.flight.push(now, seq, size, flags)
+	num = l.flight.push(now, seq, size, flags)
 	l.recovery.lastSent = now
 	l.pacer.spend(now, size)
 	x.cap.spend(now, size+x.cfg.Overhead)
@@ -213,7 +214,7 @@ func (x *extended) send(now time.Duration, l *lane, seq int64, flags uint8) Segm
 		l.checked.probes++
 		l.pacer.debt = 0 // no pacer holds a probe back
 	}
-	seg := Segment{Seq: seq, Off: seq * int64(x.segment), Len: size, Num: num, Try: 1}
+	seg = Segment{Seq: seq, Off: seq * int64(x.segment), Len: size, Try: 1}
 	if flags&isShared != 0 {
 		seg.Try = 2
 		l.stats.Resent++
@@ -221,7 +222,7 @@ func (x *extended) send(now time.Duration, l *lane, seq int64, flags uint8) Segm
 	if l.stats.Sent++; l.stats.Sent == 1 {
 		l.stats.First = x.epoch.Add(now)
 	}
-	return seg
+	return seg, num
 }
 
 // next reports when expire or transmit is to be called.

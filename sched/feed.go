@@ -111,8 +111,13 @@ func (x *extended) feed(i int) bool {
 	}
 	a, b := l.speed(), victim.speed()
 	n := int64((last - own) * a * b / (a + b) / float64(x.segment))
-	n = min(n, victim.fresh.n+victim.again.n)
-	if n <= 0 {
+	all := victim.fresh.n + victim.again.n
+	n = min(max(0, n), all)
+	// What rounding left over goes where it is done sooner.
+	if n < all && x.ends(l, n+1) < x.ends(victim, all-n) {
+		n++
+	}
+	if n == 0 {
 		return false
 	}
 	k := min(n, victim.fresh.n)

@@ -4,6 +4,13 @@ import "time"
 
 // The methods of a Transfer that only an extended one has.
 
+// TransmitNum is Transmit of an extended transfer. Each transmission to a receiver has a
+// NUM of its own, 0 for the first. Try is 1 for a segment that goes out for the first
+// time, and 2 for any other. Segments to one receiver come in a row, up to 64 KiB.
+func (t *Transfer) TransmitNum(now time.Time) (receiver int, seg Segment, num int64, ok bool) {
+	return t.ext.transmit(now.Sub(t.epoch))
+}
+
 // AckRanges takes receiver i's acknowledgement, whatever is in it: ranges of NUM, the
 // largest first and with gaps between. newly is how many transmissions it acknowledges
 // that were not before. An ack of a NUM that was never sent changes nothing at all and
