@@ -157,7 +157,7 @@ func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	if s.dialog.ready {
 		return s.dialog.transmit(now, e, b)
 	}
-	i, seg, ok := x.transfer.Transmit(now)
+	i, seg, num, ok := x.transfer.TransmitNum(now)
 	if !ok {
 		if x.transfer.Done() {
 			x.conclude(now)
@@ -173,11 +173,11 @@ func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 		return b, false
 	}
 	if s.debug {
-		s.log.Debug("sending", "peer", s.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "num", seg.Num, "bytes", seg.Len)
+		s.log.Debug("sending", "peer", s.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "num", num, "bytes", seg.Len)
 	}
 	e.Sock, e.Peer = sockUDP, s.peers[i].addr
 	b = append(b, x.prefix...)
-	b = wire.AppendSegmentRest(b, seg.Seq, seg.Num, x.seqs, x.nums)
+	b = wire.AppendSegmentRest(b, seg.Seq, num, x.seqs, x.nums)
 	return append(b, data...), true
 }
 

@@ -30,7 +30,7 @@ func (sc *scenario) drawFaults() {
 			sc.server.restart(now)
 			sc.host.Restart(sc.server)
 		})
-	} else if sc.pause {
+	} else if sc.stands {
 		at, d := sc.span(10*time.Millisecond, 30*time.Second), sc.span(10*time.Millisecond, 30*time.Second)
 		sc.world.At(at, func(now time.Time) {
 			sc.server.pause(now, d)

@@ -50,7 +50,7 @@ type scenario struct {
 	varies  bool // delays are not the same for all datagrams of a path
 	lossy   bool // datagrams get lost or doubled
 	restart bool
-	pause   bool          // the server stands still for a while
+	stands  bool          // the server stands still for a while
 	names   bool          // offers name receivers
 	paused  time.Duration // how long the clients stand still in all
 	hostile float64       // datagrams injected for each segment sent

@@ -259,13 +259,6 @@ func (w *watch) judge(now time.Time, i int, e *loop.Envelope, err error) {
 	d.judged = true
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // most is how often a receiver may be sent one segment: three times before it has ever
 // acknowledged anything, not counting what is known to be lost.
 func (w *watch) most(d *model) int {
