@@ -147,6 +147,7 @@ func (e *events) Pop() any {
 type net struct {
 	t      testing.TB
 	q      events
+	now    time.Duration
 	seq    int
 	rng    *rand.Rand
 	audit  bool
@@ -278,6 +279,7 @@ func (n *net) run(until time.Duration) {
 			return
 		}
 		e := heap.Pop(&n.q).(event)
+		n.now = e.at
 		e.do(e.at)
 		if !slices.ContainsFunc(n.flows, func(f *flow) bool { return f.ended == 0 }) {
 			return
