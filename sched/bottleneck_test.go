@@ -165,6 +165,7 @@ type flow struct {
 	sent   int64
 	lossy  float64 // of acks
 	dead   []bool  // receivers that take nothing
+	bursts bool    // nothing is paced: it sends as TCP does, as the acks come
 
 	// What an observer knows: which SEQ every NUM carried, and what arrived.
 	carried [][]int64
@@ -194,6 +195,9 @@ func (n *net) drive(f *flow, now time.Duration) {
 	t := epoch.Add(now)
 	f.tr.Expire(t)
 	for {
+		if f.bursts {
+			f.tr.ext.to[0].pacer.price = 0
+		}
 		i, seg, num, ok := f.tr.TransmitNum(t)
 		if !ok {
 			break
