@@ -69,7 +69,7 @@ func (l *lane) auditFlight(segment int64, copies map[int64]int32) (sole int64, e
 			return 0, fmt.Errorf("NUM %d is out and %b", num, s.flags)
 		case s.flags&isShared == 0:
 			sole++
-		default:
+		case s.flags&isVoid == 0:
 			copies[s.seq]++
 		}
 		out++
@@ -129,7 +129,7 @@ func (x *extended) auditLedger(copies map[int64]int32) error {
 			return fmt.Errorf("SEQ %d is to be sent again and in no queue", seq)
 		case !h.queued && copies[seq] == 0:
 			return fmt.Errorf("SEQ %d is lost and forgotten", seq)
-		case h.out > copies[seq]:
+		case h.out != copies[seq]:
 			return fmt.Errorf("SEQ %d is out %d times, counted are %d", seq, copies[seq], h.out)
 		}
 		queued += int64(count(h.queued))

@@ -147,6 +147,7 @@ func (e *events) Pop() any {
 type net struct {
 	t      testing.TB
 	q      events
+	now    time.Duration
 	seq    int
 	rng    *rand.Rand
 	audit  bool
@@ -164,6 +165,7 @@ type flow struct {
 	sent   int64
 	lossy  float64 // of acks
 	dead   []bool  // receivers that take nothing
+	bursts bool    // nothing is paced: it sends as TCP does, as the acks come
 
 	// What an observer knows: which SEQ every NUM carried, and what arrived.
 	carried [][]int64
@@ -193,6 +195,9 @@ func (n *net) drive(f *flow, now time.Duration) {
 	t := epoch.Add(now)
 	f.tr.Expire(t)
 	for {
+		if f.bursts {
+			f.tr.ext.to[0].pacer.price = 0
+		}
 		i, seg, num, ok := f.tr.TransmitNum(t)
 		if !ok {
 			break
@@ -278,6 +283,7 @@ func (n *net) run(until time.Duration) {
 			return
 		}
 		e := heap.Pop(&n.q).(event)
+		n.now = e.at
 		e.do(e.at)
 		if !slices.ContainsFunc(n.flows, func(f *flow) bool { return f.ended == 0 }) {
 			return

@@ -71,12 +71,52 @@ func TestExtendedStorm(t *testing.T) {
 				n.after(at+time.Duration(rng.Int64N(int64(8*time.Second))), func(time.Duration) { f.dead[i] = false })
 			}
 		}
+		// The other end tells now and then what it has, and forgets some of it once.
+		if rng.IntN(3) == 0 {
+			for range 3 {
+				n.after(time.Duration(rng.Int64N(int64(5*time.Second))), func(now time.Duration) {
+					tr.Have(f.stored())
+					n.drive(f, now)
+				})
+			}
+		}
 		n.run(10 * time.Minute)
+		if rng.IntN(4) == 0 && tr.Left() == 0 && f.ended < time.Minute {
+			for seq := range total {
+				if rng.IntN(3) == 0 {
+					delete(f.arrived, seq)
+				}
+			}
+			lost := total - int64(len(f.arrived))
+			if got := tr.Reopen(0, total, f.stored()); got != lost || tr.Left() != lost {
+				t.Fatalf("seed %d: %d are opened again, %d left, want %d", seed, got, tr.Left(), lost)
+			}
+			f.ended = 0
+			n.drive(f, n.now)
+			n.run(20 * time.Minute)
+		}
 		if !tr.Done() || tr.Left() != 0 {
 			t.Fatalf("seed %d: %d of %d left, %d living, %d receivers, %+v", seed, tr.Left(), tr.Total(), tr.Living(), k, cfg)
 		}
 		if int64(len(f.arrived)) != total {
 			t.Fatalf("seed %d: %d of %d arrived", seed, len(f.arrived), total)
 		}
+		if m := tr.Missing(); len(m) > 0 {
+			t.Fatalf("seed %d: missing %v", seed, m)
+		}
 	}
+}
+
+// stored lists what arrived as rising ranges.
+func (f *flow) stored() (ranges []Range) {
+	for seq := range f.tr.Total() {
+		if n := len(ranges); !f.arrived[seq] {
+			continue
+		} else if n > 0 && ranges[n-1].Last == seq-1 {
+			ranges[n-1].Last = seq
+		} else {
+			ranges = append(ranges, Range{seq, seq})
+		}
+	}
+	return ranges
 }

@@ -53,17 +53,17 @@ func (x *extended) probe(l *lane) (seq int64, flags uint8, ok bool) {
 	}
 	l.recovery.advance(&l.flight)
 	s := l.flight.at(l.flight.oldest)
-	if room {
-		x.ledger.share(s)
+	if !room {
+		l.flight.leave(s, isLost)
+		if x.ledger.lost(s) {
+			x.ledger.resend(s.seq)
+			return s.seq, isShared, true
+		}
+	}
+	if x.ledger.share(s) {
 		return s.seq, isShared, true
 	}
-	l.flight.leave(s, isLost)
-	if x.ledger.lost(s) {
-		x.ledger.resend(s.seq)
-	} else {
-		x.ledger.share(s)
-	}
-	return s.seq, isShared, true
+	return s.seq, isShared | isVoid, true // delivered, but an ack is due all the same
 }
 
 // speed is how many bytes a nanosecond receiver l delivers, as far as is known. One
@@ -179,7 +179,7 @@ func (x *extended) alone(l *lane) *shot {
 	for l.copied > f.oldest {
 		l.copied--
 		s := f.at(l.copied)
-		if s.flags&isOut == 0 {
+		if s.flags&(isOut|isVoid) != isOut {
 			continue
 		}
 		if s.flags&isShared == 0 {

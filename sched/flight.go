@@ -17,6 +17,7 @@ const (
 	isLost                     // given up; its ack may come late
 	isShared                   // its SEQ may be out elsewhere too: see ledger
 	isTold                     // the controller was told of its loss
+	isVoid                     // its ack delivers nothing: its SEQ was delivered, or was taken back since
 )
 
 // A shot is one transmission. Its NUM is its place in the flight.

@@ -68,6 +68,7 @@ func (x *extended) reopen(from, upto int64, ranges []Range) (again int64) {
 	}
 	gaps.without(pending)
 	again = gaps.n
+	x.void(&gaps)
 	gaps.cut(gaps.n, to)
 	x.unsent += again
 	x.left += again
@@ -77,6 +78,20 @@ func (x *extended) reopen(from, upto int64, ranges []Range) (again int64) {
 		x.to[i].stuck = false
 	}
 	return again
+}
+
+// void lets what was sent of SEQs that are taken back deliver them no more: an ack that
+// is under way may be older than the loss.
+func (x *extended) void(gaps *runs) {
+	for i := range x.to {
+		f := &x.to[i].flight
+		for num := f.head; num < f.next; num++ {
+			s := f.at(num)
+			if s.flags&isAcked == 0 && slices.ContainsFunc(gaps.q, func(r run) bool { return r.first <= s.seq && s.seq < r.end }) {
+				s.flags |= isVoid
+			}
+		}
+	}
 }
 
 // missing lists what is not delivered, in order, as spans that do not touch.

@@ -130,10 +130,10 @@ func (l *ledger) lost(s *shot) bool {
 		return l.queue(s.seq, holding{})
 	}
 	h, open := l.held[s.seq]
-	if !open {
+	if !open || s.flags&isVoid != 0 {
 		return false // delivered by another transmission
 	}
-	h.out = max(0, h.out-1)
+	h.out--
 	l.held[s.seq] = h
 	return h.out == 0 && l.queue(s.seq, h)
 }
@@ -146,7 +146,7 @@ func (l *ledger) share(s *shot) bool {
 	case s.flags&isShared == 0:
 		h = holding{out: 1}
 		s.flags |= isShared
-	case !open:
+	case !open || s.flags&isVoid != 0:
 		return false
 	}
 	h.out++
@@ -174,7 +174,7 @@ func (l *ledger) deliver(s *shot) bool {
 		return true
 	}
 	h, open := l.held[s.seq]
-	if !open {
+	if !open || s.flags&isVoid != 0 {
 		return false
 	}
 	if h.queued {
