@@ -17,8 +17,7 @@ import (
 func (sc *scenario) drawClients() {
 	r, n := sc.rng, len(sc.receivers)
 	sc.failing, sc.restart = sc.with("hosts", 0.3), sc.with("restart", 0.05)
-	sc.pause = sc.with("pause", 0.05)
-	sc.faults = sc.faults || sc.failing || sc.restart || sc.pause
+	sc.faults = sc.faults || sc.failing || sc.restart
 	// A lost intent or offer must not be waited for without end.
 	c := &sc.cfg
 	if sc.lossy || sc.faults || sc.with("intent", 0.2) {
