@@ -169,7 +169,7 @@ func (o *options) run(ctx context.Context) error {
 		}
 	}
 	if o.store != "" {
-		if cfg.Store, err = server.NewDir(o.store); err != nil {
+		if cfg.Store, err = server.NewDir(o.store, server.DirOptions{}); err != nil {
 			return fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
 		}
 	}
