@@ -280,6 +280,11 @@ func (r *recorder) close(now time.Time) {
 	for len(r.jobs) > 0 {
 		r.step(r.jobs[0], now)
 	}
+	for _, t := range r.made {
+		if t.alive && t.settledBy != r.runs {
+			r.fail("transaction %d is in the store, and no verdict says so", t.tid)
+		}
+	}
 	if !r.Drained() {
 		r.fail("the server is closed and %d transactions are open", r.Open())
 	}

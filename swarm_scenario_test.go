@@ -175,7 +175,10 @@ func (sc *scenario) drawServer() {
 	if sc.with("limit", 0.1) {
 		cfg.Limit, sc.faults = sc.span(time.Second, 90*time.Second), true
 	}
-	if sc.with("idle", 0.05) {
+	if sc.pause = sc.with("pause", 0.05); sc.pause {
+		sc.faults = true
+	}
+	if sc.with("idle", 0.05) || sc.pause && sc.with("pause-idle", 0.7) {
 		cfg.Idle, sc.faults = sc.span(time.Second, 20*time.Second), true
 	}
 	if sc.with("offer-delay", 0.1) {

@@ -90,7 +90,7 @@ type Config struct {
 	// has as many descriptors open, see [Server.MaxOpen].
 	MaxOpen int
 	// Unused is how long a transaction without a segment holds its place while others
-	// wait; 0 is DefaultUnused. When many wait it is less, down to a twentieth.
+	// wait; 0 is DefaultUnused. When many wait it is less, down to a fortieth.
 	Unused time.Duration
 	// Queue is how many intents may wait for a place; 0 is DefaultQueue, less is none.
 	// When it is full, the source with the most of them gives one up for a source that

@@ -469,6 +469,38 @@ func TestDirFinishes(t *testing.T) {
 	}
 }
 
+// What was refused is known to the next process: there is more than is stored.
+func TestDirNotes(t *testing.T) {
+	path := t.TempDir()
+	note := func(d *Dir, sp Spool, seqs ...int64) {
+		for _, seq := range seqs {
+			sp.Note(seq)
+		}
+		sp.Keep()
+		d.Close()
+	}
+	d := newDir(t, path)
+	sp := newSpool(t, d, 7, 100)
+	sp.Note(3) // before there is a file
+	put(t, sp, 7, 100, 0, 1)
+	note(d, sp)
+	want := int64(4)
+	for _, seqs := range [][]int64{{10, 12}, {5}, nil, {1 << 45}} {
+		d := newDir(t, path)
+		rs, records := recovered(t, d)
+		if len(rs) != 1 || rs[0].High != want || len(records[0]) != 2 {
+			t.Fatalf("%+v, want %d", rs, want)
+		}
+		note(d, rs[0].Spool, seqs...)
+		for _, seq := range seqs {
+			want = max(want, seq+1)
+		}
+	}
+	if rs, _ := recovered(t, newDir(t, path)); rs[0].High != want {
+		t.Errorf("%d, want %d", rs[0].High, want)
+	}
+}
+
 // A segment costs one write, and nothing that has to be collected.
 func TestPutAllocates(t *testing.T) {
 	sp := newSpool(t, newDir(t, t.TempDir()), 7, 100)

@@ -41,7 +41,7 @@ func (s *Server) intent(now time.Time, e *loop.Envelope) {
 	}
 	// A transaction that has a segment is another payload's: a port comes again.
 	if t := s.byClient[e.Peer]; t != nil && !t.used && (t.phase < open || s.live(now, t.tid) != nil) {
-		s.again(now, t, e, token)
+		s.again(now, t, e, from, token)
 		return
 	}
 	if _, ok := s.queued[e.Peer]; ok {
@@ -72,7 +72,7 @@ func (s *Server) intent(now time.Time, e *loop.Envelope) {
 }
 
 // again has the offer of t repeated, to a client that has not sent a segment.
-func (s *Server) again(now time.Time, t *transaction, e *loop.Envelope, token bool) {
+func (s *Server) again(now time.Time, t *transaction, e *loop.Envelope, from netip.Addr, token bool) {
 	if t.phase < open {
 		s.stats.Repeated++
 		t.sock, t.local = e.Sock, e.Local
@@ -87,7 +87,7 @@ func (s *Server) again(now time.Time, t *transaction, e *loop.Envelope, token bo
 	s.stats.Repeated++
 	t.sock, t.local = e.Sock, e.Local
 	if !t.pending {
-		s.charge(now, t.origin.addr)
+		s.charge(now, from)
 		s.offer(t)
 	}
 }

@@ -168,3 +168,39 @@ func TestDirCannotPublish(t *testing.T) {
 		}
 	}
 }
+
+// What looks whole to the next process is not, when the last of it was refused.
+func TestRefusedThenKilled(t *testing.T) {
+	tests := []struct {
+		name string
+		last string // a segment that is not stored
+		cfg  Config
+	}{
+		{"too much", "Type:2;TID:7;SEQ:2;DATA:yy", Config{MaxBytes: 3}},
+		{"too long", "Type:2;TID:7;SEQ:2;DATA:yyyy", Config{SegmentLimit: 3}},
+		{"out of bounds", "Type:2;TID:7;SEQ:90;DATA:yy", Config{MaxBytes: 3}},
+		{"nothing", "", Config{}},
+	}
+	for _, tt := range tests {
+		path := t.TempDir()
+		d := newDir(t, path)
+		cfg := tt.cfg
+		cfg.FirstTID, cfg.Store = 7, d
+		r := newRig(t, cfg)
+		r.to(orch, client, "Type:0;")
+		for seq := range 2 {
+			r.want(r.to(sao, client, fmt.Sprintf("Type:2;TID:7;SEQ:%d;DATA:x", seq)), fmt.Sprintf("Type:3;TID:7;SEQ:%d;", seq))
+		}
+		if tt.last != "" {
+			r.want(r.to(sao, client, tt.last))
+		}
+		d.Close() // and nothing else, as when it is killed
+		cfg.Store = newDir(t, path)
+		r = newRig(t, cfg)
+		r.pass(DefaultLimit + time.Second)
+		res := r.result()
+		if whole := tt.last == ""; res.Complete != whole || (res.Path == "") == whole || names(t, path) != map[bool]string{true: "7.bin", false: "7.spool"}[whole] {
+			t.Errorf("%s: %+v, %q", tt.name, res, names(t, path))
+		}
+	}
+}

@@ -117,6 +117,9 @@ const (
 // Begin implements [Spool]. Nothing here outlives the process.
 func (s *memorySpool) Begin(Meta) {}
 
+// Note implements [Spool]. There is no next process.
+func (s *memorySpool) Note(int64) {}
+
 // Put implements [Spool]. Whatever it has taken when it fails serves the next one.
 func (s *memorySpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
 	s.m.mu.Lock()

@@ -162,7 +162,7 @@ func (s *Server) reclaim(now time.Time) {
 	}
 	s.reclaimed = now
 	// The more wait, the less is known of each who does not come.
-	unused := s.cfg.Unused / time.Duration(1+min(19, s.waiting))
+	unused := s.cfg.Unused / time.Duration(1+min(39, s.waiting))
 	for k := s.placed.len() - 1; k >= 0; k-- {
 		switch t := s.placed.list[k]; {
 		case t.phase != open:

@@ -14,14 +14,18 @@ import (
 // length reads 0. Numbers are big endian.
 //
 //	head:    magic 8, version 2, segment 2, port 2, family 2, address 16, zone 16,
-//	         TID 8, offered 8 (nanoseconds since 1970), nothing 12, CRC 4
+//	         TID 8, offered 8 (nanoseconds since 1970), CRC 4; high 8, CRC 4
 //	record:  length 2, receiver 2, CRC 4, data
 //
-// A CRC is CRC-32C: the head's of all before it; a record's of its data, followed by
+// High is the only thing that is written twice: one more than the highest SEQ that came
+// and was refused, if there is nothing stored behind it. A CRC is CRC-32C: the head's
+// of all before it; that of high of its 8 bytes; a record's of its data, followed by
 // what names the segment: TID, SEQ, length, receiver. So neither a torn record nor one
 // from elsewhere is taken for a segment.
 const (
-	headBytes    = 80
+	headBytes    = headSealed + highBytes
+	headSealed   = 68
+	highBytes    = 12
 	headVersion  = 1
 	recordHead   = 8
 	sealBytes    = 20 // what names a segment
@@ -49,8 +53,22 @@ func appendHead(b []byte, m *Meta) []byte {
 	b = append(append(b, address[:]...), zone[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.TID))
 	b = binary.BigEndian.AppendUint64(b, uint64(m.Offered.UnixNano()))
-	b = append(b, make([]byte, headBytes-4-(len(b)-start))...)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	return appendHigh(b, 0)
+}
+
+// appendHigh appends the part of the head that may change.
+func appendHigh(b []byte, high int64) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(high))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[len(b)-8:], castagnoli))
+}
+
+// parseHigh is the opposite of appendHigh; 0 is none.
+func parseHigh(b []byte) int64 {
+	if binary.BigEndian.Uint32(b[8:]) != crc32.Checksum(b[:8], castagnoli) {
+		return 0
+	}
+	return max(0, int64(binary.BigEndian.Uint64(b)))
 }
 
 // parseHead is the opposite of appendHead.
@@ -60,7 +78,7 @@ func parseHead(b []byte) (m Meta, err error) {
 		return m, errors.New("too short for a spool")
 	case string(b[:8]) != spoolMagic:
 		return m, errors.New("not a spool, or one of an older mdalpd")
-	case binary.BigEndian.Uint32(b[headBytes-4:]) != crc32.Checksum(b[:headBytes-4], castagnoli):
+	case binary.BigEndian.Uint32(b[headSealed-4:]) != crc32.Checksum(b[:headSealed-4], castagnoli):
 		return m, errors.New("its head is damaged")
 	}
 	if v := binary.BigEndian.Uint16(b[8:]); v != headVersion {

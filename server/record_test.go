@@ -31,7 +31,7 @@ func TestHead(t *testing.T) {
 		if err != nil || got.TID != m.TID || got.Segment != m.Segment || got.Client != m.Client || !got.Offered.Equal(m.Offered) {
 			t.Errorf("%+v became %+v, %v", m, got, err)
 		}
-		for i := range headBytes * 8 {
+		for i := range headSealed * 8 {
 			b[i/8] ^= 1 << (i % 8)
 			if _, err := parseHead(b); err == nil {
 				t.Errorf("bit %d turned over, and it is intact", i)
@@ -55,13 +55,35 @@ func TestHeadErrors(t *testing.T) {
 	} {
 		b := bytes.Clone(good)
 		tt.with(b)
-		binary.BigEndian.PutUint32(b[headBytes-4:], crc32.Checksum(b[:headBytes-4], castagnoli))
+		binary.BigEndian.PutUint32(b[headSealed-4:], crc32.Checksum(b[:headSealed-4], castagnoli))
 		if _, err := parseHead(b); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v, want %s", err, tt.want)
 		}
 	}
 	if _, err := parseHead(good[:headBytes-1]); err == nil {
 		t.Error("a head without its last byte is intact")
+	}
+}
+
+func TestHigh(t *testing.T) {
+	for _, high := range []int64{0, 1, 1 << 40, 1<<63 - 1} {
+		b := appendHigh(nil, high)
+		if got := parseHigh(b); len(b) != highBytes || got != high {
+			t.Errorf("%d became %d in %d bytes", high, got, len(b))
+		}
+		for i := range highBytes * 8 {
+			b[i/8] ^= 1 << (i % 8)
+			if got := parseHigh(b); got != 0 {
+				t.Errorf("bit %d turned over, and it is %d", i, got)
+			}
+			b[i/8] ^= 1 << (i % 8)
+		}
+	}
+	if got := parseHigh(make([]byte, highBytes)); got != 0 {
+		t.Errorf("nothing became %d", got)
+	}
+	if got := parseHigh(appendHigh(nil, -5)); got != 0 {
+		t.Errorf("-5 became %d", got)
 	}
 }
 

@@ -53,7 +53,7 @@ func (d *Dir) Recover() ([]Recovered, error) {
 		if gone, r.Err = s.revive(&r); gone {
 			continue
 		}
-		r.Meta = s.meta
+		r.Meta, r.High = s.meta, s.high
 		if r.Err == nil {
 			r.Spool, r.Segments = s, s.counted()
 		}
@@ -94,6 +94,9 @@ func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 		}
 	}
 	m, err := parseHead(head[:n])
+	if err == nil {
+		s.high = parseHigh(head[headSealed:])
+	}
 	if err == nil && m.TID != s.meta.TID {
 		err = fmt.Errorf("the spool of transaction %d", m.TID)
 	}

@@ -47,6 +47,9 @@ func (s *Server) takeUp(now time.Time, r *Recovered) {
 			t.shares[i].Bytes += int64(g.Length)
 		}
 	}
+	if r.High > 0 {
+		t.index.Note(min(r.High-1, s.segments))
+	}
 	if t.used = t.index.Segments() > 0; t.used {
 		s.used++
 		t.origin.bytes += t.index.Bytes()

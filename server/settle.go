@@ -223,7 +223,7 @@ func (s *Server) bury(now time.Time, t *transaction) {
 		t.limit = now.Add(repeatFor)
 		t.ext.place, t.ext.arrived = nil, nil
 	}
-	if !now.Before(t.limit) {
+	if !t.used || !now.Before(t.limit) { // there is nothing to acknowledge any more
 		s.forget(t)
 		return
 	}
@@ -236,10 +236,6 @@ func (s *Server) bury(now time.Time, t *transaction) {
 // report writes the verdict to the log. Those of transactions without a segment are
 // counted: a stranger draws as many as he likes.
 func (s *Server) report(now time.Time, r *Result) {
-	if r.Segments == 0 && !r.Complete {
-		s.tell(now, tellUnused, "transaction settled, no segment came", "tid", r.TID, "client", r.Client)
-		return
-	}
 	attrs := []any{"tid", r.TID, "client", r.Client, "status", r.Status, "comment", r.Comment,
 		"bytes", r.Bytes, "elapsed", r.Elapsed}
 	if r.Path != "" {
@@ -251,11 +247,14 @@ func (s *Server) report(now time.Time, r *Result) {
 	if r.Err != nil {
 		attrs = append(attrs, "err", r.Err)
 	}
-	what := "transaction settled"
-	if r.Cut {
-		what = "transaction cut off, the next start goes on with it"
+	switch {
+	case r.Cut:
+		s.cfg.Log.Info("transaction cut off, the next start goes on with it", attrs...)
+	case r.Segments == 0:
+		s.tell(now, tellUnused, "transaction settled", attrs...)
+	default:
+		s.cfg.Log.Info("transaction settled", attrs...)
 	}
-	s.cfg.Log.Info(what, attrs...)
 }
 
 // bytes is how much of its payload is stored.

@@ -29,6 +29,7 @@ type dirSpool struct {
 	// a spool that was recovered.
 	f      atomic.Pointer[os.File]
 	onDisk bool // the spool file is there
+	high   int64
 
 	// What the room has accounted for: bytes of the file, and the fixed rest of it.
 	// Put adds to it, while Assemble reads none of it.
@@ -52,6 +53,23 @@ func (s *dirSpool) place(seq int64) int64 { return headBytes + seq*s.record() }
 
 // Begin implements [Spool]. The number and the size of segments are those of Create.
 func (s *dirSpool) Begin(m Meta) { s.meta.Client, s.meta.Offered = m.Client, m.Offered }
+
+// Note implements [Spool]. It needs no room: the head is there, or comes with the first
+// segment.
+func (s *dirSpool) Note(seq int64) {
+	if seq < s.high {
+		return
+	}
+	s.high = seq + 1
+	f := s.f.Load()
+	if f == nil && s.onDisk {
+		f, _ = s.open()
+	}
+	if f != nil {
+		s.d.scratch = appendHigh(s.d.scratch[:0], s.high)
+		f.WriteAt(s.d.scratch, headSealed)
+	}
+}
 
 // Put implements [Spool].
 func (s *dirSpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
@@ -101,7 +119,8 @@ func (s *dirSpool) open() (f *os.File, err error) {
 		s.give(headBytes+diskBlock, diskBlock, 1)
 		return nil, err
 	}
-	if _, err = f.WriteAt(appendHead(nil, &s.meta), 0); err != nil {
+	head := appendHigh(appendHead(nil, &s.meta)[:headSealed], s.high)
+	if _, err = f.WriteAt(head, 0); err != nil {
 		f.Close()
 		s.d.f.remove(s.name(spoolSuffix))
 		s.give(headBytes+diskBlock, diskBlock, 1)

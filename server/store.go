@@ -54,6 +54,8 @@ type Recovered struct {
 	// Segments are nil, and Meta has a TID alone. To begin a transaction of that
 	// number, see Create, is refused as long as it is there.
 	Err error
+	// High is one more than the highest SEQ that was noted, see [Spool].Note; 0 is none.
+	High int64
 	// Spool goes on where the former process was. It must be published, kept or
 	// discarded.
 	Spool Spool
@@ -79,6 +81,10 @@ type Spool interface {
 	// Begin says what of the transaction outlives the process. It is called before the
 	// first Put, writes nothing, and cannot fail.
 	Begin(m Meta)
+	// Note remembers, as well as it can, that segment seq came and was not stored: as
+	// long as it is not, what is there is not the whole, however it looks to the next
+	// process. It is called as Put is, for a seq above all that were put or noted.
+	Note(seq int64)
 	// Put stores segment seq of 1 to segment bytes that came to the receiver of that
 	// index; sum is its Sum. When it returns without an error, the death of the process
 	// cannot take the segment any more, and there is room for its second copy. After an

@@ -68,6 +68,9 @@ func (s *Server) segment(now time.Time, t *transaction, i int, seq int64, data [
 	st := &s.stats
 	if seq >= s.segments {
 		st.OutOfBounds++
+		if !t.over && t.phase == open {
+			t.spool.Note(s.segments)
+		}
 		t.over = true
 		return false, false
 	}
@@ -161,9 +164,13 @@ func (s *Server) mine(t *transaction, e *loop.Envelope) bool {
 
 // refuse remembers that a segment exists that is not stored.
 func (s *Server) refuse(t *transaction, seq int64) {
-	if t.phase == open {
-		t.index.Note(seq)
+	if t.phase != open {
+		return
 	}
+	if seq >= t.index.High() {
+		t.spool.Note(seq)
+	}
+	t.index.Note(seq)
 }
 
 // failed records an error of the store, the first of a transaction.

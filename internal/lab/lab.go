@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -55,6 +56,7 @@ type Lab struct {
 	results []server.Result
 	news    chan struct{} // closed at the next result
 	settled func(server.Result)
+	idle    time.Duration
 }
 
 // Start opens the sockets and runs the network in a goroutine of its own, until
@@ -79,6 +81,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		ended:   make(chan struct{}),
 		news:    make(chan struct{}),
 		settled: cfg.Settled,
+		idle:    cmp.Or(cfg.Idle, server.DefaultIdle),
 	}
 	places := cfg.Profile.places()
 	order, err := l.open(cfg.Network, places)
@@ -168,9 +171,12 @@ func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
 		OfferDelay: time.Duration(cfg.Profile.Orchestrator.OfferDelay),
 		Store:      cfg.Store,
 		IntentRate: -1, // all clients have one address here
+		OfferRate:  -1,
 		Concurrent: 1024,
-		Log:        cfg.Log,
-		Settled:    l.settle,
+		// Likewise.
+		SourceConcurrent: 1024,
+		Log:              cfg.Log,
+		Settled:          l.settle,
 	}
 	for i := range 4 {
 		for j, x := 0, sim.Mix(cfg.Seed, uint64(i)); j < 8; j, x = j+1, x>>8 {
@@ -191,7 +197,8 @@ func (l *Lab) run(ctx context.Context, srv *server.Server, w *wan, log *slog.Log
 		log.Error("the network of the lab broke", "err", err)
 		l.err = err
 	}
-	srv.Close(time.Now())
+	// The clients have ended: what is whole now stays so.
+	srv.Close(time.Now().Add(l.idle))
 	l.stats = w.stats
 	l.closeSockets()
 }
