@@ -7,9 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longest is the most bytes of a UDP datagram over IPv4 (RFC 768), and of one over IPv6 but
-// for 20.
-const longest = 65507
+const (
+	// longest is the most bytes of a UDP datagram over IPv4 (RFC 768), and of one over IPv6
+	// but for 20.
+	longest = 65507
+	// bulk is how many datagrams of one batch must have been too long for their slots to
+	// make all slots longer.
+	bulk = 8
+)
 
 // transmit sends what was left over and then what the Handler has, a batch at most.
 // full tells that there may be more.
@@ -23,9 +28,9 @@ func (r *runner) transmit() (full bool, err error) {
 			return false, err
 		}
 	}
-	k := 0
+	k, grown, longer := 0, 0, 0
 	// k counts Transmits, not slots: datagrams that go alone or nowhere fill none.
-	for ; k < batch; k++ {
+	for ; k < o.room && o.size < arenaSize; k++ {
 		if r.stamped {
 			// Only the Handler knows whether this one is for a stamped socket.
 			r.now = r.clock()
@@ -40,6 +45,7 @@ func (r *runner) transmit() (full bool, err error) {
 			// What append gave may be the Handler's to keep: the slot gets memory of
 			// its own for the next time, or bulk traffic would allocate for ever.
 			o.slot[i] = make([]byte, 0, cap(b))
+			grown, longer = grown+1, max(longer, len(b))
 		}
 		s := r.socks[r.env.Sock]
 		if !o.put(s, &r.env, b, &r.z) {
@@ -51,15 +57,19 @@ func (r *runner) transmit() (full bool, err error) {
 			continue
 		}
 		// Alone and now, ahead of what the batch holds for other sockets.
-		if n, err := r.deliver(i, o.n); err != nil {
+		if n, err := r.deliver(o.m-1, o.m); err != nil {
 			return false, err
-		} else if n > i {
-			o.n = i
-		} else {
+		} else if n < o.m {
 			break
 		}
+		o.m, o.n, o.size = o.m-1, i, o.size-len(b)
 	}
-	return k == batch && !r.blocked, r.flush()
+	full = k == o.room || o.size >= arenaSize
+	if grown >= bulk || full && o.n > o.m && o.room < most {
+		o.widen(longer)
+	}
+	err = r.flush()
+	return full && !r.blocked, err
 }
 
 // flush sends what is in the outbox, in order, a system call for each run of
@@ -67,10 +77,10 @@ func (r *runner) transmit() (full bool, err error) {
 // as it is.
 func (r *runner) flush() error {
 	o := r.out
-	for o.first < o.n && !r.blocked {
+	for o.first < o.m && !r.blocked {
 		id := o.sock[o.first]
 		end := o.first + 1
-		for end < o.n && o.sock[end] == id && !r.socks[id].opts.Stamp {
+		for end < o.m && o.sock[end] == id && !r.socks[id].opts.Stamp {
 			end++
 		}
 		n, err := r.deliver(o.first, end)
@@ -85,25 +95,34 @@ func (r *runner) flush() error {
 			}
 		}
 	}
-	if o.first == o.n {
-		o.first, o.n = 0, 0
+	if o.first == o.m {
+		o.first, o.m, o.n, o.size = 0, 0, 0, 0
 	}
 	return nil
 }
 
-// deliver sends datagrams i to end-1, all for one socket. It gives the number of the
-// first that has to wait for room, or end. A datagram that cannot be sent is told to
+// deliver sends messages i to end-1, all for one socket. It gives the number of the
+// first that has to wait for room, or end. A message that cannot be sent is told to
 // the Handler and passed over.
 func (r *runner) deliver(i, end int) (int, error) {
 	o, id := r.out, r.out.sock[i]
 	s := r.socks[id]
 	fruitless, tries := 0, 0
 	for i < end {
+		if o.apart > 0 {
+			if done, err := r.deliverApart(i); !done {
+				return i, err
+			}
+			i++
+			continue
+		}
 		n, e := o.send(s.fd, i, end)
 		s.stats.Sends++
 		switch {
 		case e == 0:
-			s.stats.Sent += uint64(n)
+			datagrams, trains := o.count(i, n)
+			s.stats.Sent += uint64(datagrams)
+			s.stats.Trains += uint64(trains)
 			i += n
 			fruitless, tries = 0, 0
 		case e == unix.EINTR:
@@ -118,7 +137,7 @@ func (r *runner) deliver(i, end int) (int, error) {
 		case e == unix.ENOBUFS || e == unix.ENOMEM:
 			// Lost, as on any link. To try again would be a busy loop at the worst
 			// of times; the protocol resends.
-			s.stats.Lost++
+			s.stats.Lost += uint64(o.msg[i].hdr.Iovlen)
 			i++
 		case broken(e):
 			return i, os.NewSyscallError("sendmmsg", e)
@@ -126,11 +145,15 @@ func (r *runner) deliver(i, end int) (int, error) {
 			if r.retry(i, e, &fruitless, &tries) {
 				continue
 			}
-			if remote(e) && s.opts.Errors {
-				// Errors of others came faster than they could be taken. This datagram
+			switch {
+			case o.msg[i].hdr.Iovlen > 1 && refuses(e):
+				o.uncouple(i)
+				continue
+			case remote(e) && s.opts.Errors:
+				// Errors of others came faster than they could be taken. This message
 				// must not be blamed for them.
-				s.stats.Lost++
-			} else {
+				s.stats.Lost += uint64(o.msg[i].hdr.Iovlen)
+			default:
 				r.env = Envelope{Sock: id, Peer: decode(&o.name[i], &r.z)}
 				r.h.Fail(r.now, &r.env, e)
 			}
@@ -141,7 +164,7 @@ func (r *runner) deliver(i, end int) (int, error) {
 	return i, nil
 }
 
-// retry reports whether to send datagram i again, that failed with e. The error is its own,
+// retry reports whether to send message i again, that failed with e. The error is its own,
 // or that of an earlier one, which is told once and stands in the error queue as
 // well. Another try tells, also when the queue was drained a moment before the kernel
 // noted the error for the next call.
@@ -154,7 +177,7 @@ func (r *runner) retry(i int, e syscall.Errno, fruitless, tries *int) bool {
 	if *tries++; *tries < maxPending && *fruitless < 2 {
 		return true
 	}
-	if e == unix.EMSGSIZE && len(r.out.body[i]) <= longest && s.fragment() {
+	if h := &r.out.msg[i].hdr; e == unix.EMSGSIZE && h.Iovlen == 1 && h.Iov.Len <= longest && s.fragment() {
 		*fruitless, *tries = 0, 0
 		return true
 	}
