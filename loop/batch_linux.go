@@ -127,14 +127,13 @@ type outbox struct {
 	slot [most][]byte // the memory that Transmit appends to
 	body [most][]byte // what it gave: keeps memory alive that only the kernel's iovec knows
 
-	first, m int            // messages first to m-1 are not sent yet
-	apart    int            // datagrams of first that are left and go one by one
-	n        int            // datagrams
-	size     int            // their bytes
-	room     int            // the most datagrams
-	made     int            // messages that were made ready
-	stride   int            // of the slots
-	local    netip.AddrPort // of the last message
+	n        int  // datagrams
+	first, m int  // messages first to m-1 are not sent yet
+	apart    int  // datagrams of first that are left and go one by one
+	alike    bool // some neighbours may have one peer
+	room     int  // the most datagrams
+	made     int  // messages that were made ready
+	stride   int  // of the slots
 }
 
 func newOutbox() *outbox {
@@ -146,9 +145,8 @@ func newOutbox() *outbox {
 // grow makes n slots of at least size bytes anew. What is in the old ones stays there.
 func (o *outbox) grow(size, n int) {
 	mem := make([]byte, n*size)
-	for ; o.made < n; o.made++ {
-		o.msg[o.made].hdr.Name = (*byte)(unsafe.Pointer(&o.name[o.made]))
-	}
+	o.restore(o.made, n)
+	o.made = max(o.made, n)
 	for i := range n {
 		o.slot[i] = mem[i*size:][:0:size]
 	}
@@ -156,33 +154,42 @@ func (o *outbox) grow(size, n int) {
 	o.stride, o.room = size, n
 }
 
+// restore gives messages i to end-1 their own datagrams.
+func (o *outbox) restore(i, end int) {
+	for ; i < end; i++ {
+		h := &o.msg[i].hdr
+		h.Name = (*byte)(unsafe.Pointer(&o.name[i]))
+		h.Iov = &o.iov[i]
+		h.SetIovlen(1)
+	}
+}
+
 // put makes datagram n of b, e; false when the socket's family cannot reach e.Peer.
 func (o *outbox) put(s *Socket, e *Envelope, b []byte, z *zones) bool {
-	m, i := o.m, o.n
-	h := &o.msg[m].hdr
-	if h.Namelen = encode(&o.name[m], s.family, e.Peer, z); h.Namelen == 0 {
+	i := o.n
+	h := &o.msg[i].hdr
+	if h.Namelen = encode(&o.name[i], s.family, e.Peer, z); h.Namelen == 0 {
 		return false
 	}
-	o.body[i] = b
+	o.sock[i], o.body[i] = e.Sock, b
 	o.iov[i].Base = unsafe.SliceData(b)
 	o.iov[i].SetLen(len(b))
-	o.n++
-	o.size += len(b)
-	// In the base protocol no two neighbours have one peer, and eight bytes show it.
-	if m > o.first && sameStart(&o.name[m], &o.name[m-1]) && o.couple(s, e, len(b)) {
-		return true
-	}
-	o.sock[m] = e.Sock
-	h.Iov = &o.iov[i]
-	h.SetIovlen(1)
 	h.Control = nil
 	h.SetControllen(0)
 	if e.Local.IsValid() {
-		o.from(m, e.Local.Addr(), z)
+		o.from(i, e.Local.Addr(), z)
 	}
-	o.local = e.Local
-	o.m++
+	// In the base protocol no two neighbours have one peer, and eight bytes show it.
+	if i > 0 && sameStart(&o.name[i], &o.name[i-1]) {
+		o.alike = true
+	}
+	o.n++
 	return true
+}
+
+// peer is where message i goes.
+func (o *outbox) peer(i int) *unix.RawSockaddrInet6 {
+	return (*unix.RawSockaddrInet6)(unsafe.Pointer(o.msg[i].hdr.Name))
 }
 
 // send sends messages i to end-1 through fd, without waiting; gives how many went.

@@ -118,12 +118,13 @@ func (o *outbox) from(i int, a netip.Addr, z *zones) {
 	h.SetControllen(unix.CmsgSpace(unix.SizeofInet6Pktinfo))
 }
 
-// segments asks for message m to be cut into datagrams of size bytes (udp(7), UDP_SEGMENT),
-// behind what its control messages say already.
-func (o *outbox) segments(m int, size uint16) {
+// segments makes message m of n datagrams from i on, and asks for it to be cut into datagrams
+// of size bytes (udp(7), UDP_SEGMENT), behind what their control messages say already.
+func (o *outbox) segments(m, i, n int, size uint16) {
 	h := &o.msg[m].hdr
-	c := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(&o.ctl[m]), h.Controllen))
-	h.Control = (*byte)(unsafe.Pointer(&o.ctl[m]))
+	h.SetIovlen(n)
+	c := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(&o.ctl[i]), h.Controllen))
+	h.Control = (*byte)(unsafe.Pointer(&o.ctl[i]))
 	c.Level, c.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 	c.SetLen(unix.CmsgLen(2))
 	*(*uint16)(unsafe.Add(unsafe.Pointer(c), unix.CmsgLen(0))) = size

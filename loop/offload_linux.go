@@ -27,25 +27,47 @@ const (
 	enotsupp = syscall.Errno(524)
 )
 
-// couple makes the datagram just put, of size bytes, the last of the train that the last
-// message is, or begins with it; false when it does not fit there.
-func (o *outbox) couple(s *Socket, e *Envelope, size int) bool {
-	m := o.m - 1
-	h := &o.msg[m].hdr
-	n := int(h.Iovlen)
-	last := o.n - 2
-	first := len(o.body[last-n+1])
-	if !s.trains || s.opts.Stamp || o.sock[m] != e.Sock || e.Local != o.local || // another way to go
-		n == maxTrain || size == 0 || size > first || len(o.body[last]) != first || // the last one was short
-		n*first+size > longest ||
-		s.family == unix.AF_INET6 && o.name[m] != o.name[m+1] || slices.Contains(s.refusing, e.Peer.Addr()) {
-		return false
+// couple makes messages of the datagrams that were put, trains among them.
+func (r *runner) couple() {
+	o := r.out
+	m := 0
+	for i := 0; i < o.n; m++ {
+		s := r.socks[o.sock[i]]
+		n := o.run(i, s)
+		if n > 1 && len(s.refusing) > 0 && slices.Contains(s.refusing, decode(&o.name[i], &r.z).Addr()) {
+			n = 1
+		}
+		if o.msg[m].hdr, o.sock[m] = o.msg[i].hdr, o.sock[i]; n > 1 {
+			o.segments(m, i, n, uint16(len(o.body[i])))
+		}
+		i += n
 	}
-	if n == 1 {
-		o.segments(m, uint16(first))
+	o.m = m
+}
+
+// run is how many datagrams from i on can be one train.
+func (o *outbox) run(i int, s *Socket) (n int) {
+	size := len(o.body[i])
+	if !s.trains || s.opts.Stamp || size == 0 {
+		return 1
 	}
-	h.SetIovlen(n + 1)
-	return true
+	total, short := size, false
+	for n = 1; n < maxTrain && i+n < o.n && !short; n++ {
+		k := i + n
+		l := len(o.body[k])
+		if l == 0 || l > size || total+l > longest || o.sock[k] != o.sock[i] || !o.sameWay(i, k) {
+			break
+		}
+		total, short = total+l, l < size
+	}
+	return n
+}
+
+// sameWay tells whether two datagrams of one socket have the same peer, and the same source.
+func (o *outbox) sameWay(i, k int) bool {
+	a, b := &o.msg[i].hdr, &o.msg[k].hdr
+	return sameStart(&o.name[i], &o.name[k]) && (a.Namelen == unix.SizeofSockaddrInet4 || o.name[i] == o.name[k]) &&
+		a.Controllen == b.Controllen && (a.Controllen == 0 || o.ctl[i] == o.ctl[k])
 }
 
 // widen makes room for more datagrams, of size bytes at least.
@@ -107,7 +129,7 @@ func (r *runner) deliverApart(i int) (done bool, err error) {
 		}
 		if s.stats.Sent != before {
 			// So it was the train that was refused, and not what is in it.
-			s.refused(decode(&o.name[i], &r.z).Addr())
+			s.refused(decode(o.peer(i), &r.z).Addr())
 		}
 		o.advance(i)
 	}

@@ -28,9 +28,9 @@ func (r *runner) transmit() (full bool, err error) {
 			return false, err
 		}
 	}
-	k, grown, longer := 0, 0, 0
+	k, size, grown, longer := 0, 0, 0, 0
 	// k counts Transmits, not slots: datagrams that go alone or nowhere fill none.
-	for ; k < o.room && o.size < arenaSize; k++ {
+	for ; k < o.room && size < arenaSize; k++ {
 		if r.stamped {
 			// Only the Handler knows whether this one is for a stamped socket.
 			r.now = r.clock()
@@ -53,19 +53,23 @@ func (r *runner) transmit() (full bool, err error) {
 			r.h.Fail(r.now, &r.env, unix.EAFNOSUPPORT)
 			continue
 		}
+		size += len(b)
 		if !s.opts.Stamp {
 			continue
 		}
 		// Alone and now, ahead of what the batch holds for other sockets.
-		if n, err := r.deliver(o.m-1, o.m); err != nil {
+		if n, err := r.deliver(i, o.n); err != nil {
 			return false, err
-		} else if n < o.m {
+		} else if n == i {
 			break
 		}
-		o.m, o.n, o.size = o.m-1, i, o.size-len(b)
+		o.n = i
 	}
-	full = k == o.room || o.size >= arenaSize
-	if grown >= bulk || full && o.n > o.m && o.room < most {
+	full = k == o.room || size >= arenaSize
+	if o.m = o.n; o.alike {
+		r.couple()
+	}
+	if grown >= bulk || full && o.m < o.n {
 		o.widen(longer)
 	}
 	err = r.flush()
@@ -96,7 +100,11 @@ func (r *runner) flush() error {
 		}
 	}
 	if o.first == o.m {
-		o.first, o.m, o.n, o.size = 0, 0, 0, 0
+		if o.alike {
+			o.restore(0, o.n)
+			o.alike = false
+		}
+		o.first, o.m, o.n = 0, 0, 0
 	}
 	return nil
 }
@@ -154,7 +162,7 @@ func (r *runner) deliver(i, end int) (int, error) {
 				// must not be blamed for them.
 				s.stats.Lost += uint64(o.msg[i].hdr.Iovlen)
 			default:
-				r.env = Envelope{Sock: id, Peer: decode(&o.name[i], &r.z)}
+				r.env = Envelope{Sock: id, Peer: decode(o.peer(i), &r.z)}
 				r.h.Fail(r.now, &r.env, e)
 			}
 			i++
