@@ -134,6 +134,8 @@ type outbox struct {
 	room     int  // the most datagrams
 	made     int  // messages that were made ready
 	stride   int  // of the slots
+	grown    int  // slots that were too short since then, for as many bytes as
+	longer   int
 }
 
 func newOutbox() *outbox {

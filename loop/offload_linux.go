@@ -23,6 +23,9 @@ const (
 	maxTrain = 64
 	// maxRefusing is how many hosts may refuse trains before a socket sends none at all.
 	maxRefusing = 8
+	// bulk is how many datagrams must have been too long for their slots to make all slots
+	// longer, and fewer where they are very long, though never fewer than leastRoom.
+	bulk, leastRoom = 8, 8
 	// enotsupp is an errno of the kernel's inside that some drivers let out.
 	enotsupp = syscall.Errno(524)
 )
@@ -70,15 +73,23 @@ func (o *outbox) sameWay(i, k int) bool {
 		a.Controllen == b.Controllen && (a.Controllen == 0 || o.ctl[i] == o.ctl[k])
 }
 
-// widen makes room for more datagrams, of size bytes at least.
-func (o *outbox) widen(size int) {
-	if size > o.stride {
+// lengthen gives slot i memory of its own for the next time, since b was too long for it: what
+// append gave may be the Handler's to keep, and bulk traffic would allocate for ever.
+func (o *outbox) lengthen(i int, b []byte) {
+	o.slot[i] = make([]byte, 0, cap(b))
+	o.grown++
+	o.longer = max(o.longer, len(b))
+}
+
+// widen makes room for more datagrams, and longer ones.
+func (o *outbox) widen() {
+	size := o.stride
+	if o.longer > size {
 		// With some room to spare, or lengths that rise by and by would come here each time.
-		size = max((size+63)&^63+64, o.stride+o.stride/4)
-	} else {
-		size = o.stride
+		size = max((o.longer+63)&^63+64, o.stride+o.stride/4)
 	}
-	if n := min(max(arenaSize/size, 16), most); size != o.stride || n != o.room {
+	o.grown, o.longer = 0, 0
+	if n := min(max(arenaSize/size, leastRoom), most); size != o.stride || n != o.room {
 		o.grow(size, n)
 	}
 }

@@ -7,14 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// longest is the most bytes of a UDP datagram over IPv4 (RFC 768), and of one over IPv6
-	// but for 20.
-	longest = 65507
-	// bulk is how many datagrams of one batch must have been too long for their slots to
-	// make all slots longer.
-	bulk = 8
-)
+// longest is the most bytes of a UDP datagram over IPv4 (RFC 768), and of one over IPv6
+// but for 20.
+const longest = 65507
 
 // transmit sends what was left over and then what the Handler has, a batch at most.
 // full tells that there may be more.
@@ -28,9 +23,9 @@ func (r *runner) transmit() (full bool, err error) {
 			return false, err
 		}
 	}
-	k, size, grown, longer := 0, 0, 0, 0
+	k := 0
 	// k counts Transmits, not slots: datagrams that go alone or nowhere fill none.
-	for ; k < o.room && size < arenaSize; k++ {
+	for ; k < o.room; k++ {
 		if r.stamped {
 			// Only the Handler knows whether this one is for a stamped socket.
 			r.now = r.clock()
@@ -42,10 +37,7 @@ func (r *runner) transmit() (full bool, err error) {
 			break
 		}
 		if cap(b) > cap(o.slot[i]) {
-			// What append gave may be the Handler's to keep: the slot gets memory of
-			// its own for the next time, or bulk traffic would allocate for ever.
-			o.slot[i] = make([]byte, 0, cap(b))
-			grown, longer = grown+1, max(longer, len(b))
+			o.lengthen(i, b)
 		}
 		s := r.socks[r.env.Sock]
 		if !o.put(s, &r.env, b, &r.z) {
@@ -53,7 +45,6 @@ func (r *runner) transmit() (full bool, err error) {
 			r.h.Fail(r.now, &r.env, unix.EAFNOSUPPORT)
 			continue
 		}
-		size += len(b)
 		if !s.opts.Stamp {
 			continue
 		}
@@ -65,12 +56,12 @@ func (r *runner) transmit() (full bool, err error) {
 		}
 		o.n = i
 	}
-	full = k == o.room || size >= arenaSize
+	full = k == o.room
 	if o.m = o.n; o.alike {
 		r.couple()
 	}
-	if grown >= bulk || full && o.m < o.n {
-		o.widen(longer)
+	if o.grown >= bulk || full && o.m < o.n {
+		o.widen()
 	}
 	err = r.flush()
 	return full && !r.blocked, err
