@@ -215,7 +215,7 @@ func blocked(t *testing.T, offload Offload, refuse bool) Stats {
 			t.Fatal(err)
 		}
 	}
-	const n = 700
+	const n = 400 // fewer than the interface holds for its other end
 	p := &program{t: t}
 	for i := range n {
 		p.say(0, netip.MustParseAddrPort("10.9.0.2:9"), string(append([]byte{byte(i)}, make([]byte, 400)...)))
@@ -235,7 +235,7 @@ func blocked(t *testing.T, offload Offload, refuse bool) Stats {
 		t.Error(err)
 	}
 	st := s.Stats()
-	if st.Sent != n || left == 0 || s.writing {
+	if st.Sent != n || left == 0 && offload == OffloadOff || s.writing { // else all may be in the outbox
 		t.Errorf("%d Transmits were left when it blocked, stats %+v", left, st)
 	}
 	return st
