@@ -9,8 +9,9 @@ import (
 
 // How long names of receivers are waited for.
 const (
-	// namesWait is for offers in which others have addresses: these would have to wait too,
-	// as the split is over all.
+	// namesWait is for offers in which others have addresses: these have to wait too, as
+	// the split is over all. They wait for no more than a quarter of what is left
+	// until the deadline.
 	namesWait = 2 * time.Second
 	// namesLimit is for offers without.
 	namesLimit = 10 * time.Second
@@ -60,6 +61,8 @@ func (p *pinging) lookup(now time.Time) {
 	wait := namesWait
 	if len(s.peers) == 0 {
 		wait = namesLimit
+	} else if d := s.cfg.Deadline; d > 0 {
+		wait = min(wait, (d-now.Sub(s.began))/4)
 	}
 	s.timers.Arm(timerNames, now.Add(wait))
 	for _, host := range n.hosts {

@@ -117,6 +117,18 @@ func TestNamesLate(t *testing.T) {
 	}
 }
 
+// TestNamesDeadline: who has to wait for names still has time to be sent to.
+func TestNamesDeadline(t *testing.T) {
+	b, _ := named(t, Config{Balance: Equal, Deadline: time.Second})
+	b.s.Expire(ms(252))
+	if got := b.flush(ms(252)); len(got) != 1 || got[0].To != receiverB.String() {
+		t.Fatalf("sent %v, want a segment to the one with an address", got)
+	}
+	if diff := cmp.Diff([]netip.AddrPort{receiverB}, b.peers(), equatePeers); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestNamesAlone: where all are names they are waited for longer, but not beyond the deadline.
 func TestNamesAlone(t *testing.T) {
 	offer := "Type:1;TID:7;DATA:[{'ip_address': 'a.example'}];"

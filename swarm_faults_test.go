@@ -160,8 +160,12 @@ func (w *watch) beside(job func() func(now time.Time)) {
 	d := time.Duration(float64(time.Millisecond) * math.Pow(20_000, w.rng.Float64()))
 	w.sc.world.At(w.now.Sub(sim.Epoch)+d, func(time.Time) {
 		back := job()
+		a := w.asked
 		w.sc.nodes[w.id].Post(func(now time.Time) {
 			w.clock(now)
+			if w.phase == Pinging && !w.s.pinging.names.late && a.IsValid() {
+				w.found = append(w.found, a)
+			}
 			back(now)
 			w.observe(now)
 		})

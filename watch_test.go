@@ -30,6 +30,8 @@ type watch struct {
 	s            *session
 	err          error
 	names        map[string]netip.Addr // in place of addresses in the offer; nil before it
+	asked        netip.Addr            // of the last that was looked up
+	found        []netip.Addr          // of those whose answers came in time
 	forged       map[flight]bool       // acks of segments that were not out, in a receiver's name
 	fooled       bool                  // one of them was out when it arrived
 
@@ -95,7 +97,7 @@ func (w *watch) config() *Config {
 	c := w.sc.cfg
 	c.key = [32]byte{byte(w.id), byte(w.sc.seed), byte(w.sc.seed >> 8), byte(w.sc.seed >> 16)}
 	if w.sc.names {
-		c.resolve = func(host string) netip.Addr { return w.names[host] }
+		c.resolve = func(host string) netip.Addr { w.asked = w.names[host]; return w.asked }
 		c.beside = w.beside
 	}
 	if c.ProgressEvery > 0 {
@@ -473,6 +475,11 @@ func (w *watch) begin() {
 		for end := off + share; off < end; off = min(off+100, end) {
 			w.off = append(w.off, off)
 			w.first = append(w.first, int32(i))
+		}
+	}
+	for _, a := range w.found {
+		if !slices.ContainsFunc(w.s.peers, func(p peer) bool { return p.addr.Addr() == a }) {
+			w.fail("%v was found in time and is left out", a)
 		}
 	}
 	w.left = int64(len(w.off))
