@@ -105,7 +105,11 @@ func listen(cfg *Config) (*loop.Socket, error) {
 	if cfg.Bind.IsValid() {
 		local = cfg.Bind
 	}
-	return loop.Listen(netip.AddrPortFrom(local, 0), loop.Options{Errors: true, Replies: true})
+	o := loop.Options{Errors: true, Replies: true}
+	if cfg.NoOffload {
+		o.Offload = loop.OffloadOff
+	}
+	return loop.Listen(netip.AddrPortFrom(local, 0), o)
 }
 
 // echoBind is the source address of the echoes to IPv4 or IPv6 hosts. For a capture it

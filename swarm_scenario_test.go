@@ -175,10 +175,10 @@ func (sc *scenario) drawServer() {
 	if sc.with("limit", 0.1) {
 		cfg.Limit, sc.faults = sc.span(time.Second, 90*time.Second), true
 	}
-	if sc.pause = sc.with("pause", 0.05); sc.pause {
+	if sc.stands = sc.with("pause", 0.05); sc.stands {
 		sc.faults = true
 	}
-	if sc.with("idle", 0.05) || sc.pause && sc.with("pause-idle", 0.7) {
+	if sc.with("idle", 0.05) || sc.stands && sc.with("pause-idle", 0.7) {
 		cfg.Idle, sc.faults = sc.span(time.Second, 20*time.Second), true
 	}
 	if sc.with("offer-delay", 0.1) {

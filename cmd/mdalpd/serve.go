@@ -30,7 +30,9 @@ const (
 // run serves until a signal comes. asked says that --concurrent was given.
 func (o *options) run(ctx context.Context, asked bool) error {
 	// A log that nobody reads any more is no reason to end.
-	signal.Ignore(syscall.SIGPIPE)
+	// Neither is a file that would be larger than the limit allows (setrlimit(2)): the
+	// write fails.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	log := newLog(o.errs)
 	cfg, err := o.config()
 	if err != nil {
@@ -78,6 +80,9 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	}
 	defer w.Close()
 	cfg.Beside = w.Beside(besides)
+	for _, k := range socks {
+		cfg.Buffers = append(cfg.Buffers, k.ReceiveBuffer())
+	}
 	d := &daemon{waker: w, log: log, drain: o.drain}
 	if d.Server, err = server.New(cfg); err != nil {
 		return err
@@ -119,9 +124,13 @@ func (o *options) config() (server.Config, error) {
 		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent,
 		// Where the server takes 0 for its default, 0 means none here, or no bound.
 		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: cmp.Or(o.offerRate, -1),
-		MaxBytes: o.maxBytes, IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
+		IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
 		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes,
+		Base: o.base, Segment: o.segment, Window: o.window, Silence: o.silence,
 		BindClients: o.bindClients, MaxOpen: max(server.DefaultMaxOpen, o.concurrent),
+	}
+	if o.bounded {
+		cfg.MaxBytes = o.maxBytes
 	}
 	// Strangers must not guess TIDs. It never fails (crypto/rand).
 	rand.Read(cfg.Seed[:])

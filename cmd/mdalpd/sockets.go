@@ -63,7 +63,7 @@ func covers(w, a netip.Addr) bool {
 // bind opens one socket; what names its option.
 func bind(what string, a netip.AddrPort) (*loop.Socket, error) {
 	// PacketInfo because answers must leave from the address that was addressed.
-	opts := loop.Options{PacketInfo: true, MaxDatagram: 16 << 10}
+	opts := loop.Options{PacketInfo: true, Trains: true}
 	s, err := loop.Listen(a, opts)
 	// A kernel without IPv6, and ":4650" asked for every address that there is.
 	if errors.Is(err, syscall.EAFNOSUPPORT) && a.Addr() == netip.IPv6Unspecified() {
