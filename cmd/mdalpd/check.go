@@ -6,6 +6,7 @@ import (
 
 	"mdalp/cmd/internal/usage"
 	"mdalp/server"
+	"mdalp/wire"
 )
 
 // mostAtOnce bounds what can be asked for of transactions and intents at the same time:
@@ -31,6 +32,8 @@ func (o *options) check() error {
 		{"queue", o.queue, cmp.Compare(o.queue, 0), true},
 		{"max-bytes", o.maxBytes, cmp.Compare(o.maxBytes, 0), false},
 		{"first-tid", o.firstTID, cmp.Compare(o.firstTID, 0), true},
+		{"silence", o.silence, cmp.Compare(o.silence, 0), false},
+		{"window", o.window, cmp.Compare(o.window, 0), true},
 		{"drain", o.drain, cmp.Compare(o.drain, 0), true},
 	} {
 		switch {
@@ -43,6 +46,10 @@ func (o *options) check() error {
 	switch {
 	case o.concurrent > mostAtOnce:
 		return usage.Errorf("--concurrent %d: it is %d at most", o.concurrent, mostAtOnce)
+	case o.segment < wire.MinSegment || o.segment > wire.MaxSegment:
+		return usage.Errorf("--segment %d: it is %d to %d", o.segment, wire.MinSegment, wire.MaxSegment)
+	case o.window > wire.MaxWindow:
+		return usage.Errorf("--window %d: it is %d at most", o.window, wire.MaxWindow)
 	case o.queue > mostAtOnce:
 		return usage.Errorf("--queue %d: it is %d at most", o.queue, mostAtOnce)
 	case o.maxBytes > server.MostBytes:

@@ -86,6 +86,11 @@ type options struct {
 	partial          bool
 	drain            time.Duration
 	verbose          bool
+	// Of the extended protocol.
+	base            bool
+	segment, window int
+	silence         time.Duration
+	bounded         bool // --max-bytes was given
 
 	errs *asyncio.Writer // standard error
 }
@@ -112,6 +117,7 @@ has no hole, and to which nothing has come for --idle, counts as complete.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
+			o.bounded = c.Flags().Changed("max-bytes")
 			return o.run(c.Context(), c.Flags().Changed("concurrent"))
 		},
 	}
@@ -132,7 +138,11 @@ has no hole, and to which nothing has come for --idle, counts as complete.`,
 	f.IntVar(&o.concurrent, "concurrent", server.DefaultConcurrent, "transactions at the same time")
 	f.IntVar(&o.sourceConcurrent, "source-concurrent", 0, "of these, how many one source may have (default: a quarter, and at least 8)")
 	f.IntVar(&o.queue, "queue", server.DefaultQueue, "intents that may wait for their turn")
-	f.Int64Var(&o.maxBytes, "max-bytes", server.DefaultMaxBytes, "largest payload of a transaction, in bytes")
+	f.Int64Var(&o.maxBytes, "max-bytes", server.DefaultMaxBytes, "largest payload of a transaction, in bytes; unless given, of the base protocol's alone")
+	f.BoolVar(&o.base, "base", false, "speak the base protocol alone")
+	f.IntVar(&o.segment, "segment", server.DefaultSegment, "most bytes that a receiver takes in one extended segment")
+	f.IntVar(&o.window, "window", 0, "most segments that a receiver takes before it has acknowledged them (default: what its buffer holds)")
+	usage.Duration(f, &o.silence, "silence", server.DefaultSilence, "how long an extended transaction may be silent")
 	usage.Size(f, &o.sourceBytes, "source-bytes", 0, "payload that one source may have in open transactions (0: no bound)")
 	usage.Size(f, &o.storeBytes, "store-bytes", 0, "most that the store may hold (0: no bound)")
 	usage.Size(f, &o.reserve, "reserve", -1, "what stays free on the store's disk (default: a hundredth of it)")
