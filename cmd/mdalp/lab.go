@@ -208,7 +208,8 @@ func faulty(p *lab.Profile, n int) bool {
 // alone.
 func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	payload := sample(5000, o.seed)
-	cfg.Payload = payload
+	// The modes and the verdicts that are compared are the base protocol's.
+	cfg.Payload, cfg.Base = payload, true
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
 	// A signal ends the sends, by ctx. The network must outlive them, or they would end for want
@@ -267,7 +268,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 
 // send runs the trial, and waits for the verdict if all was acknowledged.
 func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, progress func(*mdalp.Report)) {
-	c := &mdalp.Config{Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
+	c := &mdalp.Config{Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress, Base: true}
 	if t.server > 0 {
 		c.Balance, c.Server = mdalp.None, t.server
 		c.Deadline = server.DefaultLimit // the server is silent after that
