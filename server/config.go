@@ -29,7 +29,7 @@ const (
 	DefaultUnused       = 5 * time.Second
 	DefaultKeep         = 24 * time.Hour
 	DefaultOfferRate    = 256 << 10 // bytes per second
-	DefaultRoomPerOffer = 1 << 20   // bytes
+	DefaultRoomPerOffer = 64 << 10  // bytes
 	DefaultMaxOpen      = 4096
 )
 
