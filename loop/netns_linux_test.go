@@ -177,38 +177,68 @@ func TestTooLong(t *testing.T) {
 // kernel holds its datagrams at the socket's expense until the test plays it.
 func TestBlocked(t *testing.T) {
 	isolated(t, func(t *testing.T) {
-		tap, err := openTap()
-		if err != nil {
-			missing(t, err)
-		}
-		defer unix.Close(tap)
-		s := listen(t, "10.9.0.1:0", Options{})
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
-			t.Fatal(err)
-		}
-		const n = 200
-		p := &program{t: t}
-		for i := range n {
-			p.say(0, netip.MustParseAddrPort("10.9.0.2:9"), string([]byte{byte(i), 1, 2, 3}))
-		}
-		blocked, told := make(chan struct{}), false
-		left := 0
-		h := &hooked{program: p, next: func() {
-			if !told && s.Stats().Blocked > 0 {
-				told, left = true, len(p.queue)
-				close(blocked)
-			}
-		}}
-		done := errors.New("all came")
-		ctx, cancel := context.WithCancelCause(context.Background())
-		go func() { cancel(neighbour(tap, n, blocked, done)) }()
-		if err := Run(ctx, h, s); err != done {
-			t.Error(err)
-		}
-		if st := s.Stats(); st.Sent != n || left == 0 || s.writing {
-			t.Errorf("%d Transmits were left when it blocked, stats %+v", left, st)
+		if st := blocked(t, OffloadOff, false); st.Trains != 0 {
+			t.Errorf("stats %+v", st)
 		}
 	})
+}
+
+// The same with trains, and with trains that are refused and go one by one.
+func TestBlockedTrains(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		if st := blocked(t, OffloadAuto, false); st.Trains == 0 || st.Refusing != 0 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func TestBlockedApart(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		if st := blocked(t, OffloadAuto, true); st.Trains != 0 || st.Refusing != 1 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func blocked(t *testing.T, offload Offload, refuse bool) Stats {
+	tap, err := openTap()
+	if err != nil {
+		missing(t, err)
+	}
+	defer unix.Close(tap)
+	s := listen(t, "10.9.0.1:0", Options{Offload: offload})
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
+		t.Fatal(err)
+	}
+	if refuse { // the kernel cuts no train without checksums
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const n = 400 // fewer than the interface holds for its other end
+	p := &program{t: t}
+	for i := range n {
+		p.say(0, netip.MustParseAddrPort("10.9.0.2:9"), string(append([]byte{byte(i)}, make([]byte, 400)...)))
+	}
+	blocked, told := make(chan struct{}), false
+	left := 0
+	h := &hooked{program: p, next: func() {
+		if !told && s.Stats().Blocked > 0 {
+			told, left = true, len(p.queue)
+			close(blocked)
+		}
+	}}
+	done := errors.New("all came")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { cancel(neighbour(tap, n, blocked, done)) }()
+	if err := Run(ctx, h, s); err != done {
+		t.Error(err)
+	}
+	st := s.Stats()
+	if st.Sent != n || left == 0 && offload == OffloadOff || s.writing { // else all may be in the outbox
+		t.Errorf("%d Transmits were left when it blocked, stats %+v", left, st)
+	}
+	return st
 }
 
 // neighbour answers one ARP request (RFC 826) once blocked is closed and then wants

@@ -35,7 +35,27 @@ type Options struct {
 	// [Socket.ReceiveBuffer] for what was granted. 0 means at least
 	// [DefaultReceiveBuffer].
 	ReceiveBuffer int
+	// Trains says that the socket may be sent datagrams in long runs, as a receiver of
+	// windows is: what the kernel has put together of a run (udp(7), UDP_GRO) is then taken
+	// as it is and handed on datagram by datagram, each with the same Envelope. It sets
+	// MaxDatagram to its most. A train takes less of the receive buffer than its
+	// datagrams would alone, but nobody may count on it: see [ShortDatagram].
+	Trains bool
+	// Offload is [OffloadAuto] or [OffloadOff].
+	Offload Offload
 }
+
+// Offload says whether the kernel's segmentation offload (udp(7), UDP_SEGMENT and UDP_GRO)
+// is used.
+type Offload int
+
+const (
+	// OffloadAuto sends datagrams in a row to one peer as one message where that works,
+	// and takes such messages where [Options.Trains] asks for it.
+	OffloadAuto Offload = iota
+	// OffloadOff does neither.
+	OffloadOff
+)
 
 // Stats counts what happened on a [Socket].
 type Stats struct {
@@ -45,6 +65,8 @@ type Stats struct {
 	Truncated      uint64 // received datagrams dropped because they were too long
 	Blocked        uint64 // times that the send buffer was full
 	Lost           uint64 // datagrams lost because the kernel had no memory to send them
+	Trains         uint64 // messages of more than one datagram that were sent
+	Refusing       uint64 // hosts to which the kernel refused to send any
 	// Drops is how many datagrams came and were dropped by the kernel, nearly always because
 	// the receive buffer was full (socket(7), SO_RXQ_OVFL; SO_MEMINFO tells the same
 	// number without a word at each datagram). 0 before Linux 4.12.

@@ -31,6 +31,9 @@ func (s *Socket) ReceiveBuffer() int { return 0 }
 // Stats gives the zero value.
 func (s *Socket) Stats() Stats { return Stats{} }
 
+// Offload gives false twice.
+func (s *Socket) Offload() (sends, receives bool) { return false, false }
+
 // Close fails with [errors.ErrUnsupported].
 func (s *Socket) Close() error { return errors.ErrUnsupported }
 

@@ -24,6 +24,7 @@ type runner struct {
 	ctx   context.Context
 	h     Handler
 	socks []*Socket
+	boxes []*inbox
 	poll  *poller
 	spin  spinner
 	pace  pace
@@ -97,7 +98,7 @@ func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *ru
 			return r, os.NewSyscallError("epoll_ctl", unix.EBUSY)
 		}
 		r.socks = append(r.socks, s)
-		if s.in, err = newInbox(s.opts.MaxDatagram, s.opts.PacketInfo || s.opts.Stamp); err != nil {
+		if s.in, err = r.inbox(s.opts.MaxDatagram, s.opts.PacketInfo || s.opts.Stamp || s.merged); err != nil {
 			return r, err
 		}
 		r.stamped = r.stamped || s.opts.Stamp
@@ -107,14 +108,28 @@ func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *ru
 	return r, err
 }
 
+// inbox gives a socket the inbox that fits it.
+func (r *runner) inbox(size int, control bool) (*inbox, error) {
+	for _, in := range r.boxes {
+		if in.size == size && in.control == control {
+			return in, nil
+		}
+	}
+	in, err := newInbox(size, control)
+	if err == nil {
+		r.boxes = append(r.boxes, in)
+	}
+	return in, err
+}
+
 func (r *runner) close() {
 	if r.poll != nil {
 		r.poll.close()
 	}
+	for _, in := range r.boxes {
+		in.free()
+	}
 	for _, s := range r.socks {
-		if s.in != nil {
-			s.in.free()
-		}
 		s.in, s.ready, s.failed, s.writing = nil, false, false, false
 		s.running.Store(false)
 	}
@@ -326,25 +341,36 @@ func (r *runner) receive(i, n int) {
 		}
 		e.Peer = decode(&in.name[k], &r.z)
 		if in.control {
-			r.ctl.parse(&in.msg[k].hdr, &r.z)
-			e.Local, e.At = netip.AddrPort{}, r.now
-			if r.ctl.local.IsValid() {
-				e.Local = netip.AddrPortFrom(r.ctl.local, s.local.Port())
-			}
-			if age := wall - r.ctl.stamp; s.opts.Stamp && r.ctl.stamp != 0 && age > 0 {
-				e.At = r.now.Add(-time.Duration(age))
-			}
+			b = r.told(s, &in.msg[k].hdr, b, wall)
 		}
 		r.h.Receive(r.now, e, b)
 	}
 	in.rearm(n)
 }
 
+// told fills the Envelope with what the control messages of a datagram tell. It gives the
+// datagram back, or the last of a train after handing on the others.
+func (r *runner) told(s *Socket, h *unix.Msghdr, b []byte, wall int64) []byte {
+	e := &r.env
+	r.ctl.parse(h, &r.z)
+	e.Local, e.At = netip.AddrPort{}, r.now
+	if r.ctl.local.IsValid() {
+		e.Local = netip.AddrPortFrom(r.ctl.local, s.local.Port())
+	}
+	if age := wall - r.ctl.stamp; s.opts.Stamp && r.ctl.stamp != 0 && age > 0 {
+		e.At = r.now.Add(-time.Duration(age))
+	}
+	if r.ctl.train > 0 {
+		b = r.parts(s, e, b)
+	}
+	return b
+}
+
 // broken tells the errors of a descriptor that is none, or no socket, from those of a
-// datagram.
+// datagram. Nothing that an ICMP message can bring about may be among them.
 func broken(e syscall.Errno) bool {
 	switch e {
-	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EOPNOTSUPP, unix.EPIPE, unix.ENOSYS:
+	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EPIPE, unix.ENOSYS:
 		return true
 	}
 	return false

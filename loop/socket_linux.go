@@ -27,7 +27,12 @@ type Socket struct {
 	ready   bool // a receive is worth trying
 	failed  bool // the error queue has something
 	writing bool // the poller watches for room to send
-	whole   bool // datagrams that are too long for the path are not sent in fragments
+	// What is known of segmentation offload.
+	trains   bool         // datagrams may leave in trains
+	merged   bool         // trains are received as they are
+	refusing []netip.Addr // hosts to which none can be sent
+
+	whole bool // datagrams that are too long for the path are not sent in fragments
 }
 
 // Listen opens a UDP socket bound to addr; port 0 lets the kernel choose. The
@@ -126,6 +131,7 @@ func (s *Socket) configure(c *socket.Conn) error {
 			}
 		}
 	}
+	s.offload(c)
 	if s.whole, err = wants(c, v6); err != nil {
 		return err
 	}
