@@ -1,16 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/sys/unix"
+
+	"mdalp/cmd/internal/usage"
 )
 
 // newLogger writes to standard error: warnings only, or with -v what happens, or with
@@ -69,23 +69,17 @@ func shorten(_ []string, a slog.Attr) slog.Attr {
 }
 
 // printable replaces what would steer the terminal: names of receivers come from
-// strangers, and tint lets escape sequences through. Bytes that are no UTF-8 go too:
-// some terminals take 0x9b for the beginning of an escape sequence.
+// strangers, and tint lets escape sequences through.
 func printable(_ []string, a slog.Attr) slog.Attr {
-	text := ""
 	switch v := a.Value.Any().(type) {
 	case string:
-		text = v
+		a.Value = slog.StringValue(usage.Text(v))
 	case error:
-		text = v.Error()
-	}
-	if strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
-		a.Value = slog.StringValue(strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return unicode.ReplacementChar
-			}
-			return r
-		}, text))
+		a.Value = slog.StringValue(usage.Line(v))
+	case fmt.Stringer: // an address may have a zone
+		if text := v.String(); usage.Text(text) != text {
+			a.Value = slog.StringValue(usage.Text(text))
+		}
 	}
 	return a
 }
