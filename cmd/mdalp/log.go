@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -69,17 +70,20 @@ func shorten(_ []string, a slog.Attr) slog.Attr {
 }
 
 // printable replaces what would steer the terminal: names of receivers come from
-// strangers, and tint lets escape sequences through.
+// strangers, and tint lets escape sequences through. It even makes one of the four
+// letters \x1b, so that these are written in another way.
 func printable(_ []string, a slog.Attr) slog.Attr {
+	text := ""
 	switch v := a.Value.Any().(type) {
 	case string:
-		a.Value = slog.StringValue(usage.Text(v))
+		text = v
 	case error:
-		a.Value = slog.StringValue(usage.Line(v))
+		text = v.Error()
 	case fmt.Stringer: // an address may have a zone
-		if text := v.String(); usage.Text(text) != text {
-			a.Value = slog.StringValue(usage.Text(text))
-		}
+		text = v.String()
+	}
+	if clean := strings.ReplaceAll(usage.Text(text), `\x1b`, `\033`); clean != text {
+		a.Value = slog.StringValue(clean)
 	}
 	return a
 }

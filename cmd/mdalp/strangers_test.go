@@ -21,8 +21,8 @@ import (
 
 // evil is what steers a terminal: its title, a bell, a cleared screen, colours, lines of its
 // own, writing turned around, the one-byte form of an escape sequence as a character and
-// as a byte that is no UTF-8, and a text that never ends.
-const evil = "\x1b]0;pwned\x07\x1b[2J\x1b[5;31mA\rB\nC\tD\u202eE\u009b2J\x9b2JF\u2066G\x7fH"
+// as a byte that is no UTF-8, and what a logger makes an escape sequence of.
+const evil = "\x1b]0;pwned\x07\x1b[2J\x1b[5;31mA\rB\nC\tD\u202eE\u009b2J\x9b2JF\u2066G\x7fH \\x1b]0;I\\x1b[2J"
 
 // ownEscapes are those that the commands write themselves: colours of log lines and the
 // movements of the bars. Tabs stand between columns.
