@@ -89,7 +89,7 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	switch {
 	// In a container without namespaces a lab with late segments is better than none.
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "mdalp: %v; on plain loopback instead, where only segments are late and pings are not\n", err)
+		fmt.Fprintf(os.Stderr, "mdalp: %s; on plain loopback instead, where only segments are late and pings are not\n", usage.Line(err))
 	// All output has been written by the process inside, errors too.
 	case network == nil: // it ran in there and has ended
 		if code == exitOK {
@@ -115,7 +115,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	defer func() {
 		l.Close()
 		for _, r := range l.Results() {
-			fmt.Fprintf(os.Stderr, "lab: transaction %d: %s: %s\n", r.TID, arrived(&r), r.Comment)
+			fmt.Fprintf(os.Stderr, "lab: transaction %d: %s: %s\n", r.TID, arrived(&r), usage.Text(r.Comment))
 		}
 	}()
 	// The command that is meant by mdalp is this one.
@@ -223,7 +223,8 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
-		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
+		l.Profile().Name, // ours: Name
+		o.seed, where, len(payload), len(l.Receivers()))
 
 	// The first is balanced, the others to the receiver of that number.
 	trials := make([]trial, len(l.Receivers())+1)
@@ -302,7 +303,8 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		case t.verdict.SHA256 != want:
 			same = "NOT EQUAL"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same,
+			usage.Text(t.verdict.Comment))
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {
 		// What a profile makes fail is no failure of the lab.
@@ -330,7 +332,7 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 	}
 	for _, t := range trials {
 		if t.err != nil {
-			fmt.Fprintf(os.Stderr, "mdalp: server %d: %v\n", t.server, t.err)
+			fmt.Fprintf(os.Stderr, "mdalp: server %d: %s\n", t.server, usage.Line(t.err))
 		}
 	}
 	if wrong > 0 {

@@ -162,7 +162,7 @@ func (s *sender) print(file string, r *mdalp.Report, err error) error {
 		return nil
 	default:
 		if len(s.o.files) > 1 {
-			fmt.Fprintf(&text, "%s:\n", file)
+			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
 		summarize(&text, r, width(os.Stdout))
 	}
