@@ -80,6 +80,9 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	profile, err := lab.Load(o.profile)
 	if err != nil {
 		var path *fs.PathError
+		if errors.Is(err, syscall.EISDIR) {
+			return fmt.Errorf("--profile %s: it is a directory: give a JSON file in it", o.profile)
+		}
 		if errors.As(err, &path) {
 			return fmt.Errorf("--profile %s: %w", o.profile, path.Err)
 		}
@@ -89,7 +92,7 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	switch {
 	// In a container without namespaces a lab with late segments is better than none.
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "mdalp: %v; on plain loopback instead, where only segments are late and pings are not\n", err)
+		fmt.Fprintf(stderr, "mdalp: %v; on plain loopback instead, where only segments are late and pings are not\n", err)
 	// All output has been written by the process inside, errors too.
 	case network == nil: // it ran in there and has ended
 		if code == exitOK {
@@ -107,6 +110,11 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 
 // command runs a command inside the lab; its exit code is ours.
 func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []string) error {
+	// The command decides what a signal means; the lab ends when the command does. Those typed
+	// at the terminal reach it twice, which cancelBySignal knows.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1)
+	defer signal.Stop(signals)
 	l, err := lab.Start(ctx, cfg)
 	if err != nil {
 		return err
@@ -114,9 +122,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	// Behind the command's own output, and also if it could not be started.
 	defer func() {
 		l.Close()
-		for _, r := range l.Results() {
-			fmt.Fprintf(os.Stderr, "lab: transaction %d: %s: %s\n", r.TID, arrived(&r), r.Comment)
-		}
+		verdicts(stderr, l.Results())
 	}()
 	// The command that is meant by mdalp is this one.
 	if self, err := os.Executable(); err == nil {
@@ -126,11 +132,6 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	// mdalp finds the orchestrator there without -a and -p.
 	c.Env = l.Environ()
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// The command decides what a signal means; the lab ends when the command does. Those typed
-	// at the terminal reach it twice, which cancelBySignal knows.
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
-	defer signal.Stop(signals)
 	if err := c.Start(); err != nil {
 		return notStarted(command[0], err)
 	}
@@ -149,6 +150,35 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		return exited(failed.ExitCode())
 	}
 	return err
+}
+
+// verdictLines is how many transactions have a line each.
+const verdictLines = 8
+
+// verdicts writes what the orchestrator says of each transaction. More than a few, as bench
+// makes them, are counted by what it says, in the order in which it first said so.
+func verdicts(w io.Writer, all []server.Result) {
+	if len(all) <= verdictLines {
+		for i := range all {
+			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), all[i].Comment)
+		}
+		return
+	}
+	var said []string
+	times, whole := make(map[string]int), 0
+	for i := range all {
+		if all[i].SHA256 != [sha256.Size]byte{} {
+			whole++
+		}
+		c := all[i].Comment
+		if times[c]++; times[c] == 1 {
+			said = append(said, c)
+		}
+	}
+	fmt.Fprintf(w, "lab: %d transactions, %d payloads whole\n", len(all), whole)
+	for _, c := range said {
+		fmt.Fprintf(w, "lab: %d times: %s\n", times[c], c)
+	}
 }
 
 // notStarted says why a command could not be started, without the words of Go.
@@ -211,6 +241,8 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	cfg.Payload = payload
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
+	asked := newTable()
+	defer asked.stop()
 	// A signal ends the sends, by ctx. The network must outlive them, or they would end for want
 	// of it.
 	l, err := lab.Start(context.WithoutCancel(ctx), cfg)
@@ -225,6 +257,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	fmt.Fprintf(&text, "profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
 		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
 
+	far := newFar(asked, len(l.Receivers())+1, len(payload))
 	// The first is balanced, the others to the receiver of that number.
 	trials := make([]trial, len(l.Receivers())+1)
 	var all sync.WaitGroup
@@ -239,6 +272,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 		all.Go(func() {
 			defer once.Do(func() { close(offered) })
 			trials[i].send(ctx, l, cfg, payload, func(r *mdalp.Report) {
+				far.see(i, r)
 				if r.Phase > mdalp.Waiting {
 					once.Do(func() { close(offered) })
 				}
@@ -247,6 +281,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 		<-offered
 	}
 	all.Wait()
+	far.stop()
 	err = l.Close() // which settles what is open
 	for i := range trials {
 		// The verdicts are there only now: an incomplete payload is settled by the Close.
@@ -262,7 +297,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 		return err
 	}
 	err = show(&text, trials, l.Receivers(), sha256.Sum256(payload))
-	return cmp.Or(toStdout(text.Bytes()), err)
+	return cmp.Or(deliver(ctx, text.Bytes()), err)
 }
 
 // send runs the trial, and waits for the verdict if all was acknowledged.
@@ -330,7 +365,7 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 	}
 	for _, t := range trials {
 		if t.err != nil {
-			fmt.Fprintf(os.Stderr, "mdalp: server %d: %v\n", t.server, t.err)
+			fmt.Fprintf(stderr, "mdalp: server %d: %v\n", t.server, t.err)
 		}
 	}
 	if wrong > 0 {

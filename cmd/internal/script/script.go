@@ -87,9 +87,13 @@ func (s suite) Run() int {
 //	                             and with ! none may come in half a second
 //	peer NAME [KEY=VALUE...]     starts an orchestrator; see [peer]
 //	got NAME KEY=VALUE...        what the peer must have received; see [peer]
+//	asked NAME                   waits until the peer gets an intent, or has got one
+//	                             since the last asked
 //
 // A program after -nobody is run by a user without privileges, one after -in FILE
-// reads that file, one after -broken writes to a pipe that nobody reads.
+// reads that file, one after -broken writes to a pipe whose reader is gone, one after
+// -stuckout or -stuckerr has an output that is full and stays so. CODE may be several,
+// as in 130|143.
 func Run(t *testing.T) {
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
@@ -105,7 +109,7 @@ func Run(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": run, "start": start, "await": await, "signal": signal, "finish": finish, "threads": threads,
 			"oneline": oneline, "payload": payload, "fifo": fifo, "want": want,
-			"ask": ask, "peer": newPeer, "got": got,
+			"ask": ask, "peer": newPeer, "got": got, "asked": asked,
 		},
 	})
 }
