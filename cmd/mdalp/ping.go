@@ -331,7 +331,10 @@ func expandHosts(args []string, in io.Reader) ([]string, error) {
 				all = append(all, h)
 			}
 		}
-		if err := lines.Err(); err != nil {
+		switch err := lines.Err(); {
+		case errors.Is(err, bufio.ErrTooLong):
+			return nil, usage.Errorf("standard input has a line of more than %d bytes, which is no host: one a line", bufio.MaxScanTokenSize)
+		case err != nil:
 			return nil, fmt.Errorf("standard input: %w", err)
 		}
 	}

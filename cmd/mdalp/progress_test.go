@@ -392,3 +392,18 @@ func TestTerminalNarrow(t *testing.T) {
 		}
 	}
 }
+
+// The lab takes ten seconds, in which a terminal says how far it is. Ctrl-\ keeps that, and
+// nothing else is left.
+func TestTerminalLab(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t, 80, 24, "trap : INT; mdalp lab --profile misleading")
+	x.until(`(?m)^balanced +\d+ %  server 1 +\d+ %  server 2 +\d+ %$`)
+	x.tmux("send-keys", `C-\`)
+	x.until(`(?m)^balanced .*\nbalanced .*$`)
+	x.tmux("send-keys", "C-c")
+	s := x.until(`exit=130$`)
+	if regexp.MustCompile(`(?m)^.*mdalp: interrupted \(SIGINT\)\nexit=130$`).FindString(s) == "" || strings.Count(s, "balanced") > 1 || strings.Contains(s, "goroutine") {
+		t.Errorf("\n%s", s)
+	}
+}
