@@ -19,7 +19,7 @@ type pinger struct {
 	cfg    *PingConfig
 	prober *icmp.Prober
 	began  time.Time
-	tell   time.Time // when Progress is due, if there is one
+	tell   time.Time          // when Progress is due, if there is one
 	sock6  int                // the socket for IPv6 hosts; that for IPv4 is 0
 	first  []int              // the prober's host → its first place in the report
 	place  map[netip.Addr]int // the reverse

@@ -100,6 +100,9 @@ func TestJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "pinged" {
+				needPings(t)
+			}
 			args := append([]string{"-a", "127.0.0.1"}, c.args...)
 			for _, mode := range []string{"--json", "--json-stream"} {
 				out, errs, code := command(t, "", append(args, mode)...)
@@ -182,6 +185,7 @@ func TestJSONInterrupted(t *testing.T) {
 // TestJSONEvents follows losses and a dead receiver in the stream.
 func TestJSONEvents(t *testing.T) {
 	t.Parallel()
+	needPings(t)
 	p := newReceivers(t, 3)
 	p.hold(1, 0)
 	out, _, code := command(t, "", "-a", "127.0.0.1", "-p", p.port, "-f", payloadFile(t, t.TempDir(), "f", 900), "--json-stream", "--max-tries", "2", "--rto", "fixed")

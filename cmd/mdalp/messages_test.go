@@ -20,7 +20,8 @@ func TestMessages(t *testing.T) {
 	if err := os.Chmod(secret, 0); err != nil {
 		t.Fatal(err)
 	}
-	base := []string{"-a", "127.0.0.1", "-p", "PORT", "-f", f}
+	// Without pings, for which not every user has the privilege.
+	base := []string{"-a", "127.0.0.1", "-p", "PORT", "-f", f, "--ping", "off"}
 	with := func(more ...string) []string { return append(base[:len(base):len(base)], more...) }
 	for _, c := range []struct {
 		args  []string

@@ -157,6 +157,9 @@ func setup(e *testscript.Env) error {
 	if err := os.Chmod(filepath.Join(e.WorkDir, ".tmp"), 0o777); err != nil {
 		return err
 	}
+	if err := cover(e); err != nil {
+		return err
+	}
 	// The race detector would wait a second at the end of every program.
 	if os.Getenv("GORACE") == "" {
 		e.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -174,6 +177,38 @@ func setup(e *testscript.Env) error {
 		e.Setenv(v, strconv.Itoa(port))
 	}
 	s.vars = e.Vars
+	return nil
+}
+
+// cover gives the programs a folder for what go test -cover has them write, where other
+// users may write too: a complaint that they cannot would be taken for their output.
+func cover(e *testscript.Env) error {
+	dir := e.Getenv("GOCOVERDIR")
+	if dir == "" {
+		return nil
+	}
+	own := filepath.Join(e.WorkDir, ".cover")
+	if err := os.Mkdir(own, 0o777); err != nil {
+		return err
+	}
+	// Mkdir minds the umask.
+	if err := os.Chmod(own, 0o777); err != nil {
+		return err
+	}
+	e.Setenv("GOCOVERDIR", own)
+	e.Defer(func() {
+		// Their names differ but for the description of the program, which is the same.
+		files, _ := os.ReadDir(own)
+		for _, f := range files {
+			b, err := os.ReadFile(filepath.Join(own, f.Name()))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, f.Name()), b, 0o644)
+			}
+			if err != nil {
+				e.T().Log("coverage: ", err)
+			}
+		}
+	})
 	return nil
 }
 
