@@ -63,7 +63,7 @@ sockets and pings included, divided by the segments.
 The exit code is that of send; 1 if some run was incomplete, 130 if interrupted, with
 what was measured so far. SIGQUIT (Ctrl-\) and SIGUSR1 print that too, and it goes on.`,
 		Example: `  mdalp bench -a 18.139.29.142 -p 4650 -f large_payload --runs 5
-  mdalp lab --profile lan -- mdalp bench -f large_payload --balance icmp,adaptive
+  mdalp lab --profile lan -- mdalp bench --balance icmp,adaptive
   mdalp bench -f large_payload --format benchfmt >new; benchstat old new`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -42,9 +43,11 @@ an orchestrator and receivers that are far away, and lose what a profile says.
 
 Without a command, send 5,000 bytes balanced over all receivers, then to each
 receiver alone, and compare. With a command, run it inside, with MDALP_ADDR and
-MDALP_PORT set to the orchestrator.`,
+MDALP_PORT set to the orchestrator, and MDALP_FILE, unless that is set already, to a
+file of 5,000 bytes: mdalp and mdalp bench need no options there. The file goes when
+the command ends.`,
 		Example: `  mdalp lab
-  mdalp lab --profile capture -- mdalp -f large_payload -v`,
+  mdalp lab --profile capture -- mdalp -v`,
 		Args: func(c *cobra.Command, args []string) error {
 			// Without -- the options of the command would be taken for the lab's.
 			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
@@ -123,6 +126,14 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	c := exec.Command(command[0], command[1:]...)
 	// mdalp finds the orchestrator there without -a and -p.
 	c.Env = l.Environ()
+	if os.Getenv("MDALP_FILE") == "" {
+		name, err := o.file()
+		if err != nil {
+			return fmt.Errorf("a file to send: %w", err)
+		}
+		defer os.Remove(name)
+		c.Env = append(c.Env, "MDALP_FILE="+name)
+	}
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := c.Start(); err != nil {
 		return notStarted(command[0], err)
@@ -142,6 +153,19 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		return exited(failed.ExitCode())
 	}
 	return err
+}
+
+// sampleSize is the size of what the lab sends by itself, in bytes.
+const sampleSize = 5000
+
+// file makes a file for those who bring none.
+func (o *labOptions) file() (string, error) {
+	f, err := os.CreateTemp("", "mdalp-lab-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(sample(sampleSize, o.seed))
+	return f.Name(), cmp.Or(err, f.Close())
 }
 
 // verdictLines is how many transactions have a line each.

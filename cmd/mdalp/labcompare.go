@@ -47,7 +47,7 @@ func faulty(p *lab.Profile, n int) bool {
 // time, and prints what each took. The whole takes as long as the slowest receiver
 // alone.
 func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
-	payload := sample(5000, o.seed)
+	payload := sample(sampleSize, o.seed)
 	cfg.Payload = payload
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
