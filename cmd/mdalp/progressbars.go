@@ -62,8 +62,9 @@ func (s *screen) see(r *mdalp.Report) {
 		return
 	}
 	// The last column stays empty, as some terminals break the line there; so does the last row,
-	// for the cursor.
-	s.paint(frame(r, s.pace.rate, cols-1, rows-1), cols)
+	// for the cursor. And half of the rest: a terminal that becomes narrower breaks each line,
+	// and what it then pushes into its scroll-back nobody can take away.
+	s.paint(frame(r, s.pace.rate, cols-1, max(2, (rows-1)/2)), cols)
 }
 
 // paint puts a frame where the last one stands. The cursor stays below it.
