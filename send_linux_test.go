@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -140,7 +141,11 @@ func TestSend(t *testing.T) {
 				t.Errorf("report %+v", r)
 			}
 			if r.Ping == icmp.Off {
-				t.Error("nobody was pinged")
+				// As for a user without CAP_NET_RAW, where ping_group_range is closed.
+				if os.Getenv("CI") == "true" {
+					t.Error("nobody was pinged")
+				}
+				return
 			}
 			for _, x := range r.Receivers {
 				if x.Guessed || x.Latency <= 0 || x.Latency > time.Second {

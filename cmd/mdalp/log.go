@@ -18,7 +18,7 @@ import (
 // -vv every datagram; in colour on a terminal unless NO_COLOR is set. send replaces it
 // by one that minds its bars and formats, see newWatcher.
 func newLogger(verbose int) *slog.Logger {
-	return slog.New(newHandler(os.Stderr, "text", level(verbose)))
+	return slog.New(newHandler(stderr, "text", level(verbose)))
 }
 
 // level gives what -v, so many times, lets through.

@@ -43,6 +43,8 @@ func (o *Output) Or(err error) error {
 // Help makes the command help of root, which cobra's own would not do: it shows the help
 // of root for a command that there is not.
 func Help(root *cobra.Command) {
+	// As all our commands tell it; cobra would say "version" in between.
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Tell how a command is used",
