@@ -176,7 +176,7 @@ const verdictLines = 8
 func verdicts(w io.Writer, all []server.Result) {
 	if len(all) <= verdictLines {
 		for i := range all {
-			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), all[i].Comment)
+			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), usage.Text(all[i].Comment))
 		}
 		return
 	}

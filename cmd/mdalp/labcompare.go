@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/usage"
 	"mdalp/internal/lab"
 	"mdalp/server"
 )
@@ -147,7 +148,7 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		case t.verdict.SHA256 != want:
 			same = "NOT EQUAL"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, usage.Text(t.verdict.Comment))
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {
 		// What a profile makes fail is no failure of the lab.
