@@ -166,6 +166,9 @@ func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
 		})
 	}
 	l.addr = netip.AddrPortFrom(places[0].addr, places[0].port)
+	if cfg.Store == nil {
+		cfg.Store = new(server.Memory) // and not nothing: the digests that are told are of what came
+	}
 	c := server.Config{
 		Receivers:  l.receivers,
 		Limit:      cfg.Limit,
