@@ -50,7 +50,7 @@ var imports = map[string]struct{ ours, others []string }{
 func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
-var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "offer.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
+var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
 
 // excuse, behind a range over a map, says that its order cannot be seen.
 const excuse = "order does not show"
@@ -111,6 +111,9 @@ func walk(t *testing.T, f func(name string, text []byte)) {
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == ".git" && d.IsDir() {
 			return fs.SkipDir
+		}
+		if d != nil && d.Name() == ".git" {
+			return nil // of a worktree
 		}
 		if err == nil && d.Type().IsRegular() {
 			var text []byte
