@@ -7,51 +7,69 @@
 // A message is one UDP datagram. In the notation of RFC 5234, with fields in
 // this order and no other:
 //
-//	message = "Type:" number [";" [tid] [seq] [data]]
+//	message = "Type:" number [";" [tid] [seq] [num] [data]]
 //	tid     = "TID:" number ";"
 //	seq     = "SEQ:" number ";"
+//	num     = "NUM:" number ";"
 //	data    = "DATA:" *OCTET             ; up to the end of the datagram
 //	number  = 1*DIGIT                    ; at most 2^63-1, leading zeros allowed
 //
 // The ";" after a number may be missing where the datagram ends. A type is at
-// most 255. Names are matched with their case. Four types make the base protocol:
+// most 255. Names are matched with their case. In a message with NUM, or of a type
+// from 4 on, a number has at most 19 digits. Four types make the base protocol:
 //
 //	0  intent  client to orchestrator        Type:0;
 //	1  offer   orchestrator to client        Type:1;TID:3740;DATA:[{'ip_address': '192.0.2.1'}];
 //	2  data    client to receiver            Type:2;TID:3740;SEQ:30;DATA: and 1 to 100 raw bytes
 //	3  ack     receiver to client            Type:3;TID:3740;SEQ:30;
 //
-// DATA is never trimmed, so a ";" at the end of a data message is payload.
-// [ParseReceivers] and [ParseRanges] accept that ";" after what they read. A
-// missing number is [Absent], and a negative one given to an Append function
-// leaves its field out.
+// and the extended protocol has two more, and NUM:
 //
-// # Offers
+//	2  segment   client to receiver          Type:2;TID:7;SEQ:41;NUM:57;DATA: and the bytes
+//	3  ack       receiver to client          Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;
+//	4  manifest  client to orchestrator      Type:4;TID:7;SEQ:0;DATA:{'bytes': 5000000, 'seg': 1200};
+//	5  state     orchestrator to client      Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': '0-40,45'};
 //
-// The DATA of an offer is a literal of Python. The original client evaluates it
-// as a program; this package reads the following and nothing else, in bounded
-// depth, length and memory:
+// DATA is never trimmed, so a ";" at the end of a data message is payload. What reads
+// other DATA accepts that ";". A missing number is [Absent], and a negative one given to
+// an Append function leaves its field out.
+//
+// # Literals
+//
+// The DATA of an offer, a manifest and a state is a literal of Python. The original
+// client evaluates an offer as a program; this package reads the following and nothing
+// else, in bounded depth, length and memory:
 //
 //	offer    = list [";"]
 //	list     = "[" [receiver *("," receiver) [","]] "]" / the same in "(" ")"
-//	receiver = "{" [string ":" value *("," string ":" value) [","]] "}"
-//	value    = string / integer / "None" / "True" / "False" / sequence / dict
+//	receiver = dict                      ; with the key 'ip_address'
+//	manifest = dict [";"]                ; with the keys 'bytes' and 'seg'
+//	state    = dict [";"]                ; with the key 'state'
+//	dict     = "{" [value ":" value *("," value ":" value) [","]] "}"
+//	value    = string / bytes / number / "None" / "True" / "False" / "..." / sequence / set / dict
 //	string   = 1*literal                 ; adjacent literals are joined
-//	literal  = "'" *char "'" / DQUOTE *char DQUOTE
-//	integer  = ["+" / "-"] digits        ; decimal, 0x, 0o or 0b, with "_" between digits
+//	literal  = [u / r / ur] quoted       ; in either case
+//	bytes    = 1*([b / rb / br] quoted)  ; in either case
+//	quoted   = "'" *char "'" / DQUOTE *char DQUOTE / the same with three quotes
+//	number   = integer / float / [integer / float] imaginary
+//	integer  = ["+" / "-"] digits ["L"]  ; decimal, 0x, 0o or 0b, with "_" between digits
+//	float    = ["+" / "-"] digits with a point or an exponent
+//	imaginary = (integer / float) "j"
 //	sequence = "[" [value *("," value) [","]] "]" / the same in "(" ")"
-//	dict     = "{" [scalar ":" value *("," scalar ":" value) [","]] "}"
-//	scalar   = a value other than sequence and dict
+//	set      = "{" value *("," value) [","] "}"
 //
 // White space (space, tab, CR, LF, form feed) may stand between tokens. Strings
 // are UTF-8 and know Python's escapes (Python Language Reference, section 2.4.1)
-// but for \N{...}. Parentheses always make a tuple, also around one item.
-// Strings with a prefix (f'x', r'x', b'x') or triple quotes, floats, comments,
-// a backslash between tokens, operators, calls and names are errors.
+// but for \N{...}. Parentheses always make a tuple, also around one item. Keys that are
+// not known are stepped over with their value. What a known key must hold is a string or
+// an integer. Formatted strings (f'x'), comments, a backslash between tokens, operators,
+// calls and names are errors.
 //
 // # Ranges
 //
-// Ranges are sequence numbers in rising order, without overlap:
+// Ranges are sequence numbers in rising order, without overlap. Those of an extended
+// acknowledgement are NUMs and fall, with gaps between; the first ends at the NUM of the
+// message, and there are at most 32.
 //
 //	ranges = [range *("," range)] [";"]
 //	range  = number ["-" number]         ; both ends belong to it

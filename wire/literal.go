@@ -1,26 +1,28 @@
 package wire
 
-// Limits of the literal in an offer. They bound memory and the stack whatever
+// Limits of a literal, that of an offer for one. They bound memory and the stack whatever
 // is received; a real offer stays far below all of them.
 const (
 	MaxDepth  = 16   // brackets within brackets, the outermost list being the first
 	MaxItems  = 1024 // entries of one dict, or of one list that is stepped over
-	MaxString = 4096 // bytes of one string, decoded to UTF-8
+	MaxString = 4096 // bytes of one string, decoded to UTF-8, that is not stepped over
 )
 
 // A literal reads Python literals off b. Its methods report by ok whether they
 // could; when not, err says why and nothing more may be read.
 type literal struct {
 	b     []byte
-	i     int // next byte
+	in    string // what is read, for errors
+	i     int    // next byte
 	depth int
+	big   bool   // the last integer was beyond MaxNumber
 	buf   []byte // the last string, decoded
 	err   *SyntaxError
 }
 
 // fail records the error and is false, to be returned as it is.
 func (p *literal) fail(at int, want string) bool {
-	p.err = syntaxError("offer", p.b, at, want)
+	p.err = syntaxError(p.in, p.b, at, want)
 	return false
 }
 
@@ -100,7 +102,127 @@ func (p *literal) more(closer byte, n, limit int) (more, ok bool) {
 	return true, true
 }
 
-// value steps over a value of any kind.
+// dict reads a whole literal that is a dict, with white space and one ";" behind it. For
+// each key it calls value, which reads what belongs to it; key is empty when it is none
+// that is known.
+func (p *literal) dict(value func(key string) bool) bool {
+	p.space()
+	if p.peek() != '{' {
+		return p.fail(p.i, "a dict")
+	}
+	if !p.entries(value) {
+		return false
+	}
+	return p.end()
+}
+
+// entries reads a dict from its opening brace to the closing one.
+func (p *literal) entries(value func(key string) bool) bool {
+	if !p.enter() {
+		return false
+	}
+	for n := 0; ; n++ {
+		more, ok := p.more('}', n, MaxItems)
+		if !ok || !more {
+			return ok
+		}
+		key := ""
+		if p.strings() {
+			s, ok := p.str()
+			if !ok {
+				return false
+			}
+			key = known(s)
+		} else if !p.value() {
+			return false
+		}
+		if !p.colon() || !value(key) {
+			return false
+		}
+	}
+}
+
+// known gives a key that this package has a meaning for, and "" for any other. The
+// constant takes no memory.
+func known(key []byte) string {
+	switch string(key) {
+	case "ip_address":
+		return "ip_address"
+	case "name":
+		return "name"
+	case "port":
+		return "port"
+	case "seg":
+		return "seg"
+	case "win":
+		return "win"
+	case "bytes":
+		return "bytes"
+	case "resume":
+		return "resume"
+	case "from":
+		return "from"
+	case "sha256":
+		return "sha256"
+	case "state":
+		return "state"
+	case "have":
+		return "have"
+	case "comment":
+		return "comment"
+	case "wait":
+		return "wait"
+	case "upto":
+		return "upto"
+	}
+	return ""
+}
+
+// end steps over what may stand behind a literal.
+func (p *literal) end() bool {
+	p.space()
+	if p.peek() == ';' {
+		p.i++
+		p.space()
+	}
+	if p.i < len(p.b) {
+		return p.fail(p.i, "the end")
+	}
+	return true
+}
+
+// text reads a string; of anything else, which it steps over, is is false.
+func (p *literal) text() (s string, is, ok bool) {
+	if !p.strings() {
+		return "", false, p.value()
+	}
+	b, ok := p.str()
+	return string(b), ok, ok
+}
+
+// natural reads an integer that is not negative into n. What is no such integer is an
+// error where it is must, and else stepped over with n as it was. One beyond
+// MaxNumber is an error in any case.
+func (p *literal) natural(n *int64, must bool) bool {
+	at := p.i
+	if c := p.peek(); isDigit(c) || c == '+' {
+		q := *p
+		if v, ok := q.integer(); ok && !q.fractional() {
+			if q.big {
+				return p.fail(at, wantNumber)
+			}
+			*p, *n = q, v
+			return true
+		}
+	}
+	if must {
+		return p.fail(at, "a whole number")
+	}
+	return p.value()
+}
+
+// value steps over a literal of any kind that Python has, as ast.literal_eval takes
+// them: a key that nobody asked for must not spoil an offer.
 func (p *literal) value() bool {
 	switch c := p.peek(); c {
 	case '[', '(':
@@ -117,32 +239,46 @@ func (p *literal) value() bool {
 			}
 		}
 	case '{':
-		if !p.enter() {
-			return false
-		}
-		for n := 0; ; n++ {
-			more, ok := p.more('}', n, MaxItems)
-			if !ok || !more {
-				return ok
-			}
-			if !p.scalar("a key") || !p.colon() || !p.value() {
-				return false
-			}
-		}
+		return p.dictOrSet()
 	}
 	return p.scalar("a value")
 }
 
-// scalar steps over a string, an integer, None, True or False.
+// dictOrSet steps over either. What follows the first item tells which it is.
+func (p *literal) dictOrSet() bool {
+	if !p.enter() {
+		return false
+	}
+	pairs := false
+	for n := 0; ; n++ {
+		more, ok := p.more('}', n, MaxItems)
+		if !ok || !more {
+			return ok
+		}
+		if !p.value() {
+			return false
+		}
+		p.space()
+		if n == 0 {
+			pairs = p.peek() == ':'
+		}
+		if pairs && (!p.colon() || !p.value()) {
+			return false
+		}
+	}
+}
+
+// scalar steps over a string, bytes, a number, None, True, False or an ellipsis.
 func (p *literal) scalar(want string) bool {
 	c := p.peek()
 	switch {
-	case isQuote(c):
-		_, ok := p.str()
-		return ok
-	case isDigit(c) || c == '-' || c == '+':
-		_, ok := p.integer()
-		return ok
+	case p.strings() || p.bytes():
+		return p.skipStrings()
+	case len(p.b)-p.i >= 3 && string(p.b[p.i:p.i+3]) == "...":
+		p.i += 3
+		return true
+	case isDigit(c) || c == '-' || c == '+' || c == '.':
+		return p.number()
 	}
 	end := p.i
 	for end < len(p.b) && isLetter(p.b[end]) {

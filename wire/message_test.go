@@ -35,31 +35,37 @@ var parses = []struct {
 	want wire.Message
 }{
 	// As captured.
-	{"Type:0;", wire.Message{Type: wire.Intent, TID: absent, Seq: absent}},
-	{"Type:1;TID:3740;DATA:" + captured, wire.Message{Type: wire.Offer, TID: 3740, Seq: absent, Data: []byte(captured)}},
-	{"Type:2;TID:3740;SEQ:0;DATA:" + hundred, wire.Message{Type: wire.Data, TID: 3740, Seq: 0, Data: []byte(hundred)}},
-	{"Type:3;TID:3740;SEQ:30;", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30}},
+	{"Type:0;", wire.Message{Type: wire.Intent, TID: absent, Seq: absent, Num: absent}},
+	{"Type:1;TID:3740;DATA:" + captured, wire.Message{Type: wire.Offer, TID: 3740, Seq: absent, Num: absent, Data: []byte(captured)}},
+	{"Type:2;TID:3740;SEQ:0;DATA:" + hundred, wire.Message{Type: wire.Data, TID: 3740, Seq: 0, Num: absent, Data: []byte(hundred)}},
+	{"Type:3;TID:3740;SEQ:30;", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30, Num: absent}},
 	// Without the last ";".
-	{"Type:0", wire.Message{Type: wire.Intent, TID: absent, Seq: absent}},
-	{"Type:1;TID:7", wire.Message{Type: wire.Offer, TID: 7, Seq: absent}},
-	{"Type:3;TID:3740;SEQ:30", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30}},
+	{"Type:0", wire.Message{Type: wire.Intent, TID: absent, Seq: absent, Num: absent}},
+	{"Type:1;TID:7", wire.Message{Type: wire.Offer, TID: 7, Seq: absent, Num: absent}},
+	{"Type:3;TID:3740;SEQ:30", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30, Num: absent}},
 	// Any field but the type may be missing.
-	{"Type:3;TID:7;", wire.Message{Type: wire.Ack, TID: 7, Seq: absent}},
-	{"Type:3;SEQ:7;", wire.Message{Type: wire.Ack, TID: absent, Seq: 7}},
-	{"Type:3;SEQ:7;DATA:1-2", wire.Message{Type: wire.Ack, TID: absent, Seq: 7, Data: []byte("1-2")}},
-	{"Type:2;DATA:x", wire.Message{Type: wire.Data, TID: absent, Seq: absent, Data: []byte("x")}},
+	{"Type:3;TID:7;", wire.Message{Type: wire.Ack, TID: 7, Seq: absent, Num: absent}},
+	{"Type:3;SEQ:7;", wire.Message{Type: wire.Ack, TID: absent, Seq: 7, Num: absent}},
+	{"Type:3;SEQ:7;DATA:1-2", wire.Message{Type: wire.Ack, TID: absent, Seq: 7, Num: absent, Data: []byte("1-2")}},
+	{"Type:2;DATA:x", wire.Message{Type: wire.Data, TID: absent, Seq: absent, Num: absent, Data: []byte("x")}},
 	// DATA is raw.
-	{"Type:2;TID:1;SEQ:2;DATA:", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte{}}},
-	{"Type:2;TID:1;SEQ:2;DATA:;", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte(";")}},
-	{"Type:2;TID:1;SEQ:2;DATA:a;SEQ:9;DATA:b;", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte("a;SEQ:9;DATA:b;")}},
-	{"Type:2;TID:1;SEQ:2;DATA:\x00\r\n\xff\xfe", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Data: []byte("\x00\r\n\xff\xfe")}},
-	{"Type:1;TID:7;DATA:[];", wire.Message{Type: wire.Offer, TID: 7, Seq: absent, Data: []byte("[];")}},
+	{"Type:2;TID:1;SEQ:2;DATA:", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Num: absent, Data: []byte{}}},
+	{"Type:2;TID:1;SEQ:2;DATA:;", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Num: absent, Data: []byte(";")}},
+	{"Type:2;TID:1;SEQ:2;DATA:a;SEQ:9;DATA:b;", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Num: absent, Data: []byte("a;SEQ:9;DATA:b;")}},
+	{"Type:2;TID:1;SEQ:2;DATA:\x00\r\n\xff\xfe", wire.Message{Type: wire.Data, TID: 1, Seq: 2, Num: absent, Data: []byte("\x00\r\n\xff\xfe")}},
+	{"Type:1;TID:7;DATA:[];", wire.Message{Type: wire.Offer, TID: 7, Seq: absent, Num: absent, Data: []byte("[];")}},
 	// Numbers.
-	{"Type:3;TID:0;SEQ:0;", wire.Message{Type: wire.Ack}},
-	{"Type:003;TID:0003740;SEQ:" + strings.Repeat("0", 40) + "30;", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30}},
-	{"Type:3;TID:9223372036854775807;SEQ:9223372036854775807;", wire.Message{Type: wire.Ack, TID: most, Seq: most}},
-	{"Type:4;TID:1;SEQ:51;DATA:{};", wire.Message{Type: 4, TID: 1, Seq: 51, Data: []byte("{};")}},
-	{"Type:255;", wire.Message{Type: 255, TID: absent, Seq: absent}},
+	{"Type:3;TID:0;SEQ:0;", wire.Message{Type: wire.Ack, Num: absent}},
+	{"Type:003;TID:0003740;SEQ:" + strings.Repeat("0", 40) + "30;", wire.Message{Type: wire.Ack, TID: 3740, Seq: 30, Num: absent}},
+	{"Type:3;TID:9223372036854775807;SEQ:9223372036854775807;", wire.Message{Type: wire.Ack, TID: most, Seq: most, Num: absent}},
+	{"Type:4;TID:1;SEQ:51;DATA:{};", wire.Message{Type: 4, TID: 1, Seq: 51, Num: absent, Data: []byte("{};")}},
+	// NUM, between SEQ and DATA.
+	{"Type:2;TID:7;SEQ:0041;NUM:0057;DATA:x", wire.Message{Type: wire.Data, TID: 7, Seq: 41, Num: 57, Data: []byte("x")}},
+	{"Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;", wire.Message{Type: wire.Ack, TID: 7, Seq: 12, Num: 57, Data: []byte("55-57,30-52;")}},
+	{"Type:3;NUM:0", wire.Message{Type: wire.Ack, TID: absent, Seq: absent}},
+	{"Type:2;TID:9223372036854775807;SEQ:9223372036854775807;NUM:9223372036854775807;DATA:",
+		wire.Message{Type: wire.Data, TID: most, Seq: most, Num: most, Data: []byte{}}},
+	{"Type:255;", wire.Message{Type: 255, TID: absent, Seq: absent, Num: absent}},
 }
 
 // refusals are datagrams that Parse refuses, with the text that a user reads.
@@ -79,21 +85,31 @@ var refusals = []struct{ in, want string }{
 	{"Type:9223372036854775808;", `message: byte 5: want a type up to 255, got "9223372036854775"`},
 	{"Type:3 ;", `message: byte 6: want ";", got " "`},
 	{"Type:3TID:1;", `message: byte 6: want ";", got "TID:1"`},
-	{"Type:3;;", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got ";"`},
-	{"Type:3;\n", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got "\n"`},
-	{"Type:3;TID", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got "TID"`},
-	{"Type:3;DATA", `message: byte 7: want "TID:", "SEQ:", "DATA:" or the end, got "DATA"`},
+	{"Type:3;;", `message: byte 7: want "TID:", "SEQ:", "NUM:", "DATA:" or the end, got ";"`},
+	{"Type:3;\n", `message: byte 7: want "TID:", "SEQ:", "NUM:", "DATA:" or the end, got "\n"`},
+	{"Type:3;TID", `message: byte 7: want "TID:", "SEQ:", "NUM:", "DATA:" or the end, got "TID"`},
+	{"Type:3;DATA", `message: byte 7: want "TID:", "SEQ:", "NUM:", "DATA:" or the end, got "DATA"`},
 	{"Type:3;TID:", `message: byte 11: want a digit, got end`},
 	{"Type:3;TID:-1;SEQ:2;", `message: byte 11: want a digit, got "-1"`},
 	{"Type:3;TID:9223372036854775808;", `message: byte 11: want a number up to 9223372036854775807, got "9223372036854775"`},
 	{"Type:3;TID:18446744073709551617;", `message: byte 11: want a number up to 9223372036854775807, got "1844674407370955"`},
 	{"Type:3;TID:1x;", `message: byte 12: want ";", got "x"`},
-	{"Type:3;TID:1;TID:1;", `message: byte 13: want "SEQ:", "DATA:" or the end, got "TID:1"`},
+	{"Type:3;TID:1;TID:1;", `message: byte 13: want "SEQ:", "NUM:", "DATA:" or the end, got "TID:1"`},
 	{"Type:3;TID:1;SEQ:", `message: byte 17: want a digit, got end`},
 	{"Type:3;TID:1;SEQ:9999999999999999999;", `message: byte 17: want a number up to 9223372036854775807, got "9999999999999999"`},
 	{"Type:3;TID:1;SEQ:2,", `message: byte 18: want ";", got ","`},
-	{"Type:3;TID:1;SEQ:2;x", `message: byte 19: want "DATA:" or the end, got "x"`},
-	{"Type:3;SEQ:2;TID:1;", `message: byte 13: want "DATA:" or the end, got "TID:1"`},
+	{"Type:3;TID:1;SEQ:2;x", `message: byte 19: want "NUM:", "DATA:" or the end, got "x"`},
+	{"Type:3;SEQ:2;TID:1;", `message: byte 13: want "NUM:", "DATA:" or the end, got "TID:1"`},
+	{"Type:3;TID:1;SEQ:2;NUM:", `message: byte 23: want a digit, got end`},
+	{"Type:3;TID:1;SEQ:2;NUM:9223372036854775808;", `message: byte 23: want a number up to 9223372036854775807, got "9223372036854775"`},
+	{"Type:3;TID:1;SEQ:2;NUM:1,", `message: byte 24: want ";", got ","`},
+	{"Type:3;TID:1;SEQ:2;NUM:1;NUM:2;", `message: byte 25: want "DATA:" or the end, got "NUM:2"`},
+	{"Type:3;NUM:1;SEQ:2;", `message: byte 13: want "DATA:" or the end, got "SEQ:2"`},
+	// In extended messages a number has at most 19 digits.
+	{"Type:2;TID:00000000000000000007;SEQ:1;NUM:1;DATA:", `message: byte 0: want numbers of at most 19 digits, got "Type:2"`},
+	{"Type:2;TID:7;SEQ:00000000000000000001;NUM:1;DATA:", `message: byte 0: want numbers of at most 19 digits, got "Type:2"`},
+	{"Type:2;TID:7;SEQ:1;NUM:00000000000000000001;DATA:", `message: byte 0: want numbers of at most 19 digits, got "Type:2"`},
+	{"Type:4;TID:7;SEQ:00000000000000000001;DATA:{}", `message: byte 0: want numbers of at most 19 digits, got "Type:4"`},
 	{"Type:3;TID:1;SEQ:2\x00", `message: byte 18: want ";", got "\x00"`},
 }
 
@@ -121,7 +137,7 @@ func TestParseRefuses(t *testing.T) {
 		if err.Error() != tt.want {
 			t.Errorf("Parse(%q):\n got %s\nwant %s", tt.in, err, tt.want)
 		}
-		if diff := cmp.Diff(wire.Message{TID: absent, Seq: absent}, m); diff != "" {
+		if diff := cmp.Diff(wire.Message{TID: absent, Seq: absent, Num: absent}, m); diff != "" {
 			t.Errorf("Parse(%q) leaves something behind (-want +got):\n%s", tt.in, diff)
 		}
 	}
@@ -188,7 +204,7 @@ func TestAppendNumbers(t *testing.T) {
 }
 
 func TestTypeString(t *testing.T) {
-	for typ, want := range []string{"intent", "offer", "data", "ack", "type 4"} {
+	for typ, want := range []string{"intent", "offer", "data", "ack", "manifest", "state", "type 6"} {
 		if got := wire.Type(typ).String(); got != want {
 			t.Errorf("Type(%d) is %q, want %q", typ, got, want)
 		}
@@ -229,7 +245,7 @@ func TestNoAllocations(t *testing.T) {
 
 // grammar is the message of the package comment as a regular expression, as a
 // second opinion: slow, and without the bounds of the numbers.
-var grammar = regexp.MustCompile(`(?s)^Type:([0-9]+)(?:$|;)(?:TID:([0-9]+)(?:$|;))?(?:SEQ:([0-9]+)(?:$|;))?(?:DATA:(.*))?$`)
+var grammar = regexp.MustCompile(`(?s)^Type:([0-9]+)(?:$|;)(?:TID:([0-9]+)(?:$|;))?(?:SEQ:([0-9]+)(?:$|;))?(?:NUM:([0-9]+)(?:$|;))?(?:DATA:(.*))?$`)
 
 // byGrammar reads in by the expression.
 func byGrammar(in []byte) (m wire.Message, ok bool) {
@@ -250,9 +266,14 @@ func byGrammar(in []byte) (m wire.Message, ok bool) {
 	}
 	ok = true
 	typ := num(2, 255)
-	m = wire.Message{Type: wire.Type(typ), TID: num(4, most), Seq: num(6, most)}
-	if at[8] >= 0 {
-		m.Data = append([]byte{}, in[at[8]:at[9]]...)
+	m = wire.Message{Type: wire.Type(typ), TID: num(4, most), Seq: num(6, most), Num: num(8, most)}
+	if m.Num != absent || m.Type >= wire.ManifestType {
+		for i := 4; i <= 8; i += 2 {
+			ok = ok && at[i+1]-at[i] <= wire.MaxDigits
+		}
+	}
+	if at[10] >= 0 {
+		m.Data = append([]byte{}, in[at[10]:at[11]]...)
 	}
 	return m, ok
 }
@@ -278,7 +299,14 @@ func FuzzParse(f *testing.F) {
 		if !bytes.Equal(in, orig) {
 			t.Fatal("Parse changed its input")
 		}
-		// The two messages that have all fields come back as they were.
+		// The messages that have all fields come back as they were.
+		if m.Data != nil && m.TID >= 0 && m.Seq >= 0 && m.Num >= 0 {
+			again := m
+			again.Type = wire.Data
+			b := wire.AppendSegmentHeader(nil, m.TID, m.Seq, m.Num, 7, 8)
+			checkAgain(t, append(b, m.Data...), again)
+		}
+		m.Num = absent
 		if m.Data != nil {
 			m.Type = wire.Data
 			checkAgain(t, wire.AppendData(nil, m.TID, m.Seq, m.Data), m)
@@ -351,6 +379,9 @@ func TestCorpus(t *testing.T) {
 		{"FuzzParse", parseSeeds()},
 		{"FuzzReceivers", receiverSeeds()},
 		{"FuzzRanges", rangeSeeds()},
+		{"FuzzManifest", manifestSeeds()},
+		{"FuzzState", stateSeeds()},
+		{"FuzzAckRanges", ackSeeds()},
 	} {
 		dir := filepath.Join("testdata", "fuzz", c.target)
 		if *update {

@@ -4,6 +4,10 @@ package wire
 // is an error: a number that wrapped could name another transaction.
 const MaxNumber = 1<<63 - 1
 
+// MaxDigits is the most digits of a number in the extended protocol, leading zeros
+// included: as many as MaxNumber has.
+const MaxDigits = 19
+
 const wantNumber = "a number up to 9223372036854775807"
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
@@ -35,7 +39,7 @@ func number(b []byte, i int) (n int64, next int) {
 
 // appendNumber appends n, which is not negative, in decimal.
 func appendNumber(b []byte, n int64) []byte {
-	var d [19]byte // MaxNumber has 19 digits
+	var d [MaxDigits]byte
 	i := len(d) - 1
 	u := uint64(n)
 	for ; u >= 10; i-- {
@@ -44,4 +48,30 @@ func appendNumber(b []byte, n int64) []byte {
 	}
 	d[i] = byte('0' + u)
 	return append(b, d[i:]...)
+}
+
+// appendPadded appends n, which is not negative, in decimal with leading zeros up to
+// width digits, of which there are at most MaxDigits. A longer n is written whole.
+func appendPadded(b []byte, n int64, width int) []byte {
+	var d [MaxDigits]byte
+	i := len(d) - 1
+	u := uint64(n)
+	for ; u >= 10; i-- {
+		d[i] = byte('0' + u%10)
+		u /= 10
+	}
+	d[i] = byte('0' + u)
+	for ; len(d)-i < width; i-- {
+		d[i-1] = '0'
+	}
+	return append(b, d[i:]...)
+}
+
+// Digits is how many digits n has, which is not negative.
+func Digits(n int64) int {
+	k := 1
+	for ; n >= 10; n /= 10 {
+		k++
+	}
+	return k
 }

@@ -8,6 +8,23 @@ type Receiver struct {
 	Host string // key 'ip_address': an IPv4 or IPv6 address or a host name, as it was written
 	Name string // key 'name': for people to read; empty when absent
 	Port uint16 // key 'port': UDP port; 0 when absent, which means the protocol's own
+	// Seg is the key 'seg': the most bytes that it takes in one segment of the extended
+	// protocol; 0 when absent, or not 100 to 65,000.
+	Seg int
+	// Win is the key 'win': the most segments that it takes before it has acknowledged
+	// them; 0 when absent, or not 1 to 1,048,576.
+	Win int
+}
+
+// Extended reports whether an offer of rs is one of the extended protocol: every entry
+// has [Receiver.Seg] and [Receiver.Win].
+func Extended(rs []Receiver) bool {
+	for i := range rs {
+		if rs[i].Seg == 0 || rs[i].Win == 0 {
+			return false
+		}
+	}
+	return len(rs) > 0
 }
 
 // ParseReceivers reads the DATA of an offer: a list or tuple of dicts, as the
@@ -16,8 +33,9 @@ type Receiver struct {
 //
 // Each entry must have an 'ip_address', a string that is not empty. A 'port' must
 // be an integer from 1 to 65535. A 'name' that is not a string, None for one,
-// counts as absent. Other keys are read and dropped. Of a repeated key the last
-// value holds. An empty list is not an error here.
+// counts as absent, and so do 'seg' and 'win' that are no whole number in their range.
+// Other keys are stepped over, whatever literal they hold. Of a repeated key the
+// last value holds. An empty list is not an error here.
 //
 // The error is a [*SyntaxError], also where one of the limits [MaxDatagram],
 // [MaxReceivers], [MaxDepth], [MaxItems] or [MaxString] is passed. Offsets are
@@ -31,18 +49,9 @@ func ParseReceivers(b []byte) ([]Receiver, error) {
 
 // parseReceivers is ParseReceivers for any length.
 func parseReceivers(b []byte) ([]Receiver, error) {
-	p := literal{b: b}
+	p := literal{b: b, in: "offer"}
 	rs, ok := p.receivers()
-	if !ok {
-		return nil, p.err
-	}
-	p.space()
-	if p.peek() == ';' {
-		p.i++
-		p.space()
-	}
-	if p.i < len(b) {
-		p.fail(p.i, "the end")
+	if !ok || !p.end() {
 		return nil, p.err
 	}
 	return rs, nil
@@ -71,71 +80,55 @@ func (p *literal) receivers() (rs []Receiver, ok bool) {
 	}
 }
 
-// receiver reads one entry. It looks at the three keys that are known and steps
-// over the values of all others.
+// receiver reads one entry. It looks at the keys that are known and steps over the
+// values of all others.
 func (p *literal) receiver() (r Receiver, ok bool) {
 	if p.peek() != '{' {
 		return r, p.fail(p.i, "a dict")
 	}
-	if !p.enter() {
-		return r, false
-	}
-	for n := 0; ; n++ {
-		more, ok := p.more('}', n, MaxItems)
-		if !ok {
-			return r, false
-		}
-		if !more {
-			break
-		}
-		key, ok := p.str()
-		if !ok || !p.colon() {
-			return r, false
-		}
+	ok = p.entries(func(key string) bool {
 		at := p.i
-		// key is compared before the value is read, which takes its memory.
-		switch string(key) {
+		switch key {
 		case "ip_address":
 			s, ok := p.str()
-			if !ok {
-				return r, false
-			}
-			if len(s) == 0 {
-				return r, p.fail(at, "an address or host name")
+			if ok && len(s) == 0 {
+				return p.fail(at, "an address or host name")
 			}
 			r.Host = string(s)
+			return ok
 		case "name":
-			r.Name = ""
-			if !isQuote(p.peek()) {
-				if !p.value() {
-					return r, false
-				}
-				break
-			}
-			s, ok := p.str()
-			if !ok {
-				return r, false
-			}
-			r.Name = string(s)
+			r.Name, _, ok = p.text()
+			return ok
 		case "port":
 			port, ok := p.integer()
-			if !ok {
-				return r, false
-			}
-			if port < 1 || port > 65535 {
-				return r, p.fail(at, "a port from 1 to 65535")
+			if ok && (port < 1 || port > 65535 || p.fractional()) {
+				return p.fail(at, "a port from 1 to 65535")
 			}
 			r.Port = uint16(port)
-		default:
-			if !p.value() {
-				return r, false
-			}
+			return ok
+		case "seg":
+			return p.within(&r.Seg, MinSegment, MaxSegment)
+		case "win":
+			return p.within(&r.Win, 1, MaxWindow)
 		}
-	}
-	if r.Host == "" {
+		return p.value()
+	})
+	if ok && r.Host == "" {
 		return r, p.fail(p.i-1, "the key 'ip_address'") // at the closing brace
 	}
-	return r, true
+	return r, ok
+}
+
+// within reads a whole number from least to most into n. Anything else counts as absent.
+func (p *literal) within(n *int, least, most int64) bool {
+	v := int64(Absent)
+	if !p.natural(&v, false) {
+		return false
+	}
+	if *n = 0; least <= v && v <= most {
+		*n = int(v)
+	}
+	return true
 }
 
 // AppendReceivers appends the DATA of an offer to b, written as Python's repr
@@ -143,7 +136,7 @@ func (p *literal) receiver() (r Receiver, ok bool) {
 //
 //	[{'ip_address': '192.0.2.1', 'name': 'A', 'port': 5000}, {'ip_address': '192.0.2.2'}]
 //
-// An empty Name and a Port of 0 are left out. Bytes that are not UTF-8 become
+// An empty Name and a Port, Seg or Win of 0 are left out. Bytes that are not UTF-8 become
 // U+FFFD. It sets no limits; [ParseReceivers] does.
 func AppendReceivers(b []byte, rs []Receiver) []byte {
 	b = append(b, '[')
@@ -160,6 +153,14 @@ func AppendReceivers(b []byte, rs []Receiver) []byte {
 		if r.Port != 0 {
 			b = append(b, ", 'port': "...)
 			b = appendNumber(b, int64(r.Port))
+		}
+		if r.Seg != 0 {
+			b = append(b, ", 'seg': "...)
+			b = appendNumber(b, int64(r.Seg))
+		}
+		if r.Win != 0 {
+			b = append(b, ", 'win': "...)
+			b = appendNumber(b, int64(r.Win))
 		}
 		b = append(b, '}')
 	}

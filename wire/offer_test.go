@@ -37,7 +37,25 @@ var offers = []struct {
 	{"[{'ip_address': ' not checked here '}]", hosts(" not checked here ")},
 	// Keys: any order, unknown ones, repeated ones.
 	{"[{'port': 5000, 'name': 'n', 'ip_address': 'h'}]", []wire.Receiver{{Host: "h", Name: "n", Port: 5000}}},
-	{"[{'seg': 1200, 'win': 64, 'ip_address': 'h', 'fin': 1}]", hosts("h")},
+	{"[{'seg': 1200, 'win': 64, 'ip_address': 'h', 'fin': 1}]", window(1200, 64)},
+	{"[{'ip_address': 'h', 'seg': 100, 'win': 1}]", window(100, 1)},
+	{"[{'ip_address': 'h', 'seg': 65000, 'win': 1048576}]", window(65000, 1048576)},
+	{"[{'ip_address': 'h', 'seg': 65001, 'win': 1048577}]", hosts("h")},
+	{"[{'ip_address': 'h', 'seg': 99, 'win': 0}]", hosts("h")},
+	{"[{'ip_address': 'h', 'seg': '1200', 'win': None}]", hosts("h")},
+	{"[{'ip_address': 'h', 'seg': 1200.0, 'win': -64}]", hosts("h")},
+	// Keys that nobody asked for hold what they like.
+	{"[{'ip_address': 'h', 'x': 1.5, 'y': [.5, 5., 1e9, 1E-9, 1_0.0_1, -2.5e+3, 0777.5]}]", hosts("h")},
+	{"[{'ip_address': 'h', 'x': 1j, 'y': (3+4j), 'z': -1.5 - .5J, 'w': 1e3j}]", hosts("h")},
+	{`[{'ip_address': 'h', 'x': b'\x00\'', 'y': B"x" b'y', 'z': rb'\d', 'w': bR'''a` + "\n" + `'b'''}]`, hosts("h")},
+	{"[{'ip_address': 'h', 'x': {1, 2}, 'y': {'a', (1, 2), }, 'z': {1.5: {}}, 'w': {(1, 2): 3}}]", hosts("h")},
+	{`[{'ip_address': 'h', 'x': """a 'b' "c"` + "\n" + `d""", 'y': '''\'''''', 'z': u'' u'x' 'y', 'w': Ur'\x', 'v': ...}]`, hosts("h")},
+	{"[{'ip_address': 'h', 'x': 12L, 'port': 4650L}]", port(4650)},
+	{"[{'ip_address': 'h', 1: 2, b'name': 'no', None: 3, (1, 2): 4, 1.5: 5, {1, 2}: 6}]", hosts("h")},
+	// Servers in Python 2 print strings so.
+	{"[{u'ip_address': u'192.0.2.1', U'name': u'A' 'B'}]", []wire.Receiver{{Host: "192.0.2.1", Name: "AB"}}},
+	{`[{r'ip_address': r'h', R'name': R'a\n\'b'}]`, name(`a\n\'b`)},
+	{`[{'''ip_address''': """h""", 'name': '''it's` + "\n" + `"two" lines'''}]`, name("it's\n\"two\" lines")},
 	{"[{'ip_address': 'h', 'x': [1, (2, {'y': {}, 3: None, None: [()]}), 'z'], 'w': (True, False)}]", hosts("h")},
 	{"[{'ip_address': 'h', 'ip_address': 'i', 'name': 'a', 'name': 'b', 'port': 1, 'port': 2}]", []wire.Receiver{{Host: "i", Name: "b", Port: 2}}},
 	{"[{'ip_address': 'h', 'name': 'a', 'name': None}]", hosts("h")},
@@ -80,8 +98,9 @@ func hosts(names ...string) (rs []wire.Receiver) {
 	return rs
 }
 
-func port(n uint16) []wire.Receiver { return []wire.Receiver{{Host: "h", Port: n}} }
-func name(s string) []wire.Receiver { return []wire.Receiver{{Host: "h", Name: s}} }
+func port(n uint16) []wire.Receiver       { return []wire.Receiver{{Host: "h", Port: n}} }
+func window(seg, win int) []wire.Receiver { return []wire.Receiver{{Host: "h", Seg: seg, Win: win}} }
+func name(s string) []wire.Receiver       { return []wire.Receiver{{Host: "h", Name: s}} }
 
 // offerRefusals are texts that ParseReceivers refuses, with what a user reads.
 var offerRefusals = []struct{ in, want string }{
@@ -104,19 +123,14 @@ var offerRefusals = []struct{ in, want string }{
 	{`[{'ip_address': b'h'}]`, `offer: byte 16: want a string, got "b"`},
 	{`[{'ip_address': 'h', 'port': 4650 + 1}]`, `offer: byte 34: want "," or "}", got "+"`},
 	{`[{'ip_address': 'h', 'port': 1+1}]`, `offer: byte 30: want "," or "}", got "+1"`},
-	{`[{'ip_address': 'h', 'x': 1.5}]`, `offer: byte 27: want "," or "}", got ".5"`},
 	{`[{'ip_address': 'h', 'x': lambda: 0}]`, `offer: byte 26: want a value, got "lambda:"`},
 	{`[{'ip_address': 'h', 'x': Nonesuch}]`, `offer: byte 26: want a value, got "Nonesuch"`},
 	{`[{'ip_address': 'h', 'x': True1}]`, `offer: byte 30: want "," or "}", got "1"`},
 	{`[{'ip_address': 'h', 'x': True('y')}]`, `offer: byte 30: want "," or "}", got "("`},
-	{`[{'ip_address': 'h', 'x': {1, 2}}]`, `offer: byte 28: want ":", got ","`},
-	{`[{'ip_address': 'h', 'x': {[]: 2}}]`, `offer: byte 27: want a key, got "["`},
-	{`[{'ip_address': 'h', 'x': {**y}}]`, `offer: byte 27: want a key, got "**y"`},
+	{`[{'ip_address': 'h', 'x': {**y}}]`, `offer: byte 27: want a value, got "**y"`},
 	{`[{'ip_address': 'h', 'x': [y for y in z]}]`, `offer: byte 27: want a value, got "y"`},
 	{`[*x]`, `offer: byte 1: want a dict, got "*x"`},
 	{`[{'ip_address': 'h'} # comment`, `offer: byte 21: want "," or "]", got "#"`},
-	{`[{'ip_address': '''h'''}]`, `offer: byte 16: want a string without triple quotes, got "''"`},
-	{`[{'ip_address': """h"""}]`, `offer: byte 16: want a string without triple quotes, got "\"\""`},
 	// The wrong kind of thing.
 	{``, `offer: byte 0: want a list, got end`},
 	{`;`, `offer: byte 0: want a list, got ";"`},
@@ -133,7 +147,7 @@ var offerRefusals = []struct{ in, want string }{
 	{`[{'ip_address': None}]`, `offer: byte 16: want a string, got "None"`},
 	{`[{'ip_address': ['h']}]`, `offer: byte 16: want a string, got "["`},
 	{`[{'ip_address': ('h')}]`, `offer: byte 16: want a string, got "("`},
-	{`[{1: 2}]`, `offer: byte 2: want a string, got "1:"`},
+	{`[{1: 2}]`, `offer: byte 6: want the key 'ip_address', got "}"`},
 	{`[{'ip_address': 'h', 'port': 0}]`, `offer: byte 29: want a port from 1 to 65535, got "0"`},
 	{`[{'ip_address': 'h', 'port': -1}]`, `offer: byte 29: want a port from 1 to 65535, got "-1"`},
 	{`[{'ip_address': 'h', 'port': 65536}]`, `offer: byte 29: want a port from 1 to 65535, got "65536"`},
@@ -142,15 +156,28 @@ var offerRefusals = []struct{ in, want string }{
 	{`[{'ip_address': 'h', 'port': '4650'}]`, `offer: byte 29: want an integer, got "'4650'"`},
 	{`[{'ip_address': 'h', 'port': None}]`, `offer: byte 29: want an integer, got "None"`},
 	{`[{'ip_address': 'h', 'port': True}]`, `offer: byte 29: want an integer, got "True"`},
+	{`[{'ip_address': 'h', 'port': 4650.0}]`, `offer: byte 29: want a port from 1 to 65535, got "4650.0"`},
+	{`[{'ip_address': 'h', 'seg': 9223372036854775808}]`, `offer: byte 28: want a number up to 9223372036854775807, got "9223372036854775"`},
+	{`[{'ip_address': 'h', 'win': 99999999999999999999}]`, `offer: byte 28: want a number up to 9223372036854775807, got "9999999999999999"`},
+	{`[{'ip_address': ub'h'}]`, `offer: byte 16: want a string, got "ub"`},
+	{`[{b'ip_address': 'h'}]`, `offer: byte 20: want the key 'ip_address', got "}"`},
+	{`[{'ip_address': 'h', 'x': 1e}]`, `offer: byte 28: want a digit, got "}"`},
+	{`[{'ip_address': 'h', 'x': 1.5f}]`, `offer: byte 26: want a number, got "1.5f"`},
+	{`[{'ip_address': 'h', 'x': 1+2}]`, `offer: byte 29: want an imaginary number, got "}"`},
+	{`[{'ip_address': 'h', 'x': .}]`, `offer: byte 26: want a number, got "."`},
+	{`[{'ip_address': 'h', 'x': {1: 2, 3}}]`, `offer: byte 34: want ":", got "}"`},
+	{`[{'ip_address': 'h', 'x': {1, 2: 3}}]`, `offer: byte 31: want "," or "}", got ":"`},
+	{`[{'ip_address': 'h', 'x': b'y}]`, `offer: byte 26: want a string with a closing quote, got "b"`},
+	{`[{'ip_address': '''h''}]`, `offer: byte 24: want a closing quote, got end`},
 	// Cut short.
 	{`[`, `offer: byte 1: want a dict, got end`},
-	{`[{`, `offer: byte 2: want a string, got end`},
+	{`[{`, `offer: byte 2: want a value, got end`},
 	{`[{'ip_address`, `offer: byte 13: want a closing quote, got end`},
 	{`[{'ip_address'`, `offer: byte 14: want ":", got end`},
 	{`[{'ip_address':`, `offer: byte 15: want a string, got end`},
 	{`[{'ip_address': 'h\`, `offer: byte 19: want a closing quote, got end`},
 	{`[{'ip_address': 'h'`, `offer: byte 19: want "," or "}", got end`},
-	{`[{'ip_address': 'h',`, `offer: byte 20: want a string, got end`},
+	{`[{'ip_address': 'h',`, `offer: byte 20: want a value, got end`},
 	{`[{'ip_address': 'h'}`, `offer: byte 20: want "," or "]", got end`},
 	{`[{'ip_address': 'h'},`, `offer: byte 21: want a dict, got end`},
 	{`[{'ip_address': 'h', 'x': -`, `offer: byte 26: want an integer, got "-"`},
@@ -158,7 +185,7 @@ var offerRefusals = []struct{ in, want string }{
 	{`[{'ip_address': 'h', 'x': [`, `offer: byte 27: want a value, got end`},
 	// Commas and brackets.
 	{`[,]`, `offer: byte 1: want a dict, got ","`},
-	{`[{,}]`, `offer: byte 2: want a string, got ","`},
+	{`[{,}]`, `offer: byte 2: want a value, got ","`},
 	{`[{'ip_address': 'h'},,]`, `offer: byte 21: want a dict, got ","`},
 	{`[{'ip_address': 'h'})`, `offer: byte 20: want "," or "]", got ")"`},
 	{`({'ip_address': 'h'}]`, `offer: byte 20: want "," or ")", got "]"`},
@@ -235,6 +262,7 @@ func TestParseReceiversTruncated(t *testing.T) {
 
 func TestParseReceiversLimits(t *testing.T) {
 	in := func(value string) string { return "[{'ip_address':'h','x':" + value + "}]" }
+	named := func(value string) string { return "[{'ip_address':'h','name':" + value + "}]" }
 	nest := func(n int) string { return in(strings.Repeat("[", n) + strings.Repeat("]", n)) }
 	for _, tt := range []struct {
 		name, in, want string // want is empty where in is within the limit
@@ -249,10 +277,10 @@ func TestParseReceiversLimits(t *testing.T) {
 		{"items of a dict + 1", in("{" + strings.Repeat("1:1,", wire.MaxItems) + "1:1}"), `offer: byte 4120: want at most 1024 items, got "1:1"`},
 		{"keys", in("1" + strings.Repeat(",'':1", wire.MaxItems-2)), ""},
 		{"keys + 1", in("1" + strings.Repeat(",'':1", wire.MaxItems-1)), `offer: byte 5135: want at most 1024 items, got "''"`},
-		{"string", in("'" + strings.Repeat("s", wire.MaxString) + "'"), ""},
-		{"string + 1", in("'" + strings.Repeat("s", wire.MaxString+1) + "'"), `offer: byte 23: want a string of at most 4096 bytes, got "'sssssssssssssss"`},
-		{"joined string + 1", in("'" + strings.Repeat("s", wire.MaxString) + "' 's'"), `offer: byte 4122: want a string of at most 4096 bytes, got "'s'"`},
-		{"string of escapes + 1", in("'" + strings.Repeat(`\n`, wire.MaxString+1) + "'"), `offer: byte 23: want a string of at most 4096 bytes, got "'\\n\\n\\n\\n\\n\\n\\n\\"`},
+		{"string", named("'" + strings.Repeat("s", wire.MaxString) + "'"), ""},
+		{"string + 1", named("'" + strings.Repeat("s", wire.MaxString+1) + "'"), `offer: byte 26: want a string of at most 4096 bytes, got "'sssssssssssssss"`},
+		{"joined string + 1", named("'" + strings.Repeat("s", wire.MaxString) + "' 's'"), `offer: byte 4125: want a string of at most 4096 bytes, got "'s'"`},
+		{"string of escapes + 1", named("'" + strings.Repeat(`\n`, wire.MaxString+1) + "'"), `offer: byte 26: want a string of at most 4096 bytes, got "'\\n\\n\\n\\n\\n\\n\\n\\"`},
 		{"bytes", "[]" + strings.Repeat(" ", wire.MaxDatagram-2), ""},
 		{"bytes + 1", "[]" + strings.Repeat(" ", wire.MaxDatagram-1), `offer: byte 65507: want at most 65507 bytes, got " "`},
 	} {

@@ -8,14 +8,46 @@ import (
 
 func isQuote(c byte) bool { return c == '\'' || c == '"' }
 
+// prefix is how many letters stand before the quote of a literal at p.i, and what they
+// say; ok is false where no literal stands there. Python's prefixes are u and r, and with
+// b in them, in any case and order, the literal is bytes.
+func (p *literal) prefix() (n int, raw, bytes, ok bool) {
+	for ; n < 3 && p.i+n < len(p.b); n++ {
+		switch c := p.b[p.i+n]; {
+		case isQuote(c):
+			return n, raw, bytes, true
+		case n == 2:
+		case c|0x20 == 'r' && !raw:
+			raw = true
+		case c|0x20 == 'b' && !bytes:
+			bytes = true
+		case c|0x20 == 'u' && n == 0:
+		default:
+			return 0, false, false, false
+		}
+	}
+	return 0, false, false, false
+}
+
+// strings and bytes report whether a literal of that kind stands at p.i.
+func (p *literal) strings() bool {
+	_, _, bytes, ok := p.prefix()
+	return ok && !bytes
+}
+
+func (p *literal) bytes() bool {
+	_, _, bytes, ok := p.prefix()
+	return ok && bytes
+}
+
 // str reads a string of one or more adjacent literals. The result is valid up
 // to the next str.
 func (p *literal) str() (s []byte, ok bool) {
-	if !isQuote(p.peek()) {
+	if !p.strings() {
 		return nil, p.fail(p.i, "a string")
 	}
 	p.buf = p.buf[:0]
-	for isQuote(p.peek()) {
+	for p.strings() {
 		if !p.quoted() {
 			return nil, false
 		}
@@ -24,27 +56,82 @@ func (p *literal) str() (s []byte, ok bool) {
 	return p.buf, true
 }
 
-// quoted decodes one literal, quotes and all, behind what buf holds.
-func (p *literal) quoted() bool {
-	start, q := p.i, p.b[p.i]
-	if len(p.b)-p.i >= 3 && p.b[p.i+1] == q && p.b[p.i+2] == q {
-		// Read as three literals, these could give another text than Python's.
-		return p.fail(p.i, "a string without triple quotes")
+// skipStrings steps over adjacent literals, bytes too, and decodes nothing.
+func (p *literal) skipStrings() bool {
+	for {
+		n, _, _, ok := p.prefix()
+		if !ok {
+			return true
+		}
+		start := p.i
+		p.i += n
+		q, long := p.open()
+		for {
+			if p.i >= len(p.b) {
+				return p.fail(start, "a string with a closing quote")
+			}
+			c := p.b[p.i]
+			if c == q && p.closes(q, long) {
+				break
+			}
+			if c == 0 || !long && (c == '\n' || c == '\r') {
+				return p.fail(p.i, "a closing quote")
+			}
+			if p.i++; c == '\\' {
+				p.i++ // whatever it escapes, a quote too
+			}
+		}
+		p.space()
 	}
-	for p.i++; p.i < len(p.b); {
+}
+
+// open steps over an opening quote, or three of them.
+func (p *literal) open() (q byte, long bool) {
+	q = p.b[p.i]
+	if len(p.b)-p.i >= 3 && p.b[p.i+1] == q && p.b[p.i+2] == q {
+		p.i += 3
+		return q, true
+	}
+	p.i++
+	return q, false
+}
+
+// closes steps over the closing quote at p.i if it is one.
+func (p *literal) closes(q byte, long bool) bool {
+	if !long {
+		p.i++
+		return true
+	}
+	if len(p.b)-p.i >= 3 && p.b[p.i+1] == q && p.b[p.i+2] == q {
+		p.i += 3
+		return true
+	}
+	return false
+}
+
+// quoted decodes one literal, prefix, quotes and all, behind what buf holds.
+func (p *literal) quoted() bool {
+	start := p.i
+	n, raw, _, _ := p.prefix()
+	p.i += n
+	q, long := p.open()
+	for p.i < len(p.b) {
 		if len(p.buf) > MaxString {
 			return p.fail(start, "a string of at most 4096 bytes")
 		}
 		c := p.b[p.i]
 		switch {
-		case c == q:
-			p.i++
+		case c == q && p.closes(q, long):
 			return true
-		case c == '\\':
+		case c == '\\' && !raw:
 			if !p.escape() {
 				return false
 			}
-		case c == '\n' || c == '\r' || c == 0:
+		case c == '\\' && p.i+1 < len(p.b) && p.b[p.i+1] < utf8.RuneSelf && p.b[p.i+1] >= ' ':
+			// In a raw string the backslash stays, and so does the quote behind it.
+			p.buf = append(p.buf, c, p.b[p.i+1])
+			p.i += 2
+		case c == 0 || !long && (c == '\n' || c == '\r'):
 			return p.fail(p.i, "a closing quote")
 		case c < utf8.RuneSelf:
 			p.buf = append(p.buf, c)

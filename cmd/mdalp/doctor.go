@@ -198,10 +198,10 @@ func newDoctorJSON(f *facts, checks []check, err error) doctorJSON {
 // showChecks writes a line for each check, and one for the whole.
 func showChecks(w io.Writer, f *facts, checks []check) {
 	for _, c := range checks {
-		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, c.Text)
+		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, usage.Text(c.Text)) // ours: Name
 		if c.Mend != "" {
 			// On a line of its own, to be copied as it is.
-			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", c.Mend)
+			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", usage.Text(c.Mend))
 		}
 	}
 	// Without a route there is nobody to send to but oneself.

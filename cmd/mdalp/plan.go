@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -200,10 +199,9 @@ func showPlan(w io.Writer, r *mdalp.Report) {
 // come from strangers and must not steer the terminal.
 func printableName(x *mdalp.ReceiverReport) string {
 	if x.Name == "" {
-		return x.Addr.String()
+		return address(x.Addr)
 	}
-	name := strconv.Quote(x.Name)
-	return x.Addr.String() + " (" + name[1:len(name)-1] + ")"
+	return address(x.Addr) + " (" + usage.Name(x.Name) + ")"
 }
 
 // echoed says how the latencies were had.

@@ -190,7 +190,7 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 		return nil
 	default:
 		if len(s.o.files) > 1 {
-			fmt.Fprintf(&text, "%s:\n", file)
+			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
 		summarize(&text, r, width(os.Stdout))
 	}
