@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
+
+	"mdalp/loop"
 )
 
 // What a caller decides on; see [Send].
@@ -36,3 +39,10 @@ func (e *PeerError) Error() string { return fmt.Sprintf("%s to %v: %v", e.Op, e.
 
 // Unwrap gives the cause.
 func (e *PeerError) Unwrap() error { return e.Err }
+
+// hard reports whether an error says that the peer itself will have nothing of us: its
+// port, or UDP, is unreachable. Any other error, of the network or of this host, may be
+// gone a moment later, and counts as a loss (RFC 1122, section 4.2.3.9).
+func hard(e *loop.Envelope, err error) bool {
+	return e.Remote && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOPROTOOPT) || errors.Is(err, syscall.EPROTO))
+}

@@ -17,7 +17,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"time"
 )
 
 // Version is the version of this module, as the commands print it.
@@ -58,6 +57,7 @@ func Resolve(ctx context.Context, host string, port uint16, family int) (netip.A
 // else it is, or wraps,
 //   - [ErrConfig]: cfg, or cfg.Server for the offer that came, makes no sense;
 //   - [ErrNoOffer], [ErrBadOffer]: there are no receivers to send to;
+//   - a [PeerError] alone: this host would not send the intent;
 //   - [ErrIncomplete]: some bytes were not acknowledged, the Report lists which;
 //   - [ErrPayload]: src could not be read;
 //   - the cause of ctx, when it was cancelled: stopped at once, Report as it stood;
@@ -72,29 +72,11 @@ func Send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 	return send(ctx, src, size, c)
 }
 
-// resolveLimit bounds the wait for the addresses of all host names of an offer.
-const resolveLimit = 10 * time.Second
-
-// lookup resolves the host names of an offer, side by side, within limit. A
-// name that has no address gives the zero Addr.
-func lookup(ctx context.Context, hosts []string, limit time.Duration) []netip.Addr {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	addrs := make([]netip.Addr, len(hosts))
-	done := make(chan struct{})
-	free := make(chan struct{}, 16) // an offer may hold thousands of names
-	for i, h := range hosts {
-		go func() {
-			free <- struct{}{}
-			if a, err := Resolve(ctx, h, 0, 0); err == nil {
-				addrs[i] = a.Addr()
-			}
-			<-free
-			done <- struct{}{}
-		}()
+// lookup gives the address of a host name in an offer, not valid if it has none.
+func lookup(ctx context.Context, host string) netip.Addr {
+	a, err := Resolve(ctx, host, 0, 0)
+	if err != nil {
+		return netip.Addr{}
 	}
-	for range hosts {
-		<-done
-	}
-	return addrs
+	return a.Addr()
 }

@@ -1,62 +1,30 @@
 package mdalp
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"mdalp/loop"
 	"mdalp/wire"
 )
 
-// A peer is a receiver of the offer.
-type peer struct {
-	addr netip.AddrPort
-	name string
-}
-
-// receiveOffer takes what comes before the transfer.
-func (s *session) receiveOffer(now time.Time, e *loop.Envelope, b []byte) {
-	s.seal()
+// fromOrchestrator tells whether a datagram that comes before the transfer is from the
+// orchestrator, and drops it if not.
+func (s *session) fromOrchestrator(e *loop.Envelope, b []byte) bool {
 	if e.Peer != s.cfg.Orchestrator {
 		s.drop(&s.report.Dropped.Foreign, "foreign", e, b)
-		return
+		return false
 	}
-	m, err := wire.Parse(b)
-	if err != nil && !(len(b) >= 6 && string(b[:6]) == "Type:1") {
-		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
-		return
-	}
-	if err == nil && m.Type != wire.Offer || s.phase != Waiting {
-		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
-		return
-	}
-	var offer []wire.Receiver
-	switch {
-	case err != nil:
-	case m.TID == wire.Absent:
-		err = errors.New("it has no TID")
-	case m.Data == nil:
-		err = errors.New("it has no DATA")
-	default:
-		offer, err = wire.ParseReceivers(m.Data)
-	}
-	if err != nil {
-		s.finish(now, fmt.Errorf("%w from %v: %w", ErrBadOffer, e.Peer, err))
-		return
-	}
-	s.accept(now, m.TID, offer)
+	return true
 }
 
 // accept takes an offer: it chooses the receivers and goes on to ping them.
 func (s *session) accept(now time.Time, tid int64, offer []wire.Receiver) {
 	s.tid, s.report.TID = tid, tid
 	s.report.Wait = now.Sub(s.began)
-	for _, t := range []int{timerIntent, timerRetry, timerRemind} {
-		s.timers.Stop(t)
-	}
-	s.intentDue = false
+	s.waiting.end()
 	s.log.Info("offer", "tid", tid, "receivers", len(offer))
 	if s.cfg.Balance == None {
 		if s.cfg.Server > len(offer) {
@@ -65,65 +33,116 @@ func (s *session) accept(now time.Time, tid int64, offer []wire.Receiver) {
 		}
 		offer = offer[s.cfg.Server-1 : s.cfg.Server]
 	}
-	s.choose(offer)
-	if len(s.peers) == 0 {
-		s.finish(now, fmt.Errorf("%w from %v: none of its %d receivers can be used", ErrBadOffer, s.cfg.Orchestrator, len(offer)))
+	s.pinging.names.of(offer)
+	s.choose()
+	if s.pinging.names.missing == 0 && s.unusable(now) {
 		return
 	}
-	if s.cfg.offerOnly {
+	if s.pinging.names.missing == 0 && s.cfg.offerOnly {
 		s.finish(now, nil)
 		return
 	}
+	s.stage = &s.pinging
 	s.enter(now, Pinging)
-	s.probe(now)
-	if s.prober == nil || s.prober.Done() {
-		s.begin(now)
-	}
+	s.pinging.begin(now)
 }
 
-// choose makes the peers of an offer: addresses that can be sent to, each once.
-func (s *session) choose(offer []wire.Receiver) {
-	var names []string
-	for _, r := range offer {
-		if _, err := netip.ParseAddr(r.Host); err != nil {
-			names = append(names, r.Host)
-		}
+// unusable ends the session if there is nobody to send to.
+func (s *session) unusable(now time.Time) bool {
+	if len(s.peers) > 0 {
+		return false
 	}
-	var found []netip.Addr
-	if len(names) > 0 {
-		found = s.cfg.resolve(names)
-	}
-	s.place = make(map[netip.AddrPort]int, len(offer))
-	s.peers = make([]peer, 0, len(offer))
-	s.report.Receivers = make([]ReceiverReport, 0, len(offer))
-	for _, r := range offer {
-		addr, err := netip.ParseAddr(r.Host)
-		if err != nil {
-			addr, found = found[0], found[1:]
-		}
-		addr = addr.Unmap()
-		port := r.Port
-		if port == 0 {
-			port = Port
-		}
-		p := peer{netip.AddrPortFrom(addr, port), r.Name}
-		switch {
-		case !addr.IsValid():
-			s.log.Warn("receiver left out: its name has no address", "host", r.Host)
-			continue
-		case !isHost(addr):
-			s.log.Warn("receiver left out: its address is no host's", "addr", addr)
-			continue
-		case addr.Is6() && !s.cfg.reaches6():
-			s.log.Warn("receiver left out: this socket is for IPv4; --bind :: makes one for both", "addr", addr)
-			continue
-		}
-		if first, dup := s.place[p.addr]; dup {
-			s.log.Warn("receiver named twice: merged", "addr", p.addr, "names", s.peers[first].name+", "+p.name)
+	s.finish(now, fmt.Errorf("%w from %v: none of its %d receivers can be used", ErrBadOffer, s.cfg.Orchestrator, len(s.pinging.names.offer)))
+	return true
+}
+
+// A peer is a receiver of the offer.
+type peer struct {
+	addr netip.AddrPort
+	name string
+}
+
+// mostPorts is how many ports of one address an offer may name: receivers are hosts, and
+// an offer of a thousand ports would aim all senders at one.
+const mostPorts = 16
+
+// choose makes the peers of an offer: addresses that can be sent to, each once, in the
+// order of the offer. Receivers whose names have no address yet are passed over: it is
+// called again when the answers are there, and tells of each that is left out once.
+func (s *session) choose() {
+	n := &s.pinging.names
+	s.place = make(map[netip.AddrPort]int, len(n.offer))
+	s.peers = make([]peer, 0, len(n.offer))
+	s.report.Receivers = make([]ReceiverReport, 0, len(n.offer))
+	ports := make(map[netip.Addr]int)
+	surplus := 0
+	for k, r := range n.offer {
+		addr := n.addrs[k]
+		if !addr.IsValid() {
 			continue
 		}
+		addr = s.zoned(addr)
+		p := peer{netip.AddrPortFrom(addr, r.Port), r.Name}
+		if r.Port == 0 {
+			p.addr = netip.AddrPortFrom(addr, Port)
+		}
+		if why := s.refuses(addr); why != "" {
+			n.tell(k, func() { s.log.Warn("receiver left out: "+why, "addr", addr) })
+			continue
+		}
+		if i, dup := s.place[p.addr]; dup {
+			n.tell(k, func() {
+				s.log.Warn("receiver named twice: merged", "addr", p.addr, "names", s.peers[i].name+", "+p.name)
+			})
+			continue
+		}
+		if ports[addr] == mostPorts {
+			n.tell(k, func() { surplus++ })
+			continue
+		}
+		ports[addr]++
 		s.place[p.addr] = len(s.peers)
 		s.peers = append(s.peers, p)
 		s.report.Receivers = append(s.report.Receivers, ReceiverReport{Addr: p.addr, Name: p.name})
 	}
+	if surplus > 0 {
+		s.log.Warn("receivers left out: an offer may name "+strconv.Itoa(mostPorts)+" ports of one address", "receivers", surplus)
+	}
+}
+
+// zoned completes the address of a receiver. Zones are a matter of each host: a link-local
+// address from an orchestrator that is on a link is on the same link.
+func (s *session) zoned(a netip.Addr) netip.Addr {
+	o := s.cfg.Orchestrator.Addr()
+	switch {
+	case a.Is4() || !a.IsLinkLocalUnicast():
+		return a
+	case a.Zone() == "":
+		return a.WithZone(o.Zone())
+	case s.cfg.number != nil:
+		if numbered, err := s.cfg.number(a); err == nil {
+			return numbered
+		}
+	}
+	return a
+}
+
+// refuses says why a receiver's address cannot be sent to, or must not be; "" if it may.
+func (s *session) refuses(a netip.Addr) string {
+	o := s.cfg.Orchestrator.Addr()
+	// An orchestrator on this very host is on its loopback and on all its links.
+	here := o.IsLoopback() || (a.IsLoopback() || a.IsLinkLocalUnicast()) && s.cfg.ours != nil && s.cfg.ours(o)
+	switch {
+	case !isHost(a):
+		return "its address is no host's"
+	case a.Is6() && !s.cfg.reaches6():
+		return "this socket is for IPv4; --bind :: makes one for both"
+	case a.IsLoopback() && !here:
+		return "it is this host, and the orchestrator is another"
+	case a.IsLinkLocalUnicast() && !here && !o.IsLinkLocalUnicast():
+		return "its address is link-local, and the orchestrator's is not"
+	case a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "":
+		return "a link-local address needs its interface, as in fe80::1%eth0"
+	}
+	return ""
 }

@@ -35,12 +35,13 @@ func (s *session) settle(now time.Time) {
 	case Sending:
 		r.Transfer = now.Sub(s.entered)
 	}
-	if s.transfer == nil {
+	t := s.sending.transfer
+	if t == nil {
 		return
 	}
-	r.Acked, r.Left = 0, s.transfer.Left()
+	r.Acked, r.Left = 0, t.Left()
 	for i := range r.Receivers {
-		rr, st := &r.Receivers[i], s.transfer.Stats(i)
+		rr, st := &r.Receivers[i], t.Stats(i)
 		rr.Bytes, rr.Acked = st.Bytes, st.Acked
 		rr.Sent, rr.Resent, rr.Timeouts, rr.Duplicate = st.Sent, st.Resent, st.Timeouts, st.Duplicate
 		rr.Took, rr.Gave = st.Took, st.Gave
@@ -55,10 +56,11 @@ func (s *session) settle(now time.Time) {
 
 // complete ends a transfer that has nothing more to do.
 func (s *session) complete(now time.Time) {
+	t := s.sending.transfer
 	switch {
-	case s.transfer.Left() == 0:
+	case t.Left() == 0:
 		s.finish(now, nil)
-	case s.transfer.Living() == 0:
+	case t.Living() == 0:
 		s.incomplete(now, ErrAllDead)
 	default:
 		s.incomplete(now, ErrNoTakeover)
@@ -67,11 +69,16 @@ func (s *session) complete(now time.Time) {
 
 // incomplete ends the session because of err before all is acknowledged.
 func (s *session) incomplete(now time.Time, err error) {
-	if s.transfer == nil {
-		s.finish(now, fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase))
+	t := s.sending.transfer
+	if t == nil {
+		err = fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase)
+		if s.phase == Waiting {
+			err = s.waiting.because(err)
+		}
+		s.finish(now, err)
 		return
 	}
-	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, s.transfer.Left(), s.transfer.Total(), err))
+	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(), t.Total(), err))
 }
 
 // finish ends the session. After it, nothing changes any more.
@@ -80,10 +87,11 @@ func (s *session) finish(now time.Time, err error) {
 		return
 	}
 	s.settle(now)
+	s.stage = over{}
 	s.phase, s.report.Phase = Finished, Finished
 	s.err = err
-	if s.transfer != nil {
-		for _, m := range s.transfer.Missing() {
+	if t := s.sending.transfer; t != nil {
+		for _, m := range t.Missing() {
 			s.report.Missing = append(s.report.Missing, wire.Range{First: m.Seq, Last: m.End - 1})
 		}
 	}

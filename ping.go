@@ -54,7 +54,10 @@ type PingReport struct {
 type HostPing struct {
 	Addr   netip.Addr
 	Echoes icmp.Stats
-	Err    error // why nothing more is sent to it, such as ENETUNREACH, or nil
+	// Err is the last error of an echo to it, of the network or of this host, such as
+	// ENETUNREACH; nil if there was none, or if it has answered since. Only a refusal
+	// (protocol unreachable) ends the pings to it.
+	Err error
 }
 
 // Lost is the number of echoes that were sent and not answered.
@@ -97,6 +100,8 @@ func Ping(ctx context.Context, hosts []netip.Addr, cfg *PingConfig) (*PingReport
 	for i := range r.Hosts {
 		if a := r.Hosts[i].Addr; !isHost(a) {
 			return r, fmt.Errorf("%w: %v is no host's address", ErrConfig, a)
+		} else if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
+			return r, errNoZone("host", a)
 		}
 	}
 	if c.Count == 0 {

@@ -3,6 +3,7 @@ package mdalp
 import (
 	"context"
 	"crypto/rand"
+	"net/netip"
 	"time"
 
 	"mdalp/icmp"
@@ -14,7 +15,12 @@ import (
 func ping(ctx context.Context, r *PingReport, cfg *PingConfig) error {
 	rand.Read(cfg.key[:])
 	var need [7]bool // by family
+	addrs := make([]netip.Addr, len(r.Hosts))
 	for i := range r.Hosts {
+		var err error
+		if addrs[i], err = onLink("host", r.Hosts[i].Addr); err != nil {
+			return err
+		}
 		if r.Hosts[i].Addr.Is4() {
 			need[4] = true
 		} else {
@@ -27,6 +33,12 @@ func ping(ctx context.Context, r *PingReport, cfg *PingConfig) error {
 			s.Close()
 		}
 	}()
+	if cfg.Bind.IsValid() {
+		var err error
+		if cfg.Bind, err = onLink("source", cfg.Bind); err != nil {
+			return err
+		}
+	}
 	r.Mode = icmp.Off
 	for _, family := range []int{4, 6} {
 		if !need[family] {
@@ -46,7 +58,7 @@ func ping(ctx context.Context, r *PingReport, cfg *PingConfig) error {
 			cfg.Logger.Debug("capabilities are kept", "err", err)
 		}
 	}
-	p := newPinger(time.Now(), r, cfg, len(socks)-1)
+	p := newPinger(time.Now(), r, cfg, addrs, len(socks)-1)
 	err := loop.Run(ctx, p, socks...)
 	p.settle(time.Now())
 	return err

@@ -15,28 +15,33 @@ const settling = 4 * time.Millisecond
 
 // A pinger is Ping as a program without I/O: an icmp.Prober as a loop.Handler.
 type pinger struct {
-	report *PingReport
-	cfg    *PingConfig
-	prober *icmp.Prober
-	began  time.Time
-	tell   time.Time          // when Progress is due, if there is one
-	sock6  int                // the socket for IPv6 hosts; that for IPv4 is 0
-	first  []int              // the prober's host → its first place in the report
-	place  map[netip.Addr]int // the reverse
+	report  *PingReport
+	cfg     *PingConfig
+	prober  *icmp.Prober
+	began   time.Time
+	tell    time.Time          // when Progress is due, if there is one
+	sock6   int                // the socket for IPv6 hosts; that for IPv4 is 0
+	first   []int              // the prober's host → its first place in the report
+	place   map[netip.Addr]int // the reverse
+	firstOf []int              // a place in the report → the first of the same host
+	soft    int                // hosts with an error that may pass
 }
 
-// newPinger prepares echoes to the hosts of r from a moment after now on. sock6 is
-// the number of the socket for IPv6 hosts.
-func newPinger(now time.Time, r *PingReport, cfg *PingConfig, sock6 int) *pinger {
+// newPinger prepares echoes to the hosts of r from a moment after now on. addrs are their
+// addresses as they come back: zones are numbers. sock6 is the number of the socket for
+// IPv6 hosts.
+func newPinger(now time.Time, r *PingReport, cfg *PingConfig, addrs []netip.Addr, sock6 int) *pinger {
 	p := &pinger{report: r, cfg: cfg, began: now, tell: now.Add(cfg.ProgressEvery), sock6: sock6, place: make(map[netip.Addr]int, len(r.Hosts))}
 	hosts := make([]netip.Addr, 0, len(r.Hosts))
-	for i := range r.Hosts {
-		a := r.Hosts[i].Addr
-		if _, dup := p.place[a]; !dup {
+	for i, a := range addrs {
+		k, dup := p.place[a]
+		if !dup {
+			k = i
 			p.place[a] = i
 			p.first = append(p.first, i)
 			hosts = append(hosts, a)
 		}
+		p.firstOf = append(p.firstOf, k)
 	}
 	p.prober = icmp.NewProber(now.Add(settling), icmp.Config{
 		Count: cfg.Count, Gap: cfg.Interval, Timeout: cfg.Timeout, ID: echoID(&cfg.key), Key: cfg.key,
@@ -48,6 +53,7 @@ func newPinger(now time.Time, r *PingReport, cfg *PingConfig, sock6 int) *pinger
 func (p *pinger) Receive(_ time.Time, e *loop.Envelope, b []byte) {
 	switch p.prober.Receive(e.At, e.Peer.Addr(), b) {
 	case icmp.Counted:
+		p.passed(e.Peer.Addr())
 		return
 	case icmp.Duplicate:
 		p.report.Duplicate++
@@ -59,12 +65,33 @@ func (p *pinger) Receive(_ time.Time, e *loop.Envelope, b []byte) {
 	p.cfg.Logger.Debug("dropped", "peer", e.Peer.Addr(), "data", excerpt(b))
 }
 
-// Fail implements loop.Handler: what cannot be sent to is not tried again.
+// passed forgets the error of a host that has answered since.
+func (p *pinger) passed(a netip.Addr) {
+	if p.soft == 0 {
+		return
+	}
+	if i, ok := p.place[a]; ok && p.report.Hosts[i].Err != nil {
+		p.report.Hosts[i].Err = nil
+		p.soft--
+	}
+}
+
+// Fail implements loop.Handler: a host that refuses is not tried again. Any other error
+// costs an echo.
 func (p *pinger) Fail(_ time.Time, e *loop.Envelope, err error) {
 	a := e.Peer.Addr()
-	if i, ok := p.place[a]; ok {
-		p.report.Hosts[i].Err = err
+	i, ok := p.place[a]
+	if !ok {
+		return
+	}
+	if p.report.Hosts[i].Err == nil {
+		p.soft++
+	}
+	p.report.Hosts[i].Err = err
+	if hard(e, err) {
 		p.prober.Fail(a)
+	} else {
+		p.prober.Lose(a)
 	}
 }
 
@@ -108,6 +135,8 @@ func (p *pinger) settle(now time.Time) {
 	}
 	for i := range p.report.Hosts {
 		h := &p.report.Hosts[i]
-		*h = p.report.Hosts[p.place[h.Addr]]
+		a := h.Addr // its zone may be written in another way
+		*h = p.report.Hosts[p.firstOf[i]]
+		h.Addr = a
 	}
 }

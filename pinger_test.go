@@ -33,7 +33,7 @@ func startPinger(t *testing.T, hosts []netip.Addr) *pinger {
 	for i, h := range hosts {
 		r.Hosts[i].Addr = h
 	}
-	p := newPinger(t0, r, &PingConfig{Count: 2, Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, 1)
+	p := newPinger(t0, r, &PingConfig{Count: 2, Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, hosts, 1)
 	// Before the kernel's stamps are on, nothing may be sent.
 	if b, ok := p.Transmit(t0.Add(settling-1), &loop.Envelope{}, nil); ok {
 		t.Fatalf("%x is sent at once", b)
@@ -121,32 +121,45 @@ func TestPinger(t *testing.T) {
 	}
 }
 
-// TestPingerFail has one host that cannot be sent to: it gets nothing more, and is
-// not waited for.
+// TestPingerFail has three hosts with errors: one of which an error may pass, and passes,
+// one of which it does not, and one that takes no pings at all.
 func TestPingerFail(t *testing.T) {
-	hosts := addrs("192.0.2.1", "192.0.2.2")
+	hosts := addrs("192.0.2.1", "192.0.2.2", "192.0.2.3")
 	p := startPinger(t, hosts)
 	at := t0.Add(settling)
-	first := round(p, at)
-	p.Fail(at, &loop.Envelope{Peer: netip.AddrPortFrom(hosts[1], 0)}, syscall.ENETUNREACH)
-	p.Fail(at, &loop.Envelope{Peer: netip.MustParseAddrPort("192.0.2.9:0")}, syscall.EACCES) // none of ours
-	first[0].answer(p, at.Add(time.Millisecond), hosts[0])
+	to := func(a netip.Addr) *loop.Envelope { return &loop.Envelope{Peer: netip.AddrPortFrom(a, 0)} }
+	refused := to(hosts[2])
+	refused.Remote = true
+	round(p, at)
+	p.Fail(at, to(hosts[0]), syscall.ENETUNREACH)
+	p.Fail(at, to(hosts[1]), syscall.EPERM)
+	p.Fail(at, refused, syscall.ENOPROTOOPT)
+	p.Fail(at, to(netip.MustParseAddr("192.0.2.9")), syscall.EACCES) // none of ours
 	second := round(p, at.Add(10*time.Millisecond))
-	if len(second) != 1 || second[0].to != hosts[0] {
+	if len(second) != 2 || second[0].to != hosts[0] || second[1].to != hosts[1] {
 		t.Fatalf("the second round is %v", second)
+	}
+	p.Fail(at.Add(10*time.Millisecond), to(hosts[1]), syscall.EPERM)
+	if _, ok := p.Next(); !ok {
+		t.Fatal("the last echo is not waited for")
 	}
 	second[0].answer(p, at.Add(11*time.Millisecond), hosts[0])
 	if _, ok := p.Next(); ok {
-		t.Fatal("it waits for a host that cannot be sent to")
+		t.Fatal("it waits for echoes that are lost")
 	}
 	p.settle(at)
-	if h := p.report.Hosts[1]; h.Err != syscall.ENETUNREACH || h.Echoes.Received != 0 {
-		t.Errorf("%+v", h)
-	}
-	if h := p.report.Hosts[0]; h.Err != nil || h.Echoes.Received != 2 {
-		t.Errorf("%+v", h)
+	for i, want := range []HostPing{
+		{Addr: hosts[0], Echoes: icmp.Stats{Sent: 2, Received: 1, Min: ms1, Median: ms1, Mean: ms1, Max: ms1}},
+		{Addr: hosts[1], Echoes: icmp.Stats{Sent: 2}, Err: syscall.EPERM},
+		{Addr: hosts[2], Echoes: icmp.Stats{Sent: 1}, Err: syscall.ENOPROTOOPT},
+	} {
+		if h := p.report.Hosts[i]; h != want {
+			t.Errorf("%+v, want %+v", h, want)
+		}
 	}
 }
+
+const ms1 = time.Millisecond
 
 func TestPingConfig(t *testing.T) {
 	one := addrs("127.0.0.1")
@@ -164,6 +177,8 @@ func TestPingConfig(t *testing.T) {
 		{"multicast", addrs("ff02::1"), PingConfig{}},
 		{"broadcast", addrs("255.255.255.255"), PingConfig{}},
 		{"none", make([]netip.Addr, 1), PingConfig{}},
+		{"on any link", addrs("fe80::1"), PingConfig{}},
+		{"no such link", addrs("fe80::1%no-such-if"), PingConfig{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,38 +2,66 @@ package mdalp
 
 import (
 	"net/netip"
-	"strconv"
 	"time"
 
 	"mdalp/icmp"
 	"mdalp/loop"
 	"mdalp/sched"
+	"mdalp/wire"
 )
 
-// probe starts the echoes to those peers that can be pinged.
-func (s *session) probe(now time.Time) {
-	if !s.cfg.pings() {
+// pinging is the stage between the offer and the first segment: receivers are pinged, and
+// the addresses of those that the offer names are looked up beside it.
+type pinging struct {
+	s      *session
+	names  names
+	rounds []probing // one for the addresses of the offer, one for its names
+	pinged map[netip.Addr]bool
+}
+
+// A probing is the echoes to some hosts.
+type probing struct {
+	*icmp.Prober
+	hosts []netip.Addr
+}
+
+// begin starts the stage.
+func (p *pinging) begin(now time.Time) {
+	p.probe(now)
+	p.lookup(now)
+	p.proceed(now)
+}
+
+// probe starts the echoes to those peers that can be pinged and were not yet.
+func (p *pinging) probe(now time.Time) {
+	s := p.s
+	if !s.cfg.pings() || s.cfg.offerOnly {
 		return
 	}
+	if p.pinged == nil {
+		p.pinged = make(map[netip.Addr]bool, len(s.peers))
+	}
 	var hosts []netip.Addr
-	seen := make(map[netip.Addr]bool, len(s.peers))
-	for i, p := range s.peers {
-		a := p.addr.Addr()
-		if mode := s.mode(a); mode == icmp.Off || seen[a] {
+	for _, r := range s.peers {
+		a := r.addr.Addr()
+		mode := s.mode(a)
+		if mode == icmp.Off || p.pinged[a] {
 			continue
-		} else if s.report.Ping == icmp.Off {
+		}
+		if s.report.Ping == icmp.Off {
 			s.report.Ping = mode
 		}
-		seen[a] = true
+		p.pinged[a] = true
 		hosts = append(hosts, a)
-		s.probed = append(s.probed, i)
 	}
 	if len(hosts) == 0 {
 		return
 	}
-	s.prober = icmp.NewProber(now, icmp.Config{
-		Count: s.cfg.Echoes, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: s.cfg.key,
-	}, hosts)
+	key := s.cfg.key
+	key[31] += byte(len(p.rounds)) // other cookies, so that no answer counts for another echo
+	p.rounds = append(p.rounds, probing{icmp.NewProber(now, icmp.Config{
+		Count: s.cfg.Echoes, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key,
+	}, hosts), hosts})
 }
 
 // mode is the kind of socket that pings a.
@@ -47,35 +75,123 @@ func (s *session) mode(a netip.Addr) icmp.Mode {
 // echoID is the identifier of our echoes, which the sockets filter on.
 func echoID(key *[32]byte) uint16 { return uint16(key[0])<<8 | uint16(key[1]) }
 
-// receiveEcho takes a datagram of an ICMP socket.
-func (s *session) receiveEcho(now time.Time, e *loop.Envelope, b []byte) {
-	if s.phase != Pinging || s.prober == nil {
-		return // an echo that came too late
-	}
-	if s.prober.Receive(e.At, e.Peer.Addr(), b) != icmp.Counted {
+// proceed goes on to the segments when nothing is waited for any more.
+func (p *pinging) proceed(now time.Time) {
+	s := p.s
+	if s.phase != Pinging || p.names.missing > 0 && !p.names.late {
 		return
 	}
-	if s.prober.Done() {
+	for _, r := range p.rounds {
+		if !r.Done() {
+			return
+		}
+	}
+	switch {
+	case s.unusable(now):
+	case s.cfg.offerOnly:
+		s.finish(now, nil)
+	default:
 		s.begin(now)
 	}
+}
+
+// receive takes an answer to an echo. Nothing else is awaited.
+func (p *pinging) receive(now time.Time, e *loop.Envelope, b []byte) {
+	s := p.s
+	if e.Sock == sockUDP {
+		if !s.fromOrchestrator(e, b) {
+			return
+		}
+		if _, err := wire.Parse(b); err != nil && !wire.LooksLikeOffer(b) {
+			s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+			return
+		}
+		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		return
+	}
+	for _, r := range p.rounds {
+		if r.Receive(e.At, e.Peer.Addr(), b) == icmp.Counted {
+			p.proceed(now)
+			return
+		}
+	}
+}
+
+// fail takes an error of an echo. One that may pass costs that echo, and not the host.
+func (p *pinging) fail(now time.Time, e *loop.Envelope, err error) {
+	if e.Sock == sockUDP {
+		return
+	}
+	for _, r := range p.rounds {
+		if hard(e, err) {
+			r.Fail(e.Peer.Addr())
+		} else {
+			r.Lose(e.Peer.Addr())
+		}
+	}
+	p.proceed(now)
+}
+
+// expire ends the waiting for answers.
+func (p *pinging) expire(now time.Time) {
+	for _, r := range p.rounds {
+		r.Expire(now)
+	}
+	p.proceed(now)
+}
+
+// due takes the timer of the names.
+func (p *pinging) due(now time.Time, timer int) {
+	if timer == timerNames {
+		p.named(now, "receiver left out: its name was not found in time")
+	}
+}
+
+// transmit sends an echo.
+func (p *pinging) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	for _, r := range p.rounds {
+		out, to, ok := r.Transmit(now, b)
+		if !ok {
+			continue
+		}
+		e.Sock = sockICMP4
+		if to.Is6() {
+			e.Sock = sockICMP6
+		}
+		e.Peer = netip.AddrPortFrom(to, 0)
+		return out, true
+	}
+	return b, false
+}
+
+// next is when the echoes want to be called.
+func (p *pinging) next() (at time.Time, ok bool) {
+	for _, r := range p.rounds {
+		if t, more := r.Next(); more && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
 }
 
 // weigh gives every peer a latency: measured, or the worst that is known, or the
 // same to all. The protocol weighs by the mean of the echoes.
 func (s *session) weigh() []time.Duration {
 	latencies := make([]time.Duration, len(s.peers))
-	if s.prober == nil {
+	if len(s.pinging.rounds) == 0 {
 		for i := range latencies {
 			latencies[i] = time.Second
 		}
 		return latencies
 	}
-	byAddr := make(map[netip.Addr]icmp.Stats, len(s.probed))
+	byAddr := make(map[netip.Addr]icmp.Stats, len(s.pinging.pinged))
 	var worst time.Duration
-	for host, i := range s.probed {
-		st := s.prober.Stats(host)
-		byAddr[s.peers[i].addr.Addr()] = st
-		worst = max(worst, st.Mean.Round(time.Microsecond))
+	for _, r := range s.pinging.rounds {
+		for host, a := range r.hosts {
+			st := r.Stats(host)
+			byAddr[a] = st
+			worst = max(worst, st.Mean.Round(time.Microsecond))
+		}
 	}
 	silent := 0
 	for i, p := range s.peers {
@@ -105,7 +221,7 @@ func (s *session) weigh() []time.Duration {
 // begin ends the pinging and lays out the transfer.
 func (s *session) begin(now time.Time) {
 	s.report.Probe = now.Sub(s.entered)
-	if s.prober == nil {
+	if len(s.pinging.rounds) == 0 {
 		s.report.Probe = 0
 	}
 	var shares []int64
@@ -115,27 +231,26 @@ func (s *session) begin(now time.Time) {
 	default:
 		shares = sched.Split(s.size, latencies)
 	}
-	s.transfer = sched.NewTransfer(now, shares, sched.TransferConfig{
-		Tries: s.cfg.Tries, Fixed: s.cfg.RTO, Outstanding: s.bufferAcks,
+	x := &s.sending
+	x.transfer = sched.NewTransfer(now, shares, sched.TransferConfig{
+		Tries: s.cfg.Tries, First: firstSegments, Fixed: s.cfg.RTO, Outstanding: s.bufferAcks,
 		NoFailover: s.cfg.NoFailover || s.cfg.Balance == None, Adaptive: s.cfg.Balance == Adaptive,
 	})
 	if s.bufferAcks > 0 && s.bufferAcks < len(s.peers) {
 		s.log.Warn("the receive buffer is small: not all receivers are sent to at once; raise net.core.rmem_max",
 			"receivers", len(s.peers), "at once", s.bufferAcks)
 	}
-	s.prefix = append(s.prefix[:0], "Type:2;TID:"...)
-	s.prefix = strconv.AppendInt(s.prefix, s.tid, 10)
-	s.prefix = append(s.prefix, ";SEQ:"...)
-	s.report.Segments = s.transfer.Total()
+	s.report.Segments = x.transfer.Total()
 	for i, p := range s.peers {
 		r := &s.report.Receivers[i]
-		r.Share, r.Assigned = shares[i], s.transfer.Stats(i).Assigned
+		r.Share, r.Assigned = shares[i], x.transfer.Stats(i).Assigned
 		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "bytes", shares[i], "segments", r.Assigned)
 	}
 	if s.cfg.planOnly {
 		s.finish(now, nil)
 		return
 	}
-	s.source.open(s.reader, s.size, len(s.peers), s.cfg.memory)
+	x.begin()
+	s.stage = x
 	s.enter(now, Sending)
 }

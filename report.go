@@ -99,12 +99,15 @@ type ReceiverReport struct {
 	Latency time.Duration
 	Guessed bool
 
-	Share                   int64 // bytes assigned by the split
-	Assigned                int64 // segments assigned by the split
-	Bytes                   int64 // bytes acknowledged
-	Acked                   int64 // segments acknowledged
-	Sent, Resent, Timeouts  int64 // datagrams, repetitions, retransmission timeouts
-	Duplicate               int64 // late or doubled acks
+	Share                  int64 // bytes assigned by the split
+	Assigned               int64 // segments assigned by the split
+	Bytes                  int64 // bytes acknowledged
+	Acked                  int64 // segments acknowledged
+	Sent, Resent, Timeouts int64 // datagrams, repetitions, retransmission timeouts
+	Duplicate              int64 // late or doubled acks
+	// Soft counts the errors, of the network or of this host, that were held against what
+	// was sent to it and ended nothing, such as EHOSTUNREACH.
+	Soft                    int64
 	Took, Gave              int64 // segments taken over from, and given to, other receivers
 	AckMin, AckMean, AckMax time.Duration
 	Rate                    float64 // bytes acknowledged a second, from first datagram to last ack

@@ -1,10 +1,8 @@
 package mdalp
 
 import (
-	"errors"
-	"slices"
+	"net/netip"
 	"strconv"
-	"syscall"
 	"time"
 
 	"mdalp/loop"
@@ -12,12 +10,39 @@ import (
 	"mdalp/wire"
 )
 
-// receiveAck is the hot path: one acknowledgement.
-func (s *session) receiveAck(now time.Time, e *loop.Envelope, b []byte) {
+// firstSegments is how many segments a receiver gets before it has acknowledged any: an
+// offer can name hosts that never asked for them.
+const firstSegments = 3
+
+// sending is the stage of the segments and their acknowledgements.
+type sending struct {
+	s        *session
+	transfer *sched.Transfer // nil before the split
+	source   source
+	peers    []peer // the session's
+	place    map[netip.AddrPort]int
+	expect   int    // the peer whose acknowledgement is likely the next
+	prefix   []byte // of all segments
+}
+
+// begin prepares the first segment.
+func (x *sending) begin() {
+	s := x.s
+	x.peers, x.place = s.peers, s.place
+	x.prefix = wire.AppendDataPrefix(nil, s.tid)
+	x.source.open(s.reader, s.size, len(s.peers), s.cfg.memory)
+}
+
+// receive is the hot path: one acknowledgement.
+func (x *sending) receive(now time.Time, e *loop.Envelope, b []byte) {
+	s := x.s
+	if e.Sock != sockUDP {
+		return // an echo that came too late
+	}
 	// Acknowledgements come back in the order of the segments, most of the time.
-	i, ok := s.expect, true
-	if s.peers[i].addr != e.Peer {
-		i, ok = s.place[e.Peer]
+	i, ok := x.expect, true
+	if x.peers[i].addr != e.Peer {
+		i, ok = x.place[e.Peer]
 	}
 	if !ok {
 		if e.Peer == s.cfg.Orchestrator {
@@ -36,13 +61,13 @@ func (s *session) receiveAck(now time.Time, e *loop.Envelope, b []byte) {
 		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
 		return
 	}
-	if s.expect = i + 1; s.expect == len(s.peers) {
-		s.expect = 0
+	if x.expect = i + 1; x.expect == len(x.peers) {
+		x.expect = 0
 	}
 	if s.debug {
 		s.log.Debug("received", "peer", e.Peer, "type", 3, "tid", m.TID, "seq", m.Seq)
 	}
-	switch s.transfer.Ack(now, i, m.Seq) {
+	switch x.transfer.Ack(now, i, m.Seq) {
 	case sched.Duplicate:
 		s.drop(&s.report.Dropped.Duplicate, "duplicate", e, b)
 	case sched.Unsent:
@@ -66,69 +91,94 @@ func excerpt(b []byte) string {
 	return strconv.QuoteToASCII(string(b))
 }
 
-// fromNetwork reports whether err is something that the network said of a peer,
-// and not this host's own refusal.
-func fromNetwork(err error) bool {
-	return slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EPROTO},
-		func(e error) bool { return errors.Is(err, e) })
-}
-
-// kill declares a receiver dead that the network or this host's kernel refuses to
-// reach.
-func (s *session) kill(now time.Time, i int, err error) {
-	s.transfer.Kill(now, i, &PeerError{s.peers[i].addr, "data", err})
-	s.buried(i)
+// fail takes an error that is held against what was sent to a receiver. It kills one that
+// refuses, if the error quotes the segment that is out there: who can only guess at our port
+// cannot quote it. Where too little is quoted, the next try comes sooner, and the tries
+// decide. All that may pass counts as a loss.
+func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
+	s := x.s
+	i, ok := x.place[e.Peer]
+	if e.Sock != sockUDP || !ok || x.transfer.Stats(i).Err != nil {
+		return
+	}
+	seq, out := x.transfer.Out(i)
+	agrees, whole := wire.Quotes(e.Quote, s.tid, seq)
+	if !out || !agrees {
+		return // of what is not out any more, or never was
+	}
+	if hard(e, err) && whole {
+		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
+		x.buried(i)
+		return
+	}
+	r := &s.report.Receivers[i]
+	if r.Soft++; r.Soft == 1 {
+		s.log.Warn("receiver cannot be reached now; its segment is sent again", "addr", e.Peer, "err", err)
+	}
+	switch {
+	case hard(e, err):
+		x.transfer.Hint(now, i)
+	case whole || !e.Remote:
+		x.transfer.Lost(now, i)
+	}
 }
 
 // buried says that a receiver is dead.
-func (s *session) buried(i int) {
-	st := s.transfer.Stats(i)
-	s.log.Warn("receiver is dead", "addr", s.peers[i].addr, "err", st.Err, "acknowledged", st.Acked, "segments given to others", st.Gave)
+func (x *sending) buried(i int) {
+	st := x.transfer.Stats(i)
+	x.s.log.Warn("receiver is dead", "addr", x.peers[i].addr, "err", st.Err, "acknowledged", st.Acked, "segments given to others", st.Gave)
 }
 
-// expireTransfer takes the retransmission timeouts.
-func (s *session) expireTransfer(now time.Time) {
-	living := s.transfer.Living()
-	s.transfer.Expire(now)
-	if s.transfer.Living() == living {
+// expire takes the retransmission timeouts.
+func (x *sending) expire(now time.Time) {
+	s, living := x.s, x.transfer.Living()
+	x.transfer.Expire(now)
+	if x.transfer.Living() == living {
 		return
 	}
-	for i := range s.peers {
-		if r, st := &s.report.Receivers[i], s.transfer.Stats(i); st.Err != nil && r.Err == nil {
-			s.buried(i)
+	for i := range x.peers {
+		if r, st := &s.report.Receivers[i], x.transfer.Stats(i); st.Err != nil && r.Err == nil {
+			x.buried(i)
 		}
 	}
 	s.settle(now)
 }
 
-// transmitSegment is the hot path: one segment, header and bytes.
-func (s *session) transmitSegment(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	i, seg, ok := s.transfer.Transmit(now)
+// due has no timers: every segment has one in the transfer.
+func (x *sending) due(time.Time, int) {}
+
+// transmit is the hot path: one segment, header and bytes.
+func (x *sending) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	s := x.s
+	i, seg, ok := x.transfer.Transmit(now)
 	if !ok {
-		if s.transfer.Done() {
+		if x.transfer.Done() {
 			s.complete(now)
 		}
 		return b, false
 	}
-	data, err := s.source.bytes(i, seg.Off, seg.Len)
+	data, err := x.source.bytes(i, seg.Off, seg.Len)
 	if err != nil {
 		s.finish(now, err)
 		return b, false
 	}
 	if seg.Try > 1 || s.debug {
-		s.tell(i, seg)
+		x.tell(i, seg)
 	}
-	e.Sock, e.Peer = sockUDP, s.peers[i].addr
-	b = append(b, s.prefix...)
-	b = strconv.AppendInt(b, seg.Seq, 10)
-	b = append(b, ";DATA:"...)
+	e.Sock, e.Peer = sockUDP, x.peers[i].addr
+	b = append(b, x.prefix...)
+	b = wire.AppendDataRest(b, seg.Seq)
 	return append(b, data...), true
 }
 
 // tell logs a transmission.
-func (s *session) tell(i int, seg sched.Segment) {
+func (x *sending) tell(i int, seg sched.Segment) {
+	s := x.s
 	if seg.Try > 1 {
-		s.log.Info("timeout: sending again", "addr", s.peers[i].addr, "seq", seg.Seq, "try", seg.Try)
+		s.log.Info("timeout: sending again", "addr", x.peers[i].addr, "seq", seg.Seq, "try", seg.Try)
 	}
-	s.log.Debug("sending", "peer", s.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "bytes", seg.Len)
+	s.log.Debug("sending", "peer", x.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "bytes", seg.Len)
 }
+
+// next is when the next segment times out.
+func (x *sending) next() (at time.Time, ok bool) { return x.transfer.Next() }

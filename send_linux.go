@@ -11,9 +11,24 @@ import (
 	"mdalp/loop"
 )
 
+// lookups is how many names of an offer are looked up at once: there may be thousands.
+const lookups = 16
+
 // send opens the sockets, drives a session over them and closes them.
 func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Report, error) {
-	cfg.resolve = func(hosts []string) []netip.Addr { return lookup(ctx, hosts, resolveLimit) }
+	began := time.Now()
+	if err := cfg.atHome(); err != nil {
+		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err
+	}
+	wk, err := loop.NewWaker()
+	if err != nil {
+		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err
+	}
+	defer wk.Close()
+	names, cancel := context.WithCancel(ctx)
+	defer cancel() // nobody waits for answers any more
+	cfg.resolve = func(host string) netip.Addr { return lookup(names, host) }
+	cfg.beside = wk.Beside(lookups)
 	udp, err := listen(cfg)
 	if err != nil {
 		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err
@@ -55,14 +70,28 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 		for i, sock := range socks {
 			local[i] = sock.LocalAddr()
 		}
-		t := newTap(s, local, sourceTo)
+		out := newSink(cfg.Capture, sinkRoom)
+		t := newTap(s, out, local, sourceTo)
+		t.full = out.full
+		defer func() { t.end(out.close(cfg.patience(ctx, began))) }()
 		defer t.close()
 		h = t
 	}
-	if err := loop.Run(ctx, h, socks...); err != nil {
+	if err := wk.Run(ctx, h, socks...); err != nil {
 		s.finish(time.Now(), err)
 	}
 	return &s.report, s.err
+}
+
+// patience is how long what is left of a capture is waited for.
+func (c *Config) patience(ctx context.Context, began time.Time) time.Duration {
+	switch left := c.Deadline - time.Since(began); {
+	case ctx.Err() != nil, c.Deadline > 0 && left < sinkGrace:
+		return sinkGrace
+	case c.Deadline > 0:
+		return min(left, sinkWait)
+	}
+	return sinkWait
 }
 
 // listen opens the one UDP socket. It is an IPv6 socket that reaches IPv4 hosts

@@ -2,7 +2,6 @@ package mdalp
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"mdalp/icmp"
 	"mdalp/loop"
 	"mdalp/sched"
-	"mdalp/wire"
 )
 
 // The session's sockets, as loop.Run and the simulation number them.
@@ -24,19 +22,30 @@ const (
 // The session's own timers; every receiver has one more in its transfer.
 const (
 	timerDeadline = iota
-	timerIntent   // the wait for the offer has lasted too long
-	timerRetry    // the intent is due again
-	timerRemind   // the wait is worth a line
 	timerProgress
 	timerSeal // the intent is out: time for what need not hold it up
+	// Those of the stages.
+	timerIntent // the wait for the offer has lasted too long
+	timerRetry  // the intent is due again
+	timerAgain  // the intent did not leave: it is due once more
+	timerRemind // the wait is worth a line
+	timerNames  // names of receivers are not waited for any longer
 	timers
 )
 
-// remindEvery is how often a long wait for the offer is mentioned.
-const remindEvery = 30 * time.Second
+// A stage is one phase of a session: what it does with what the session is handed.
+type stage interface {
+	receive(now time.Time, e *loop.Envelope, b []byte)
+	fail(now time.Time, e *loop.Envelope, err error)
+	expire(now time.Time)
+	due(now time.Time, timer int) // a timer of the stage
+	transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte, ok bool)
+	next() (at time.Time, ok bool) // beside the timers
+}
 
 // A session is the client as a program without I/O: a loop.Handler that goes
-// through waiting, pinging and sending. The payload it reads through source.
+// through waiting, pinging and sending. Each of these is a stage; the session hands on
+// what comes, and keeps what they share. The payload is read through a source.
 //
 // Its methods are called by one driver; after Next has said ok=false, or the
 // driver gave up, result tells how it ended.
@@ -45,27 +54,23 @@ type session struct {
 	log    *slog.Logger
 	debug  bool // a line for every datagram is wanted
 	size   int64
-	source source
 	reader io.ReaderAt
 
+	stage      stage
+	waiting    waiting
+	pinging    pinging
+	sending    sending
 	phase      Phase
 	began      time.Time // the session
 	entered    time.Time // the phase
 	timers     *sched.Wheel
-	intentDue  bool
-	intents    int
 	mode4      icmp.Mode // Off where there is no such socket
 	mode6      icmp.Mode
 	bufferAcks int // acks that the receive buffer holds; 0: any number
 
-	tid      int64
-	peers    []peer // whom segments go to; their places are the transfer's numbers
-	place    map[netip.AddrPort]int
-	expect   int    // the peer whose acknowledgement is likely the next
-	prefix   []byte // "Type:2;TID:7;SEQ:"
-	prober   *icmp.Prober
-	probed   []int // the prober's host → peer
-	transfer *sched.Transfer
+	tid   int64
+	peers []peer // whom segments go to; their places are the transfer's numbers
+	place map[netip.AddrPort]int
 
 	report Report
 	err    error
@@ -79,9 +84,11 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 		cfg: cfg, log: cfg.Logger, size: size, reader: src,
 		debug: cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
 		began: now, entered: now, timers: sched.NewWheel(now, timers),
-		mode4: mode4, mode6: mode6, intentDue: true,
+		mode4: mode4, mode6: mode6,
 		bufferAcks: buffer / loop.ShortDatagram,
 	}
+	s.waiting.s, s.pinging.s, s.sending.s = s, s, s
+	s.stage = &s.waiting
 	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off}
 	if size == 0 {
 		s.log.Info("nothing to send: the payload is empty")
@@ -91,19 +98,13 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 	if cfg.Deadline > 0 {
 		s.timers.Arm(timerDeadline, now.Add(cfg.Deadline))
 	}
-	if cfg.IntentTimeout > 0 {
-		s.timers.Arm(timerIntent, now.Add(cfg.IntentTimeout))
-	}
-	if cfg.IntentRetry > 0 {
-		s.timers.Arm(timerRetry, now.Add(cfg.IntentRetry))
-	}
-	s.timers.Arm(timerRemind, now.Add(remindEvery))
 	if cfg.seal != nil {
 		s.timers.Arm(timerSeal, now)
 	}
 	if cfg.Progress != nil {
 		s.timers.Arm(timerProgress, now.Add(cfg.ProgressEvery))
 	}
+	s.waiting.begin(now)
 	return s
 }
 
@@ -116,43 +117,25 @@ func (s *session) seal() {
 	}
 }
 
-// Receive implements loop.Handler.
-func (s *session) Receive(now time.Time, e *loop.Envelope, b []byte) {
-	switch {
-	case s.phase == Finished:
-	case e.Sock != sockUDP:
-		s.receiveEcho(now, e, b)
-	case s.phase == Sending:
-		s.receiveAck(now, e, b)
-	default:
-		s.receiveOffer(now, e, b)
+// beside runs job where it may block: outside the loop, or, without a place for it, at
+// once. It must be the last thing that a call of the session's methods does.
+func (s *session) beside(now time.Time, job func() (back func(now time.Time))) {
+	if s.cfg.beside != nil {
+		s.cfg.beside(job)
+		return
+	}
+	if back := job(); back != nil {
+		back(now)
 	}
 }
 
+// Receive implements loop.Handler.
+func (s *session) Receive(now time.Time, e *loop.Envelope, b []byte) { s.stage.receive(now, e, b) }
+
 // Fail implements loop.Handler.
 func (s *session) Fail(now time.Time, e *loop.Envelope, err error) {
-	s.log.Debug("error from the network", "peer", e.Peer, "err", err)
-	switch {
-	case s.phase == Finished:
-	case e.Sock != sockUDP:
-		if s.prober != nil && s.phase == Pinging {
-			s.prober.Fail(e.Peer.Addr())
-			if s.prober.Done() {
-				s.begin(now)
-			}
-		}
-	case s.phase == Waiting && e.Peer == s.cfg.Orchestrator:
-		failed := &PeerError{e.Peer, "intent", err}
-		if fromNetwork(err) {
-			s.finish(now, fmt.Errorf("%w: %w", ErrNoOffer, failed))
-		} else {
-			s.finish(now, failed)
-		}
-	case s.phase == Sending:
-		if i, ok := s.place[e.Peer]; ok && s.transfer.Stats(i).Err == nil {
-			s.kill(now, i, err)
-		}
-	}
+	s.log.Debug("error from the network", "peer", e.Peer, "err", err, "remote", e.Remote)
+	s.stage.fail(now, e, err)
 }
 
 // Expire implements loop.Handler.
@@ -165,59 +148,24 @@ func (s *session) Expire(now time.Time) {
 		switch id {
 		case timerDeadline:
 			s.incomplete(now, ErrDeadline)
-		case timerIntent:
-			s.finish(now, fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, "intent", ErrIntentTimeout}, s.cfg.IntentTimeout))
-		case timerRetry:
-			s.intentDue = true
-			s.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))
-		case timerRemind:
-			s.log.Warn("still waiting for the offer; real orchestrators queue clients for minutes",
-				"orchestrator", s.cfg.Orchestrator, "waited", now.Sub(s.began).Round(time.Second))
-			s.timers.Arm(timerRemind, now.Add(remindEvery))
 		case timerSeal:
 			s.seal()
 		case timerProgress:
 			s.timers.Arm(timerProgress, now.Add(s.cfg.ProgressEvery))
 			s.progress(now)
+		default:
+			s.stage.due(now, id)
 		}
 		if s.phase == Finished {
 			return
 		}
 	}
-	switch s.phase {
-	case Pinging:
-		if s.prober.Expire(now); s.prober.Done() {
-			s.begin(now)
-		}
-	case Sending:
-		s.expireTransfer(now)
-	}
+	s.stage.expire(now)
 }
 
 // Transmit implements loop.Handler.
 func (s *session) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	switch s.phase {
-	case Sending:
-		return s.transmitSegment(now, e, b)
-	case Pinging:
-		out, to, ok := s.prober.Transmit(now, b)
-		e.Sock = sockICMP4
-		if to.Is6() {
-			e.Sock = sockICMP6
-		}
-		e.Peer = netip.AddrPortFrom(to, 0)
-		return out, ok
-	case Waiting:
-		if !s.intentDue {
-			return b, false
-		}
-		s.intentDue = false
-		s.intents++
-		e.Sock, e.Peer = sockUDP, s.cfg.Orchestrator
-		s.log.Info("intent", "orchestrator", s.cfg.Orchestrator, "times", s.intents)
-		return wire.AppendIntent(b), true
-	}
-	return b, false
+	return s.stage.transmit(now, e, b)
 }
 
 // Next implements loop.Handler.
@@ -226,14 +174,7 @@ func (s *session) Next() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	at, ok := s.timers.Next()
-	var also time.Time
-	var more bool
-	switch s.phase {
-	case Pinging:
-		also, more = s.prober.Next()
-	case Sending:
-		also, more = s.transfer.Next()
-	}
+	also, more := s.stage.next()
 	switch {
 	case ok && more && also.Before(at), !ok && more:
 		return also, true
@@ -242,3 +183,13 @@ func (s *session) Next() (time.Time, bool) {
 	}
 	return s.began.Add(1<<62 - 1), true
 }
+
+// over is the stage of a session that has ended: whatever comes changes nothing.
+type over struct{}
+
+func (over) receive(time.Time, *loop.Envelope, []byte)                              {}
+func (over) fail(time.Time, *loop.Envelope, error)                                  {}
+func (over) expire(time.Time)                                                       {}
+func (over) due(time.Time, int)                                                     {}
+func (over) transmit(_ time.Time, _ *loop.Envelope, b []byte) (out []byte, ok bool) { return b, false }
+func (over) next() (at time.Time, ok bool)                                          { return at, false }

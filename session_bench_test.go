@@ -96,7 +96,7 @@ func benchByHand(b *testing.B, n int) {
 		left -= k
 	}
 	b.StopTimer()
-	if got := s.transfer.Total() - s.transfer.Left(); got != int64(b.N) {
+	if got := s.sending.transfer.Total() - s.sending.transfer.Left(); got != int64(b.N) {
 		b.Fatalf("%d segments acknowledged, want %d", got, b.N)
 	}
 }

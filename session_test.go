@@ -339,7 +339,7 @@ func TestBadOffers(t *testing.T) {
 		"port out of range": "Type:1;TID:7;DATA:[{'ip_address': '1.2.3.4', 'port': 65536}];",
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, 100, Config{resolve: func(h []string) []netip.Addr { return make([]netip.Addr, len(h)) }})
+			b := start(t, 100, Config{resolve: func(string) netip.Addr { return netip.Addr{} }})
 			b.flush(t0)
 			b.in(t0, orchestrator, offer)
 			err := b.ended()
@@ -371,11 +371,8 @@ func TestOfferFromElsewhere(t *testing.T) {
 }
 
 func TestReceiversOfOffer(t *testing.T) {
-	b := start(t, 1000, Config{Balance: Equal, Bind: netip.IPv6Unspecified(), resolve: func(h []string) []netip.Addr {
-		if diff := cmp.Diff([]string{"a.example", "b.example"}, h); diff != "" {
-			t.Error(diff)
-		}
-		return []netip.Addr{netip.MustParseAddr("192.0.2.9"), {}}
+	b := start(t, 1000, Config{Balance: Equal, Bind: netip.IPv6Unspecified(), resolve: func(h string) netip.Addr {
+		return map[string]netip.Addr{"a.example": netip.MustParseAddr("192.0.2.9")}[h]
 	}})
 	b.flush(t0)
 	b.in(t0, orchestrator, `Type:1;TID:7;DATA:[{'ip_address': '192.0.2.1', 'port': 5000}, {"name": 'x', "ip_address": "2001:db8::1"},`+
@@ -447,30 +444,44 @@ func TestLatencies(t *testing.T) {
 	})
 }
 
-// TestNetworkErrors: what the kernel reports of a peer.
-func TestNetworkErrors(t *testing.T) {
-	t.Run("orchestrator refuses", func(t *testing.T) {
-		b := start(t, 100, Config{})
+// refusal is what an ICMP error tells of a datagram.
+func refusal(peer netip.AddrPort, quote string) *loop.Envelope {
+	return &loop.Envelope{Peer: peer, Remote: true, Quote: []byte(quote)}
+}
+
+// TestRefusals: a peer whose port is closed.
+func TestRefusals(t *testing.T) {
+	t.Run("orchestrator", func(t *testing.T) {
+		b := start(t, 100, Config{IntentTimeout: time.Minute})
 		b.flush(t0)
-		b.s.Fail(ms(1), &loop.Envelope{Peer: orchestrator}, syscall.ECONNREFUSED)
+		b.s.Fail(ms(1), refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
 		if err := b.ended(); !errors.Is(err, ErrNoOffer) || !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("this host refuses", func(t *testing.T) {
-		b := start(t, 100, Config{})
+	t.Run("orchestrator, with retries", func(t *testing.T) {
+		b := start(t, 100, Config{IntentRetry: 5 * time.Second, Balance: Equal})
 		b.flush(t0)
-		b.s.Fail(ms(1), &loop.Envelope{Peer: orchestrator}, syscall.EPERM)
-		if err := b.ended(); errors.Is(err, ErrNoOffer) || !errors.Is(err, syscall.EPERM) {
-			t.Errorf("error %v", err)
+		b.s.Fail(ms(1), refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
+		b.s.Expire(ms(4999))
+		if got := b.flush(ms(4999)); got != nil {
+			t.Fatalf("too early: %v", got)
+		}
+		b.s.Expire(ms(5002))
+		if got := b.flush(ms(5002)); len(got) != 1 || got[0].Data != "Type:0;" {
+			t.Fatalf("sent %v, want the intent again", got)
+		}
+		b.in(ms(5100), orchestrator, captured)
+		if b.s.phase != Sending {
+			t.Errorf("while %v the offer is not taken", b.s.phase)
 		}
 	})
-	t.Run("a receiver refuses", func(t *testing.T) {
+	t.Run("a receiver", func(t *testing.T) {
 		b := start(t, 300, Config{Balance: Equal})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
-		b.s.Fail(ms(1), &loop.Envelope{Peer: receiverA}, syscall.ECONNREFUSED)
+		b.s.Fail(ms(1), refusal(receiverA, "Type:2;TID:3740;SEQ:0;DATA:"), syscall.ECONNREFUSED)
 		b.in(ms(2), receiverB, "Type:3;TID:3740;SEQ:1;")
 		b.in(ms(2), receiverC, "Type:3;TID:3740;SEQ:2;")
 		got := b.flush(ms(2))
@@ -483,13 +494,13 @@ func TestNetworkErrors(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("all receivers refuse", func(t *testing.T) {
+	t.Run("all receivers", func(t *testing.T) {
 		b := start(t, 300, Config{Balance: Equal})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
-		for _, r := range []netip.AddrPort{receiverA, receiverB, receiverC} {
-			b.s.Fail(ms(1), &loop.Envelope{Peer: r}, syscall.ECONNREFUSED)
+		for i, r := range []netip.AddrPort{receiverA, receiverB, receiverC} {
+			b.s.Fail(ms(1), refusal(r, fmt.Sprintf("Type:2;TID:3740;SEQ:%d;", i)), syscall.EPROTO)
 		}
 		b.flush(ms(1))
 		err := b.ended()
@@ -567,8 +578,8 @@ func TestHotPathAllocations(t *testing.T) {
 	slot := make([]byte, 0, 2048)
 	var seq int
 	ack := make([]byte, 0, 64)
+	var to loop.Envelope
 	n := testing.AllocsPerRun(5000, func() {
-		var to loop.Envelope
 		if _, ok := b.s.Transmit(t0, &to, slot); !ok {
 			t.Fatal("nothing to send")
 		}
@@ -579,7 +590,7 @@ func TestHotPathAllocations(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations a segment", n)
 	}
-	if b.s.transfer.Left() != b.s.transfer.Total()-int64(seq) {
-		t.Errorf("%d of %d are left after %d acks", b.s.transfer.Left(), b.s.transfer.Total(), seq)
+	if b.s.sending.transfer.Left() != b.s.sending.transfer.Total()-int64(seq) {
+		t.Errorf("%d of %d are left after %d acks", b.s.sending.transfer.Left(), b.s.sending.transfer.Total(), seq)
 	}
 }

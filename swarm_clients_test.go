@@ -35,6 +35,7 @@ func (sc *scenario) drawClients() {
 		c.Server = n + 1
 	}
 	c.Orchestrator = sc.home
+	sc.names = sc.with("names", 0.1)
 	if sc.with("hostile", 0.3) {
 		sc.hostile = 2 * r.Float64()
 	}

@@ -1,9 +1,11 @@
 package mdalp
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"time"
 
 	"mdalp/internal/sim"
@@ -28,6 +30,15 @@ func (sc *scenario) drawFaults() {
 			sc.server.restart()
 			sc.host.Restart(sc.server)
 		})
+	}
+	if sc.with("soft", 0.15) {
+		sc.faults = true
+		for _, w := range sc.clients {
+			sc.soften(w)
+		}
+	}
+	if sc.with("pause", 0.15) {
+		sc.pause()
 	}
 	if sc.with("liars", 0.04) {
 		sc.lies = true
@@ -67,6 +78,91 @@ func (sc *scenario) fail(h *sim.Host) {
 			sc.world.At(at+sc.span(time.Second, time.Minute), func(time.Time) { h.Slow = 0 })
 		}
 	}
+}
+
+// soften draws times in which a client's own host refuses to send: all of it, or to some.
+func (sc *scenario) soften(w *watch) {
+	r := sc.rng
+	from := time.Duration(0)
+	if r.IntN(2) == 0 {
+		from = sc.span(time.Millisecond, 30*time.Second)
+	}
+	to := from + sc.span(time.Millisecond, 20*time.Second)
+	errno := []syscall.Errno{syscall.EPERM, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.ENOBUFS, syscall.EHOSTDOWN}[r.IntN(6)]
+	some := r.IntN(2) == 0
+	for _, a := range []netip.Addr{w.addr4.Addr(), w.addr6.Addr()} {
+		sc.world.Host(a).Refuse = func(peer netip.AddrPort) syscall.Errno {
+			now := sc.world.Now().Sub(sim.Epoch)
+			if now < from || now >= to || some && peer.Addr().As16()[15]%2 == 0 {
+				return 0
+			}
+			return errno
+		}
+	}
+}
+
+// pause draws times in which the clients stand still, as suspended machines do.
+func (sc *scenario) pause() {
+	at := time.Duration(0)
+	for range 1 + sc.rng.IntN(3) {
+		at += sc.span(time.Millisecond, 20*time.Second)
+		d := sc.span(time.Millisecond, 20*time.Second)
+		for _, n := range sc.nodes {
+			sc.world.At(at, func(time.Time) { n.Pause() })
+			sc.world.At(at+d, func(time.Time) { n.Resume() })
+		}
+		at += d
+		sc.paused += d
+	}
+	sc.varies = true
+	for _, w := range sc.clients {
+		w.capped = true // timeouts are served late
+	}
+}
+
+// name puts names into an offer, in place of some of its addresses.
+func (w *watch) name(e *loop.Envelope, b []byte) []byte {
+	if !w.sc.names || w.phase != Waiting || e.Peer != w.sc.home {
+		return b
+	}
+	m, err := wire.Parse(b)
+	if err != nil || m.Type != wire.Offer || m.Data == nil {
+		return b
+	}
+	rs, err := wire.ParseReceivers(m.Data)
+	if err != nil {
+		return b
+	}
+	w.names = map[string]netip.Addr{}
+	for k := range rs {
+		if a, err := netip.ParseAddr(rs[k].Host); err == nil && w.rng.IntN(2) == 0 {
+			rs[k].Host = "receiver-" + strconv.Itoa(k)
+			if w.names[rs[k].Host] = a; w.rng.IntN(8) == 0 {
+				w.names[rs[k].Host] = netip.Addr{} // nobody knows it
+			}
+		}
+	}
+	return wire.AppendOffer(nil, m.TID, rs)
+}
+
+// beside looks names up: the answer comes after a while, or never.
+func (w *watch) beside(job func() func(now time.Time)) {
+	if w.rng.IntN(10) == 0 {
+		return
+	}
+	d := time.Duration(float64(time.Millisecond) * math.Pow(20_000, w.rng.Float64()))
+	w.sc.world.At(w.now.Sub(sim.Epoch)+d, func(time.Time) {
+		back := job()
+		a := w.asked
+		w.sc.nodes[w.id].Post(func(now time.Time) {
+			w.clock(now)
+			if w.phase == Pinging && !w.s.pinging.names.late && a.IsValid() {
+				w.found = append(w.found, a)
+			}
+			back(now)
+			w.observe(now)
+		})
+	})
 }
 
 // damage lets datagrams that a host sends arrive with a byte flipped, or cut.
@@ -118,7 +214,7 @@ func (w *watch) inject(now time.Time, i int, seq int64) {
 			continue
 		}
 		peer := w.to[i].addr
-		switch r.IntN(11) {
+		switch r.IntN(13) {
 		case 0:
 			w.spoof(now, 0, stranger, w.s.tid, seq)
 		case 1:
@@ -152,11 +248,30 @@ func (w *watch) inject(now time.Time, i int, seq int64) {
 			w.throw(now, 0, peer, b)
 		case 9:
 			w.throw(now, 0, peer, wire.AppendData(nil, w.s.tid, seq, []byte("Type:3;")))
+		case 11: // an error of the network that somebody made up who can only guess
+			quotes := [][]byte{nil, []byte("Type:2;TID:"), wire.AppendDataHeader(nil, w.s.tid^(1+r.Int64N(7)), seq), wire.AppendDataHeader(nil, w.s.tid, seq+1+r.Int64N(9))}
+			w.forge(now, peer, quotes[r.IntN(len(quotes))])
+		case 12: // one that quotes what is out, and may pass
+			w.reject(now, peer, syscall.EHOSTUNREACH, wire.AppendDataHeader(nil, w.s.tid, seq))
 		case 10: // an offer that comes too late, and garbage for the server
 			w.throw(now, 0, sc.home, wire.AppendOffer(nil, 77, []wire.Receiver{{Host: "10.1.0.0"}}))
 			sc.world.Inject(now.Sub(sim.Epoch), stranger, peer, wire.AppendData(nil, w.s.tid+1+r.Int64N(9), seq, []byte("garbage")))
 		}
 	}
+}
+
+// forge lets a refusal come in, with what is said to be quoted.
+func (w *watch) forge(now time.Time, peer netip.AddrPort, quote []byte) {
+	w.reject(now, peer, []syscall.Errno{syscall.ECONNREFUSED, syscall.ENOPROTOOPT, syscall.EPROTO}[w.rng.IntN(3)], quote)
+}
+
+// reject lets an error of the network come in.
+func (w *watch) reject(now time.Time, peer netip.AddrPort, err error, quote []byte) {
+	w.sc.world.At(now.Sub(sim.Epoch), func(time.Time) {
+		w.sc.nodes[w.id].Post(func(now time.Time) {
+			w.Fail(now, &loop.Envelope{Peer: peer, At: now, Remote: true, Quote: quote}, err)
+		})
+	})
 }
 
 // seduce draws offers from others than the orchestrator, and other things from it.

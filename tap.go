@@ -3,6 +3,7 @@ package mdalp
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net/netip"
 	"strconv"
 	"time"
@@ -26,6 +27,9 @@ const flushEvery = time.Second
 type tap struct {
 	s   *session
 	out *pcapng.Writer // nil once it could not be written
+	// full says that there is no room now for another packet; there always is if nil.
+	full func() bool
+	lost int64 // packets for which there was none
 	// local is this end of each socket. The port of an ICMP socket is the identifier of
 	// its echoes where that is the kernel's choice, else 0.
 	local  [3]netip.AddrPort
@@ -35,6 +39,7 @@ type tap struct {
 	// receivers, or a few more where one has died.
 	tries   map[flight]int
 	hosts   map[netip.Addr]int // the first receiver of each host
+	named   int                // receivers that hosts is of: names may come late
 	flushed time.Time
 	phase   Phase
 	d       pcapng.Datagram
@@ -48,10 +53,10 @@ type flight struct {
 	seq  int64
 }
 
-// newTap begins a capture of s to cfg.Capture.
-func newTap(s *session, local [3]netip.AddrPort, source func(netip.Addr) netip.Addr) *tap {
+// newTap begins a capture of s to w.
+func newTap(s *session, w io.Writer, local [3]netip.AddrPort, source func(netip.Addr) netip.Addr) *tap {
 	return &tap{
-		s: s, out: pcapng.NewWriter(s.cfg.Capture, "mdalp "+Version), local: local, source: source,
+		s: s, out: pcapng.NewWriter(w, "mdalp "+Version), local: local, source: source,
 		known: make(map[netip.Addr]netip.Addr), tries: make(map[flight]int), flushed: s.began,
 	}
 }
@@ -122,6 +127,10 @@ func (t *tap) here(sock int, peer netip.AddrPort) netip.AddrPort {
 // write adds the datagram with its note. The first error is the last: a capture is
 // worth less than the transfer.
 func (t *tap) write(now time.Time) {
+	if t.full != nil && t.full() {
+		t.lost++
+		return
+	}
 	t.d.Comment = string(t.note)
 	err := t.out.Write(&t.d)
 	if errors.Is(err, pcapng.ErrDatagram) {
@@ -152,6 +161,17 @@ func (t *tap) close() {
 	}
 }
 
+// end tells what the capture lacks: late says that its writer has not written all of it yet,
+// and err that it could not.
+func (t *tap) end(late bool, err error) {
+	if t.out != nil {
+		t.failed(err)
+	}
+	if t.lost > 0 || late {
+		t.s.log.Warn("the capture is not whole: it was written too slowly", "left out", t.lost, "end missing", late)
+	}
+}
+
 // receiver appends "receiver 2, ", the place in the offer.
 func (t *tap) receiver(note []byte, i int) []byte {
 	if t.s.cfg.Balance == None {
@@ -167,7 +187,7 @@ func (t *tap) sent(note []byte, to netip.AddrPort, b []byte) []byte {
 	if err != nil {
 		return note
 	}
-	try := t.s.intents
+	try := t.s.waiting.intents
 	switch m.Type {
 	case wire.Intent:
 		note = append(note, "intent"...)
@@ -208,7 +228,7 @@ func (t *tap) received(note []byte, from netip.AddrPort, b []byte, before *Drops
 		note = append(note, "duplicate "...)
 	}
 	switch {
-	case m.Type == wire.Offer && t.s.transfer == nil && errors.Is(t.s.err, ErrBadOffer):
+	case m.Type == wire.Offer && t.s.sending.transfer == nil && errors.Is(t.s.err, ErrBadOffer):
 		return append(note, "bad offer"...)
 	case err != nil:
 		return note
@@ -266,7 +286,8 @@ func (t *tap) icmp(peer netip.Addr) {
 // echoes: the first is named.
 func (t *tap) describe(what string, host netip.Addr, b []byte) {
 	t.note = t.note[:0]
-	if t.hosts == nil {
+	if n := len(t.s.peers); t.hosts == nil || t.named != n {
+		t.named = n
 		t.hosts = make(map[netip.Addr]int, len(t.s.peers))
 		for i := len(t.s.peers) - 1; i >= 0; i-- {
 			t.hosts[t.s.peers[i].addr.Addr()] = i

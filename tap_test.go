@@ -26,7 +26,7 @@ func tapped(t *testing.T, size int, cfg Config, id uint16) (*bench, *tap) {
 	t.Helper()
 	b := start(t, size, cfg)
 	unspecified := netip.IPv4Unspecified()
-	return b, newTap(b.s, [3]netip.AddrPort{netip.AddrPortFrom(unspecified, 49710), netip.AddrPortFrom(unspecified, id)},
+	return b, newTap(b.s, cfg.Capture, [3]netip.AddrPort{netip.AddrPortFrom(unspecified, 49710), netip.AddrPortFrom(unspecified, id)},
 		func(to netip.Addr) netip.Addr { return here })
 }
 

@@ -35,20 +35,26 @@ func (w *watch) stalled(now time.Time) {
 		}
 	case Pinging:
 		bound = time.Duration(w.cfg.Echoes-1)*time.Millisecond + w.cfg.EchoTimeout
+		if w.names != nil { // which are waited for, and pinged then
+			bound = 2*bound + namesLimit + sched.Tick
+		}
 	case Sending:
 		rto := max(6*time.Second, w.longest+w.longest/4+200*time.Millisecond)
 		if w.cfg.RTO > 0 {
 			rto = w.cfg.RTO
 		}
 		bound = time.Duration(w.cfg.Tries) * (rto + 2*sched.Tick)
-		if w.capped {
+		if w.capped && w.s.bufferAcks > 0 {
 			bound *= time.Duration(len(w.to)/w.s.bufferAcks + 1)
 		}
+	}
+	if bound += w.sc.paused; bound < 0 {
+		bound = 1<<63 - 1
 	}
 	switch {
 	case now.Sub(w.progress) > bound:
 		w.fail("nothing goes forward for %v while %v", now.Sub(w.progress), w.phase)
-	case w.cfg.Deadline > 0 && now.Sub(w.s.began) > w.cfg.Deadline+sched.Tick:
+	case w.cfg.Deadline > 0 && now.Sub(w.s.began) > w.cfg.Deadline+sched.Tick+w.sc.paused:
 		w.fail("the deadline passed %v ago", now.Sub(w.s.began)-w.cfg.Deadline)
 	}
 }
@@ -84,9 +90,9 @@ func (w *watch) end() error {
 		w.fail("the report says %d datagrams, %d of them repetitions; it is %d, %d", r.Sent(), r.Resent(), sent, resent)
 	case err == nil && w.bytes != int64(len(w.payload)):
 		w.fail("success with %d of %d bytes acknowledged", w.bytes, len(w.payload))
-	case err != nil && !errors.Is(err, ErrConfig) && w.sc.calm(max(1, int64(len(w.off)))):
+	case err != nil && !errors.Is(err, ErrConfig) && !errors.Is(err, ErrBadOffer) && w.sc.calm(max(1, int64(len(w.off)))):
 		w.fail("nothing is wrong enough for: %w", err)
-	case !w.sc.lossy && !w.sc.faults && !w.sc.lies && !w.sc.varies && w.sc.trip < w.patience() && r.Resent() > 0:
+	case !w.sc.lossy && !w.sc.faults && !w.sc.lies && !w.sc.varies && w.hints == 0 && w.sc.trip < w.patience() && r.Resent() > 0:
 		w.fail("%d repetitions, and nothing was lost or late", r.Resent())
 	}
 	if w.sc.world != nil {
@@ -115,7 +121,7 @@ func (w *watch) cause(err error) {
 		if w.s.tid != 0 {
 			wait = w.s.report.Wait
 		}
-		if least := wait / (c.IntentRetry + sched.Tick); w.intents < int(least) {
+		if least := (wait - w.sc.paused) / (c.IntentRetry + sched.Tick); w.intents < int(least) {
 			w.fail("%d intents in %v, one is due every %v", w.intents, wait, c.IntentRetry)
 		}
 	}
@@ -126,9 +132,13 @@ func (w *watch) cause(err error) {
 		ok = c.Balance == None && c.Server > len(w.sc.receivers)
 	case errors.Is(err, ErrPayload):
 		ok = w.sc.reader > 0 && errors.Is(err, errRead)
+	case w.soft > 0 && !errors.Is(err, ErrNoOffer) && !errors.Is(err, ErrBadOffer) && !errors.Is(err, ErrIncomplete): // this host refused for long
+		ok = c.IntentRetry == 0 && c.IntentTimeout == 0 && c.Deadline == 0 && w.s.report.Elapsed >= notSent
 	case errors.Is(err, ErrNoOffer):
 		ok = errors.Is(err, ErrIntentTimeout) && c.IntentTimeout > 0 && w.s.report.Elapsed >= c.IntentTimeout ||
-			errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH)
+			errors.Is(err, syscall.ECONNREFUSED) && c.IntentRetry == 0
+	case errors.Is(err, ErrBadOffer): // nobody's name was found
+		ok = len(w.names) > 0 && len(w.s.peers) == 0
 	case errors.Is(err, ErrDeadline):
 		ok = errors.Is(err, ErrIncomplete) && c.Deadline > 0 && w.s.report.Elapsed >= c.Deadline
 	case errors.Is(err, ErrAllDead), errors.Is(err, ErrNoTakeover):

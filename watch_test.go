@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"mdalp/loop"
@@ -28,14 +29,19 @@ type watch struct {
 	rng          *rand.Rand
 	s            *session
 	err          error
-	forged       map[flight]bool // acks of segments that were not out, in a receiver's name
-	fooled       bool            // one of them was out when it arrived
+	names        map[string]netip.Addr // in place of addresses in the offer; nil before it
+	asked        netip.Addr            // of the last that was looked up
+	found        []netip.Addr          // of those whose answers came in time
+	forged       map[flight]bool       // acks of segments that were not out, in a receiver's name
+	fooled       bool                  // one of them was out when it arrived
 
 	now      time.Time
 	phase    Phase
 	progress time.Time // when something last went forward
 	intents  int
 	failed   int  // the receiver that the network has just reported, or -1
+	hints    int  // refusals that quoted too little
+	soft     int  // errors of the way to the orchestrator that may pass
 	capped   bool // a timeout may be served late: others take the turns, or time jumps
 
 	to      []model
@@ -62,7 +68,10 @@ type model struct {
 	sent, last time.Time // first and last transmission of seq
 	due        time.Time // when it times out
 	rto        estimator
-	deaths     int // since its last acknowledgement
+	deaths     int  // since its last acknowledgement
+	heard      bool // it has acknowledged something, perhaps too late
+	lost       int  // transmissions of seq that are known to be lost
+	judged     bool // an error has spoken of the last of them
 
 	acked, bytes, samples, datagrams, resent int64
 }
@@ -86,6 +95,10 @@ func (w *watch) addr(peer netip.Addr) netip.AddrPort {
 func (w *watch) config() *Config {
 	c := w.sc.cfg
 	c.key = [32]byte{byte(w.id), byte(w.sc.seed), byte(w.sc.seed >> 8), byte(w.sc.seed >> 16)}
+	if w.sc.names {
+		c.resolve = func(host string) netip.Addr { w.asked = w.names[host]; return w.asked }
+		c.beside = w.beside
+	}
 	if c.ProgressEvery > 0 {
 		c.Progress = w.interim
 	}
@@ -109,7 +122,7 @@ func (w *watch) fail(format string, args ...any) {
 
 // segment is what segment seq carries, or nil when there is no such segment.
 func (w *watch) segment(seq int64) []byte {
-	if seq < 0 || seq+1 >= int64(len(w.off)) {
+	if seq < 0 || seq >= int64(len(w.off))-1 {
 		return nil
 	}
 	return w.payload[w.off[seq]:w.off[seq+1]]
@@ -135,16 +148,22 @@ func (w *watch) sentTo(i int, seq int64, add int32) int32 {
 func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	w.clock(now)
 	if w.phase != Sending || e.Sock != sockUDP {
-		w.s.Receive(now, e, b)
+		w.s.Receive(now, e, w.name(e, b))
 		w.observe(now)
 		return
 	}
 	m, err := wire.Parse(b)
 	i, known := w.place[e.Peer]
 	awaited := known && err == nil && m.Type == wire.Ack && m.TID == w.s.tid && w.to[i].out && m.Seq == w.to[i].seq
-	left, drops := w.s.transfer.Left(), w.s.report.Dropped.Total()
+	if known && err == nil && m.Type == wire.Ack && m.TID == w.s.tid && w.segment(m.Seq) != nil && w.sentTo(i, m.Seq, 0) > 0 {
+		w.to[i].heard = true
+	}
+	left, drops, timeouts := w.s.sending.transfer.Left(), w.s.report.Dropped.Total(), w.timeouts()
 	w.s.Receive(now, e, b)
-	took := left - w.s.transfer.Left()
+	if w.timeouts() != timeouts {
+		w.fail("%q makes a segment time out, and perhaps its acknowledgement is there", b)
+	}
+	took := left - w.s.sending.transfer.Left()
 	switch {
 	case took != 0 && !awaited, took != 1 && awaited:
 		w.fail("%q from %v acknowledges %d segments; awaited: %t", b, e.Peer, took, awaited)
@@ -158,7 +177,7 @@ func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 
 // ack takes note of an acknowledgement that counts.
 func (w *watch) ack(now time.Time, i int, seq int64) {
-	d, st := &w.to[i], w.s.transfer.Stats(i)
+	d, st := &w.to[i], w.s.sending.transfer.Stats(i)
 	if w.acked[seq] {
 		w.fail("segment %d is acknowledged twice", seq)
 	}
@@ -186,28 +205,98 @@ func (w *watch) ack(now time.Time, i int, seq int64) {
 	} else if !d.rto.forgiven {
 		d.rto.forgiven, d.rto.expired = true, 0
 	}
-	d.out, d.deaths = false, 0
+	d.out, d.deaths, d.heard = false, 0, true
 	w.progress = now
 	switch {
 	case st.Samples != d.samples:
 		w.fail("receiver %d: %d round trips are measured, %d can be (Karn)", i, st.Samples, d.samples)
-	case st.Acked != d.acked || st.Bytes != d.bytes || w.s.transfer.Left() != w.left:
-		w.fail("receiver %d: %d segments of %d bytes are acknowledged, %d are left; counted are %d, %d, %d", i, d.acked, d.bytes, w.left, st.Acked, st.Bytes, w.s.transfer.Left())
+	case st.Acked != d.acked || st.Bytes != d.bytes || w.s.sending.transfer.Left() != w.left:
+		w.fail("receiver %d: %d segments of %d bytes are acknowledged, %d are left; counted are %d, %d, %d", i, d.acked, d.bytes, w.left, st.Acked, st.Bytes, w.s.sending.transfer.Left())
 	}
 }
 
 // Fail implements loop.Handler.
 func (w *watch) Fail(now time.Time, e *loop.Envelope, err error) {
 	w.clock(now)
-	if i, ok := w.place[e.Peer]; ok {
-		w.failed = i
+	if i, ok := w.place[e.Peer]; ok && w.phase == Sending && e.Sock == sockUDP {
+		w.judge(now, i, e, err)
+	}
+	if w.phase == Waiting && e.Peer == w.cfg.Orchestrator {
+		w.soft++
 	}
 	w.s.Fail(now, e, err)
 	w.observe(now)
-	if i := w.failed; i >= 0 && w.phase == Sending && !w.to[i].dead && e.Sock == sockUDP {
+	if i := w.failed; i >= 0 && !w.to[i].dead {
 		w.fail("receiver %d lives on after %v", i, err)
 	}
 	w.failed = -1
+}
+
+// judge takes note of what an error says of the segment that is out: a refusal that quotes
+// it ends its receiver, one that quotes too little brings its timeout forward, and another
+// that is about it tells that it is lost.
+func (w *watch) judge(now time.Time, i int, e *loop.Envelope, err error) {
+	d := &w.to[i]
+	if !d.out || d.dead {
+		return
+	}
+	refusal := e.Remote && (err == syscall.ECONNREFUSED || err == syscall.ENOPROTOOPT || err == syscall.EPROTO)
+	header := fmt.Appendf(nil, "Type:2;TID:%d;SEQ:%d;", w.s.tid, d.seq)
+	quoted := bytes.HasPrefix(e.Quote, header)
+	switch short := !quoted && bytes.HasPrefix(header, e.Quote); {
+	case refusal && quoted:
+		w.failed = i
+		return
+	case refusal && short && !d.judged && now.Before(d.due) && d.tries < w.most(d):
+		d.due = later(now, d.last.Add(d.rto.rto()/4))
+		w.hints++
+	case !refusal && (quoted || !e.Remote) && !d.judged && !now.After(d.last.Add(d.rto.rto())):
+		if d.lost++; now.Before(d.due) {
+			d.due = d.last.Add(w.wait(d))
+		}
+	default:
+		return
+	}
+	d.judged = true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// most is how often a receiver may be sent one segment: three times before it has ever
+// acknowledged anything, not counting what is known to be lost.
+func (w *watch) most(d *model) int {
+	if d.heard {
+		return w.cfg.Tries
+	}
+	return min(w.cfg.Tries, 3+d.lost)
+}
+
+// wait is how long the last transmission is waited for; where it is the last that
+// a receiver gets before its first acknowledgement, as long as all tries would take.
+func (w *watch) wait(d *model) (sum time.Duration) {
+	sum = d.rto.rto()
+	if d.tries < w.most(d) {
+		return sum
+	}
+	rto := d.rto
+	for range min(w.cfg.Tries, 1000) - d.tries {
+		rto.expired++
+		sum += rto.rto()
+	}
+	return sum
+}
+
+// timeouts is how many segments have timed out.
+func (w *watch) timeouts() (n int64) {
+	for i := range w.to {
+		n += w.s.sending.transfer.Stats(i).Timeouts
+	}
+	return n
 }
 
 // Expire implements loop.Handler.
@@ -232,6 +321,7 @@ func (w *watch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 		if w.cfg.IntentRetry > 0 {
 			most += int(now.Sub(w.s.began) / w.cfg.IntentRetry)
 		}
+		most += w.soft
 		if string(out) != "Type:0;" || e.Peer != w.cfg.Orchestrator || w.intents > most {
 			w.fail("intent %d of %d is %q to %v", w.intents, most, out, e.Peer)
 		}
@@ -271,7 +361,7 @@ func (w *watch) data(now time.Time, e *loop.Envelope, b []byte) {
 		w.fail("receiver %d gets segment %d again %v before its timeout", i, m.Seq, d.due.Sub(now))
 	case d.out && now.After(d.due.Add(sched.Tick+slack)) && !w.capped:
 		w.fail("receiver %d gets segment %d again %v after its timeout", i, m.Seq, now.Sub(d.due))
-	case d.out && d.tries == w.cfg.Tries:
+	case d.out && d.tries >= w.most(d):
 		w.fail("receiver %d gets segment %d more than %d times", i, m.Seq, d.tries)
 	}
 	if d.out {
@@ -279,11 +369,12 @@ func (w *watch) data(now time.Time, e *loop.Envelope, b []byte) {
 		d.resent++
 		d.rto.expired++
 	} else {
-		d.tries, d.sent = 1, now
+		d.tries, d.sent, d.lost = 1, now, 0
 	}
+	d.judged = false
 	d.out, d.seq, d.last = true, m.Seq, now
 	d.datagrams++
-	d.due = now.Add(d.rto.rto())
+	d.due = now.Add(w.wait(d))
 	w.owner[m.Seq] = int32(i)
 	w.sentTo(i, m.Seq, 1)
 	w.inject(now, i, m.Seq)
@@ -308,18 +399,18 @@ func (w *watch) observe(now time.Time) {
 		}
 		w.phase, w.progress = w.s.phase, now
 	}
-	if w.to == nil && w.s.transfer != nil {
+	if w.to == nil && w.s.sending.transfer != nil {
 		w.begin()
 	}
 	if w.to == nil || w.err != nil {
 		return
 	}
-	if err := w.s.transfer.Audit(); err != nil && !*seedBlind {
+	if err := w.s.sending.transfer.Audit(); err != nil && !*seedBlind {
 		w.fail("audit: %w", err)
 	}
 	out := 0 // segments that take room in the receive buffer
 	for i := range w.to {
-		d, err := &w.to[i], w.s.transfer.Stats(i).Err
+		d, err := &w.to[i], w.s.sending.transfer.Stats(i).Err
 		if d.out && !d.dead && now.Before(d.due) {
 			out++
 		}
@@ -359,14 +450,14 @@ func (w *watch) bury(now time.Time, i int, err error) {
 		}
 	case !errors.Is(err, sched.ErrTries):
 		w.fail("receiver %d is dead: %v", i, err)
-	case !d.out || d.tries != w.cfg.Tries || now.Before(d.due.Add(-slack)):
+	case !d.out || d.tries != w.most(d) || now.Before(d.due.Add(-slack)):
 		w.fail("receiver %d is dead after %d of %d tries, %v after the last", i, d.tries, w.cfg.Tries, now.Sub(d.last))
 	}
 	if d.out && w.owner[d.seq] == int32(i) {
 		w.owner[d.seq] = -1
 	}
 	// With failover the segment is somebody else's now: an ack of it is late.
-	if !w.s.cfg.NoFailover && w.s.cfg.Balance != None && w.s.transfer.Living() > 0 {
+	if !w.s.cfg.NoFailover && w.s.cfg.Balance != None && w.s.sending.transfer.Living() > 0 {
 		d.out = false
 	}
 }
@@ -392,10 +483,15 @@ func (w *watch) begin() {
 			w.first = append(w.first, int32(i))
 		}
 	}
+	for _, a := range w.found {
+		if !slices.ContainsFunc(w.s.peers, func(p peer) bool { return p.addr.Addr() == a }) {
+			w.fail("%v was found in time and is left out", a)
+		}
+	}
 	w.left = int64(len(w.off))
 	w.off = append(w.off, off)
-	if off != int64(len(w.payload)) || w.left != w.s.transfer.Total() {
-		w.fail("the split covers %d of %d bytes in %d segments, of %d", off, len(w.payload), w.s.transfer.Total(), w.left)
+	if off != int64(len(w.payload)) || w.left != w.s.sending.transfer.Total() {
+		w.fail("the split covers %d of %d bytes in %d segments, of %d", off, len(w.payload), w.s.sending.transfer.Total(), w.left)
 		w.off = nil
 	}
 	w.acked = make([]bool, w.left)

@@ -88,6 +88,9 @@ func parseReply(v4 bool, b []byte) (pl payload, o Outcome) {
 	pl.host = binary.BigEndian.Uint32(b[8:])
 	pl.echo = binary.BigEndian.Uint32(b[12:])
 	pl.cookie = binary.BigEndian.Uint64(b[16:])
+	if binary.BigEndian.Uint16(b[6:]) != uint16(pl.echo) {
+		return pl, Foreign // no host makes up the sequence number of what it sends back
+	}
 	return pl, Counted
 }
 

@@ -42,7 +42,7 @@ type Config struct {
 // It is a plain state machine, for one goroutine: no I/O, no clock. Instants
 // may lack a monotonic reading, as those from kernel stamps do, provided the
 // differences between them are right. No call costs time in proportion to the
-// number of hosts, but for NewProber and the first [Prober.Fail].
+// number of hosts, but for NewProber and the first [Prober.Fail] or [Prober.Lose].
 type Prober struct {
 	cfg    Config
 	start  time.Time
@@ -51,7 +51,7 @@ type Prober struct {
 
 	hosts  []host
 	probes []probe              // cfg.Count for each host, side by side
-	index  map[netip.Addr]int32 // of the hosts, made by the first Fail
+	index  map[netip.Addr]int32 // of the hosts, made by the first Fail or Lose
 
 	round   int       // the round that is under way or comes next
 	cursor  int       // the host that is next in it; never a failed one
@@ -70,6 +70,7 @@ type host struct {
 	addr     netip.Addr
 	sent     int32 // the echoes below are sent
 	received int32
+	lost     int32 // of those not answered, said to be lost
 	failed   bool
 }
 
@@ -167,11 +168,16 @@ func (p *Prober) Receive(at time.Time, from netip.Addr, b []byte) Outcome {
 	pr.rtt = max(at.Sub(p.start.Add(pr.sent)), 1)
 	p.maxRTT = max(p.maxRTT, pr.rtt)
 	h.received++
-	if !h.failed {
+	if h.failed {
+		return Counted
+	}
+	if h.lost > h.sent-h.received {
+		h.lost-- // it was not lost after all, and is not waited for
+	} else {
 		p.missing--
-		if h.received == 1 {
-			p.unheard--
-		}
+	}
+	if h.received == 1 {
+		p.unheard--
 	}
 	return Counted
 }
@@ -179,20 +185,49 @@ func (p *Prober) Receive(at time.Time, from netip.Addr, b []byte) Outcome {
 // Fail tells that a host cannot be reached. Nothing more is sent to it or
 // waited for from it. Addresses that are not probed are ignored.
 func (p *Prober) Fail(from netip.Addr) {
+	if i, ok := p.find(from); ok {
+		p.fail(i)
+	}
+}
+
+// Lose tells that an echo to a host is lost, of which an error has come that may pass. Its
+// answer is not waited for; the next echo is sent. Of a host that has lost all its echoes
+// nothing is waited for, as after [Prober.Fail]. Addresses that are not probed are ignored.
+func (p *Prober) Lose(from netip.Addr) {
+	i, ok := p.find(from)
+	if !ok {
+		return
+	}
+	h := &p.hosts[i]
+	if h.lost >= h.sent-h.received {
+		return
+	}
+	if h.lost++; int(h.lost) == p.cfg.Count {
+		h.lost--
+		p.fail(i)
+		return
+	}
+	p.missing--
+}
+
+// find gives the host of an address that is probed and has not failed.
+func (p *Prober) find(from netip.Addr) (i int, ok bool) {
 	if p.index == nil {
 		p.index = make(map[netip.Addr]int32, len(p.hosts))
 		for i := range p.hosts {
 			p.index[p.hosts[i].addr] = int32(i)
 		}
 	}
-	i, ok := p.index[from.Unmap()]
-	if !ok || p.hosts[i].failed {
-		return
-	}
+	k, ok := p.index[from.Unmap()]
+	return int(k), ok && !p.hosts[k].failed
+}
+
+// fail takes host i out.
+func (p *Prober) fail(i int) {
 	h := &p.hosts[i]
 	h.failed = true
 	p.live--
-	p.missing -= int(h.sent - h.received)
+	p.missing -= int(h.sent - h.received - h.lost)
 	if h.received == 0 {
 		p.unheard--
 	}

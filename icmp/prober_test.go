@@ -209,6 +209,8 @@ func TestProberReceive(t *testing.T) {
 		{"no address", netip.Addr{}, a, Foreign},
 		{"cookie", hostB, with(es[1].reply(), 16, es[1].b[16]+1), Foreign},
 		{"another host's cookie", hostB, join(es[1].reply()[:16], a[16:]), Foreign},
+		{"sequence number of another echo", hostB, with(es[1].reply(), 7, 1), Foreign},
+		{"sequence number, high half", hostB, with(es[1].reply(), 6, 1), Foreign},
 		{"echo not yet sent", hostB, with(es[1].reply(), 15, 1), Foreign},
 		{"echo not yet sent, cookie 0", hostB, join([]byte{129}, make([]byte, 10), []byte{1, 0, 0, 0, 1}, make([]byte, 8)), Foreign},
 		{"echo past all", hostB, with(es[1].reply(), 12, 0xff), Foreign},
@@ -489,4 +491,44 @@ func BenchmarkProber(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(echoes), "ns/echo")
+}
+
+// An echo that is lost is not waited for, and its host gets the next one.
+func TestProberLose(t *testing.T) {
+	p := NewProber(epoch, Config{Count: 2}, []netip.Addr{hostA, hostB, hostC})
+	p.Lose(hostA) // nothing is sent yet
+	one := drain(p, epoch)
+	p.Lose(hostA)
+	p.Lose(hostA) // there is no other
+	p.Lose(netip.MustParseAddr("192.0.2.9"))
+	p.Lose(hostB)
+	wantReceive(t, p, ms(1), hostB, one[1].reply(), Counted) // it was not lost after all
+	wantReceive(t, p, ms(1), hostC, one[2].reply(), Counted)
+	two := drain(p, ms(1))
+	wantTo(t, two, hostA, hostB, hostC)
+	wantReceive(t, p, ms(2), hostC, two[2].reply(), Counted)
+	wantReceive(t, p, ms(2), hostB, two[1].reply(), Counted)
+	if p.Done() {
+		t.Fatal("the last echo is not waited for")
+	}
+	p.Lose(hostA) // that was all
+	wantDone(t, p)
+	wantReceive(t, p, ms(3), hostA, two[0].reply(), Counted)
+	wantDone(t, p)
+	for i, want := range []int{1, 2, 2} {
+		if s := p.Stats(i); s.Sent != 2 || s.Received != want {
+			t.Errorf("host %d: %+v", i, s)
+		}
+	}
+	// Who has lost all is no reason to wait for stragglers any longer.
+	p = NewProber(epoch, Config{Count: 1}, []netip.Addr{hostA, hostC})
+	one = drain(p, epoch)
+	p.Lose(hostA)
+	wantReceive(t, p, ms(1), hostC, one[1].reply(), Counted)
+	wantDone(t, p)
+	p = NewProber(epoch, Config{Count: 2, Gap: -1}, []netip.Addr{hostA})
+	drain(p, epoch)
+	p.Lose(hostA)
+	p.Fail(hostA)
+	wantDone(t, p)
 }

@@ -18,6 +18,23 @@ import (
 // on their way loses them.
 const ShortDatagram = 1300
 
+// Truesize is what a datagram of n bytes takes of a socket's receive buffer at most, in
+// bytes, as [ShortDatagram] is for short ones: by the sizes in which Linux allocates, for
+// datagrams of this host and of usual network drivers. A train of them that is received as
+// one (see [Options.Trains]) takes hardly more than its bytes, but what cannot be merged
+// comes alone.
+func Truesize(n int) int {
+	const describes, beside = 256, 448 // sk_buff; headers, room for a driver, skb_shared_info
+	if n > 8<<10 {
+		return n + n/8 + 8<<10 // in pages from there on
+	}
+	size := 1024
+	for size < n+beside {
+		size *= 2
+	}
+	return describes + size
+}
+
 // An Envelope is what is known of a datagram besides its bytes.
 type Envelope struct {
 	// Sock is the index of the socket, in the order given to [Run].
@@ -53,6 +70,23 @@ type Beside func(job func() (back func(now time.Time)))
 // A Handler is a program that a loop drives. It does no I/O and reads no clock.
 // All calls come from one goroutine, and now never goes backwards. The
 // *Envelope belongs to the loop and is valid only during the call.
+//
+// The order of the calls is part of the seam. They come in rounds:
+//
+//   - Receive for what came, at most one batch from each socket, and Fail for errors, in any
+//     order of sockets. Those of one socket are in the order of their arrival.
+//   - What other goroutines posted (see [Waker]).
+//   - Expire, if the instant that Next last gave has come. What was in the sockets
+//     by that instant has been handed over, however late Expire is; where that is more than a
+//     batch, whole rounds without an Expire come first. It may be called early
+//     in none of them, and late in any.
+//   - Transmit until ok is false, or a batch is full; not at all while a socket has no room
+//     to send. Fail may come between two Transmits, of either's datagram or of an earlier one.
+//     So a Handler must be ready to fail a datagram before it is asked for the next.
+//   - Next, once. If ok is false there and nothing is left to send, it was the last call.
+//
+// The first round has no Receive and no Expire: it asks what to send, and when. Sockets are
+// numbered as they are given to [Run].
 type Handler interface {
 	// Receive takes a datagram. b is valid only during the call.
 	Receive(now time.Time, e *Envelope, b []byte)

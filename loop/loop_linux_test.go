@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"reflect"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -81,7 +83,7 @@ func (p *program) Expire(now time.Time) {
 
 func (p *program) Transmit(now time.Time, e *Envelope, b []byte) ([]byte, bool) {
 	p.see(now)
-	if len(b) != 0 || *e != (Envelope{}) {
+	if len(b) != 0 || !reflect.DeepEqual(*e, Envelope{}) {
 		p.t.Error("Transmit was not given an empty slot and envelope")
 	}
 	if len(p.queue) == 0 {
@@ -232,8 +234,8 @@ func TestRefused(t *testing.T) {
 			}
 			p.fail = func(e *Envelope, err error) {
 				// The kernel limits how many ICMP errors it makes, so one is enough.
-				if refused++; err != syscall.ECONNREFUSED || e.Peer != gone || e.Sock != 0 {
-					t.Errorf("%v of %v on %d", err, e.Peer, e.Sock)
+				if refused++; err != syscall.ECONNREFUSED || e.Peer != gone || e.Sock != 0 || !e.Remote || string(e.Quote) != "x" {
+					t.Errorf("%v of %v on %d, remote %v, quotes %q", err, e.Peer, e.Sock, e.Remote, e.Quote)
 				}
 				p.end = heard == n
 			}
@@ -273,7 +275,12 @@ func TestOwnErrors(t *testing.T) {
 		p.say(0, port("127.0.0.1", live), "after")
 		fails, heard := map[netip.AddrPort]error{}, 0
 		done := func() { p.end = len(fails) == len(want) && heard == 5 }
-		p.fail = func(e *Envelope, err error) { fails[e.Peer] = err; done() }
+		p.fail = func(e *Envelope, err error) {
+			if fails[e.Peer] = err; e.Remote || e.Quote != nil {
+				t.Errorf("%v of %v came from the network", err, e.Peer)
+			}
+			done()
+		}
 		p.receive = func(time.Time, *Envelope, []byte) { heard++; done() }
 		run(t, p, s, live)
 		for i := range want {
@@ -351,7 +358,7 @@ func TestNext(t *testing.T) {
 				}
 				p.end = fired == 30
 			}
-			r, err := newRunner(context.Background(), p, []*Socket{listen(t, "127.0.0.1:0", Options{})})
+			r, err := newRunner(context.Background(), nil, p, []*Socket{listen(t, "127.0.0.1:0", Options{})})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -535,7 +542,7 @@ func TestAllocs(t *testing.T) {
 			for range 100 {
 				p.queue = append(p.queue, Envelope{Peer: port(tt.to, b)})
 			}
-			r, err := newRunner(context.Background(), p, []*Socket{a, b})
+			r, err := newRunner(context.Background(), nil, p, []*Socket{a, b})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -558,7 +565,7 @@ func TestAllocs(t *testing.T) {
 // Slots grow once for large datagrams, not for each.
 func TestAllocsLarge(t *testing.T) {
 	a := listen(t, "127.0.0.1:0", Options{})
-	r, err := newRunner(context.Background(), &program{t: t}, []*Socket{a})
+	r, err := newRunner(context.Background(), nil, &program{t: t}, []*Socket{a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -587,7 +594,8 @@ type large struct {
 }
 
 func (h *large) Receive(now time.Time, e *Envelope, b []byte) { h.got++ }
-func (h *large) Next() (time.Time, bool)                      { return time.Now().Add(time.Hour), true }
+func (h *large) Expire(time.Time)                             {}
+func (h *large) Next() (time.Time, bool)                      { return time.Now(), true } // never asleep
 func (h *large) Transmit(now time.Time, e *Envelope, b []byte) ([]byte, bool) {
 	if h.left == 0 {
 		return nil, false
@@ -595,6 +603,78 @@ func (h *large) Transmit(now time.Time, e *Envelope, b []byte) ([]byte, bool) {
 	h.left--
 	e.Peer = h.to
 	return append(b, h.b...), true
+}
+
+// A zone becomes a number, by name or number; without a meaning it goes.
+func TestZone(t *testing.T) {
+	n := strconv.Itoa(int(ifindex("lo")))
+	for _, tt := range []struct{ in, out string }{
+		{"[fe80::1%lo]:80", "[fe80::1%" + n + "]:80"},
+		{"[fe80::1%" + n + "]:80", "[fe80::1%" + n + "]:80"},
+		{"[ff02::1%lo]:80", "[ff02::1%" + n + "]:80"},
+		{"[fe80::1]:80", "[fe80::1]:80"},
+		{"[::1%lo]:80", "[::1]:80"},
+		{"[2001:db8::1]:0", "[2001:db8::1]:0"},
+		{"192.0.2.1:80", "192.0.2.1:80"},
+		{"[fe80::1%no-such-if]:80", ""},
+		{"[fe80::1%a-name-longer-than-any]:80", ""},
+		{"[fe80::1%4294967295]:80", ""},
+		{"[fe80::1%0]:80", ""},
+	} {
+		got, err := Zone(netip.MustParseAddrPort(tt.in))
+		if tt.out == "" {
+			if !errors.Is(err, ErrZone) {
+				t.Errorf("%s: %v, %v", tt.in, got, err)
+			}
+		} else if err != nil || got.String() != tt.out {
+			t.Errorf("%s: %v, %v; want %s", tt.in, got, err, tt.out)
+		}
+	}
+}
+
+// What the kernel drops because the receive buffer is full is counted, also after Close.
+func TestDrops(t *testing.T) {
+	s := listen(t, "127.0.0.1:0", Options{ReceiveBuffer: 4096})
+	const n = 100
+	for range n {
+		if err := unix.Sendto(s.fd, make([]byte, 1000), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(s.LocalAddr().Port())}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &program{t: t}
+	got := 0
+	p.next = time.Now().Add(time.Millisecond)
+	p.receive = func(time.Time, *Envelope, []byte) { got++ }
+	p.expire = func(time.Time) { p.end = true }
+	run(t, p, s)
+	if d := s.Stats().Drops; got == 0 || got+int(d) != n {
+		t.Errorf("%d came, %d were dropped, of %d", got, d, n)
+	}
+	if err := s.Close(); err != nil || got+int(s.Stats().Drops) != n {
+		t.Errorf("after Close (%v) %d were dropped", err, s.Stats().Drops)
+	}
+}
+
+// What a datagram takes of the receive buffer is no more than we say, and not much less.
+func TestTruesize(t *testing.T) {
+	s := listen(t, "127.0.0.1:0", Options{})
+	sa := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(s.LocalAddr().Port())}
+	b := make([]byte, 65507)
+	for _, n := range []int{0, 30, 200, 576, 1000, 1200, 1472, 2000, 4000, 8192, 9000, 16000, 32000, 65000, 65507} {
+		if err := unix.Sendto(s.fd, b[:n], 0, sa); err != nil {
+			t.Fatal(err)
+		}
+		takes := int(memory(s.fd)[0])
+		if most := Truesize(n); takes > most || 3*takes < most && n > 200 {
+			t.Errorf("%d bytes take %d, at most %d", n, takes, most)
+		}
+		if n <= 200 && takes > ShortDatagram {
+			t.Errorf("%d bytes take %d", n, takes)
+		}
+		if _, err := unix.Read(s.fd, b); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestZones(t *testing.T) {

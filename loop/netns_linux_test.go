@@ -8,9 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,43 +81,166 @@ func TestUnreachable(t *testing.T) {
 	})
 }
 
+// loopback brings lo up with an MTU.
+func loopback(t *testing.T, mtu uint32) {
+	t.Helper()
+	c, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(c)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ifr.SetUint32(mtu)
+	if err := unix.IoctlIfreq(c, unix.SIOCSIFMTU, ifr); err != nil {
+		t.Fatal(err)
+	}
+	ifr.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(c, unix.SIOCSIFFLAGS, ifr); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is too long for the path, and must not be cut, goes again in fragments: nobody
+// hears of it. A socket that wants to know, because it asks what a path takes, is told.
+func TestTooLong(t *testing.T) {
+	long := string(bytes.Repeat([]byte("0123456789"), 500))
+	isolated(t, func(t *testing.T) {
+		loopback(t, 1500)
+		for _, tt := range []struct {
+			name               string
+			family, level, opt int
+			sa                 unix.Sockaddr
+		}{
+			{"IPv4", unix.AF_INET, unix.SOL_IP, unix.IP_MTU_DISCOVER, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}},
+			{"IPv6", unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}},
+		} {
+			for _, whole := range []bool{false, true} {
+				c, err := socket.Socket(tt.family, unix.SOCK_DGRAM, 0, "udp", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				never := func(set func(level, opt, v int) error) {
+					if err := set(tt.level, tt.opt, unix.IP_PMTUDISC_DO); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if whole {
+					never(c.SetsockoptInt)
+				}
+				if err := c.Bind(tt.sa); err != nil {
+					t.Fatal(err)
+				}
+				s, err := New(c, Options{Errors: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !whole {
+					// What nobody asked for: the host's default, or the kernel's own mind.
+					never(func(level, opt, v int) error { return unix.SetsockoptInt(s.fd, level, opt, v) })
+				}
+				p := &program{t: t}
+				var got []string
+				for _, b := range []string{"a", long, "b", long} {
+					p.say(0, s.LocalAddr(), b)
+				}
+				take := func(what string) {
+					got = append(got, what)
+					p.end = len(got) == 4
+				}
+				p.receive = func(_ time.Time, _ *Envelope, b []byte) { take(string(b)) }
+				p.fail = func(e *Envelope, err error) {
+					if take(err.Error()); e.Remote || e.Peer != s.LocalAddr() {
+						t.Errorf("%v of %v, remote %v", err, e.Peer, e.Remote)
+					}
+				}
+				run(t, p, s)
+				want := []string{"a", long, "b", long}
+				if whole { // it is told at once, and datagrams come later
+					want = []string{unix.EMSGSIZE.Error(), unix.EMSGSIZE.Error(), "a", "b"}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s, whole %v: got %.30q", tt.name, whole, got)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
 // A full send buffer stops Transmit; when there is room, everything goes, in order.
 // What fills the buffer is a neighbour that does not answer ARP: the
 // kernel holds its datagrams at the socket's expense until the test plays it.
 func TestBlocked(t *testing.T) {
 	isolated(t, func(t *testing.T) {
-		tap, err := openTap()
-		if err != nil {
-			missing(t, err)
-		}
-		defer unix.Close(tap)
-		s := listen(t, "10.9.0.1:0", Options{})
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
-			t.Fatal(err)
-		}
-		const n = 200
-		p := &program{t: t}
-		for i := range n {
-			p.say(0, netip.MustParseAddrPort("10.9.0.2:9"), string([]byte{byte(i), 1, 2, 3}))
-		}
-		blocked, told := make(chan struct{}), false
-		left := 0
-		h := &hooked{program: p, next: func() {
-			if !told && s.Stats().Blocked > 0 {
-				told, left = true, len(p.queue)
-				close(blocked)
-			}
-		}}
-		done := errors.New("all came")
-		ctx, cancel := context.WithCancelCause(context.Background())
-		go func() { cancel(neighbour(tap, n, blocked, done)) }()
-		if err := Run(ctx, h, s); err != done {
-			t.Error(err)
-		}
-		if st := s.Stats(); st.Sent != n || left == 0 || s.writing {
-			t.Errorf("%d Transmits were left when it blocked, stats %+v", left, st)
+		if st := blocked(t, OffloadOff, false); st.Trains != 0 {
+			t.Errorf("stats %+v", st)
 		}
 	})
+}
+
+// The same with trains, and with trains that are refused and go one by one.
+func TestBlockedTrains(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		if st := blocked(t, OffloadAuto, false); st.Trains == 0 || st.Refusing != 0 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func TestBlockedApart(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		if st := blocked(t, OffloadAuto, true); st.Trains != 0 || st.Refusing != 1 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+// blocked gives the statistics of a transfer that is blocked; refuse has the kernel refuse
+// trains.
+func blocked(t *testing.T, offload Offload, refuse bool) Stats {
+	tap, err := openTap()
+	if err != nil {
+		missing(t, err)
+	}
+	defer unix.Close(tap)
+	s := listen(t, "10.9.0.1:0", Options{Offload: offload})
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
+		t.Fatal(err)
+	}
+	if refuse { // the kernel cuts no train without checksums
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const n = 400 // fewer than the interface holds for its other end
+	p := &program{t: t}
+	for i := range n {
+		p.say(0, netip.MustParseAddrPort("10.9.0.2:9"), string(append([]byte{byte(i)}, make([]byte, 400)...)))
+	}
+	blocked, told := make(chan struct{}), false
+	left := 0
+	h := &hooked{program: p, next: func() {
+		if !told && s.Stats().Blocked > 0 {
+			told, left = true, len(p.queue)
+			close(blocked)
+		}
+	}}
+	done := errors.New("all came")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { cancel(neighbour(tap, n, blocked, done)) }()
+	if err := Run(ctx, h, s); err != done {
+		t.Error(err)
+	}
+	st := s.Stats()
+	if st.Sent != n || left == 0 && offload == OffloadOff || s.writing { // else all may be in the outbox
+		t.Errorf("%d Transmits were left when it blocked, stats %+v", left, st)
+	}
+	return st
 }
 
 // neighbour answers one ARP request (RFC 826) once blocked is closed and then wants

@@ -10,21 +10,6 @@ import (
 	"github.com/mdlayher/socket"
 )
 
-// Options are a socket's settings. See the Linux version.
-type Options struct {
-	MaxDatagram   int
-	PacketInfo    bool
-	Stamp         bool
-	Errors        bool
-	Replies       bool
-	ReceiveBuffer int
-}
-
-// Stats counts what happened on a socket. See the Linux version.
-type Stats struct {
-	Received, Sent, Receives, Sends, Truncated, Blocked, Lost uint64
-}
-
 // A Socket is a datagram socket to give to [Run]. There is none on this platform.
 type Socket struct{}
 
@@ -46,8 +31,30 @@ func (s *Socket) ReceiveBuffer() int { return 0 }
 // Stats gives the zero value.
 func (s *Socket) Stats() Stats { return Stats{} }
 
+// Offload gives false twice.
+func (s *Socket) Offload() (sends, receives bool) { return false, false }
+
 // Close fails with [errors.ErrUnsupported].
 func (s *Socket) Close() error { return errors.ErrUnsupported }
 
 // Run fails with [errors.ErrUnsupported].
 func Run(context.Context, Handler, ...*Socket) error { return errors.ErrUnsupported }
+
+// Zone gives ap back, and [errors.ErrUnsupported] if it has a zone.
+func Zone(ap netip.AddrPort) (netip.AddrPort, error) {
+	if ap.Addr().Zone() != "" {
+		return ap, errors.ErrUnsupported
+	}
+	return ap, nil
+}
+
+func drive(context.Context, *Waker, Handler, []*Socket) error { return errors.ErrUnsupported }
+
+// An event is what a goroutine wakes a loop by. There is none on this platform.
+type event struct{}
+
+func newEvent() (event, error) { return event{}, errors.ErrUnsupported }
+
+func (event) set()         {}
+func (event) clear()       {}
+func (event) close() error { return nil }

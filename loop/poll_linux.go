@@ -2,7 +2,6 @@ package loop
 
 import (
 	"context"
-	"encoding/binary"
 	"os"
 	"syscall"
 	"time"
@@ -20,8 +19,8 @@ const (
 	shortWait = time.Millisecond
 	// A loop is busy after so many short rounds in a row; see pace.
 	minBusy, maxBusy = 8, 16384
-	// wake marks the eventfd among the events, where a socket has its index.
-	wake = -1
+	// waking marks the Waker's descriptor among the events, where a socket has its index.
+	waking = -1
 )
 
 // A pace tells from the length of the rounds whether the loop is busy. One short round
@@ -60,54 +59,58 @@ type poller struct {
 	ts     timespec
 	events [16]unix.EpollEvent
 
-	// Cancellation: context.AfterFunc writes event.
-	event int
+	waker *Waker // nil when there is nothing to be woken by
+	own   bool   // waker is for this Run's context alone
 	stop  func() bool
 	fired chan struct{}
 }
 
-func newPoller(ctx context.Context, socks []*Socket) (*poller, error) {
+// newPoller watches socks, and w unless it is nil. Where ctx can be cancelled, that
+// wakes the loop as a Post does.
+func newPoller(ctx context.Context, w *Waker, socks []*Socket) (*poller, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	p := &poller{ep: ep, trap: unix.SYS_EPOLL_PWAIT2, event: -1}
+	p := &poller{ep: ep, trap: unix.SYS_EPOLL_PWAIT2, waker: w}
 	for i, s := range socks {
 		if err := p.ctl(unix.EPOLL_CTL_ADD, s.fd, i, unix.EPOLLIN); err != nil {
 			p.close()
 			return nil, err
 		}
 	}
-	// A context that cannot be cancelled needs no second descriptor.
-	if ctx.Done() == nil {
+	if w == nil && ctx.Done() != nil {
+		if p.waker, err = NewWaker(); err != nil {
+			p.close()
+			return nil, err
+		}
+		p.own = true
+	}
+	if p.waker == nil {
 		return p, nil
 	}
-	if p.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		p.close()
-		return nil, os.NewSyscallError("eventfd2", err)
-	}
-	if err := p.ctl(unix.EPOLL_CTL_ADD, p.event, wake, unix.EPOLLIN); err != nil {
+	if err := p.ctl(unix.EPOLL_CTL_ADD, int(p.waker.ev), waking, unix.EPOLLIN); err != nil {
 		p.close()
 		return nil, err
 	}
-	p.fired = make(chan struct{})
-	p.stop = context.AfterFunc(ctx, func() {
-		defer close(p.fired)
-		var one [8]byte
-		binary.NativeEndian.PutUint64(one[:], 1)
-		_, _ = unix.Write(p.event, one[:])
-	})
+	if ctx.Done() != nil {
+		p.fired = make(chan struct{})
+		p.stop = context.AfterFunc(ctx, func() {
+			defer close(p.fired)
+			p.waker.nudge()
+		})
+	}
 	return p, nil
 }
 
 func (p *poller) close() {
-	// Once begun, the write must end before its descriptor's number can mean
+	// Once begun, the nudge must end before its descriptor's number can mean
 	// another file.
 	if p.stop != nil && !p.stop() {
 		<-p.fired
 	}
-	if p.event >= 0 {
-		_ = unix.Close(p.event)
+	if p.own {
+		_ = p.waker.Close()
 	}
 	_ = unix.Close(p.ep)
 }

@@ -15,11 +15,16 @@ import (
 // alone keeps the loop busy.
 const fairness = 16
 
+// leastDatagram is the least that a datagram takes of a receive buffer, in bytes: what
+// the kernel needs to describe an empty one.
+const leastDatagram = 768
+
 // A runner is the state of one Run.
 type runner struct {
 	ctx   context.Context
 	h     Handler
 	socks []*Socket
+	boxes []*inbox
 	poll  *poller
 	spin  spinner
 	pace  pace
@@ -33,11 +38,15 @@ type runner struct {
 	at        time.Time // when Expire is due, if due
 	due       bool
 	stamped   bool   // some socket is
+	posted    bool   // the Waker has something to call
 	blocked   bool   // the first datagram of out waits for room to send
 	hot       int    // the socket that received last
 	caught    int    // datagrams that hot received while spinning
 	got       uint64 // datagrams in all
 	skipped   int    // rounds since the poller was asked
+	looked    bool   // the poller told of all sockets when Expire was due already
+	waited    int    // rounds that Expire was put off for datagrams
+	backlog   int    // the most rounds that what a receive buffer holds can take
 }
 
 // Run drives h over socks until h has ended and everything it gave is sent, which
@@ -50,7 +59,10 @@ type runner struct {
 // from each readable socket, expires what is due, and sends at most one batch. It
 // goes round again without sleeping while either batch was full, so answers are
 // read while a long burst still goes out.
-func Run(ctx context.Context, h Handler, socks ...*Socket) error {
+func Run(ctx context.Context, h Handler, socks ...*Socket) error { return drive(ctx, nil, h, socks) }
+
+// drive is Run with a Waker, if w is not nil.
+func drive(ctx context.Context, w *Waker, h Handler, socks []*Socket) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -58,7 +70,7 @@ func Run(ctx context.Context, h Handler, socks ...*Socket) error {
 	// affinity and network namespace are the caller's choice.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r, err := newRunner(ctx, h, socks)
+	r, err := newRunner(ctx, w, h, socks)
 	if err != nil {
 		return err
 	}
@@ -70,7 +82,7 @@ func Run(ctx context.Context, h Handler, socks ...*Socket) error {
 	}
 }
 
-func newRunner(ctx context.Context, h Handler, socks []*Socket) (r *runner, err error) {
+func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *runner, err error) {
 	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: pace{need: minBusy}, base: time.Now()}
 	r.now = r.base
 	defer func() {
@@ -86,23 +98,38 @@ func newRunner(ctx context.Context, h Handler, socks []*Socket) (r *runner, err 
 			return r, os.NewSyscallError("epoll_ctl", unix.EBUSY)
 		}
 		r.socks = append(r.socks, s)
-		if s.in, err = newInbox(s.opts.MaxDatagram, s.opts.PacketInfo || s.opts.Stamp); err != nil {
+		if s.in, err = r.inbox(s.opts.MaxDatagram, s.opts.PacketInfo || s.opts.Stamp || s.merged); err != nil {
 			return r, err
 		}
 		r.stamped = r.stamped || s.opts.Stamp
+		r.backlog = max(r.backlog, s.granted/leastDatagram/batch+1)
 	}
-	r.poll, err = newPoller(ctx, r.socks)
+	r.poll, err = newPoller(ctx, w, r.socks)
 	return r, err
+}
+
+// inbox gives a socket the inbox that fits it.
+func (r *runner) inbox(size int, control bool) (*inbox, error) {
+	for _, in := range r.boxes {
+		if in.size == size && in.control == control {
+			return in, nil
+		}
+	}
+	in, err := newInbox(size, control)
+	if err == nil {
+		r.boxes = append(r.boxes, in)
+	}
+	return in, err
 }
 
 func (r *runner) close() {
 	if r.poll != nil {
 		r.poll.close()
 	}
+	for _, in := range r.boxes {
+		in.free()
+	}
 	for _, s := range r.socks {
-		if s.in != nil {
-			s.in.free()
-		}
 		s.in, s.ready, s.failed, s.writing = nil, false, false, false
 		s.running.Store(false)
 	}
@@ -122,23 +149,21 @@ func (r *runner) round() (done bool, err error) {
 		r.caught = 0
 		r.receive(r.hot, n)
 	}
-	again := false
-	for i, s := range r.socks {
-		if s.failed {
-			s.failed = false
-			r.drain(i)
-		}
-		if s.ready {
-			if err := r.fetch(i); err != nil {
-				return true, err
-			}
-			again = again || s.ready
-		}
+	again, err := r.fetchReady()
+	if err != nil {
+		return true, err
+	}
+	if r.posted {
+		r.called()
 	}
 	// When Expire was due before this round is enough to know: if a datagram has just
 	// made something due, the next round comes at once.
 	if r.due && !r.at.After(r.now) {
-		r.h.Expire(r.now)
+		if again, done, err = r.overdue(again); done || err != nil {
+			return true, err
+		}
+	} else {
+		r.waited = 0
 	}
 	full, err := r.transmit()
 	if err != nil {
@@ -166,11 +191,66 @@ func (r *runner) round() (done bool, err error) {
 		return false, nil
 	}
 	r.skipped = 0
-	return r.sleep(d, idle)
+	return r.sleep(d, idle, ok && d <= 0)
 }
 
-// sleep asks the poller, and waits for an event when idle, at most d if d >= 0.
-func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
+// fetchReady takes the errors and one batch of datagrams from each socket that has
+// some; again tells that one of them may have more.
+func (r *runner) fetchReady() (again bool, err error) {
+	for i, s := range r.socks {
+		if s.failed {
+			s.failed = false
+			r.drain(i)
+		}
+		if s.ready {
+			if err := r.fetch(i); err != nil {
+				return false, err
+			}
+			again = again || s.ready
+		}
+	}
+	return again, nil
+}
+
+// overdue calls Expire, once the datagrams are handed over that were there when it fell
+// due: an answer that came in time is in time, also when the process was stopped, the
+// host suspended, or a call blocked in between. The poller has to be asked for them: a timer,
+// or the signal that ends a stop, made it return before without a look at the sockets.
+// While a batch is full Expire waits for the next round, so that answers go out and
+// all sockets have their turn, but for no more rounds than a full receive buffer
+// takes, or a flood could keep timers from firing for ever.
+func (r *runner) overdue(full bool) (again, done bool, err error) {
+	if again = full; !r.looked {
+		if done, err := r.sleep(0, false, true); done || err != nil {
+			return false, true, err
+		}
+		if again, err = r.fetchReady(); err != nil {
+			return false, true, err
+		}
+		again = again || !r.looked
+	}
+	r.looked = false
+	if again && r.waited < r.backlog {
+		r.waited++
+		return true, false, nil
+	}
+	r.waited = 0
+	if r.posted {
+		r.called()
+	}
+	r.h.Expire(r.now)
+	return again, false, nil
+}
+
+// called calls what was posted.
+func (r *runner) called() {
+	r.posted = false
+	r.poll.waker.Flush(r.now)
+}
+
+// sleep asks the poller, and waits for an event when idle, at most d if d >= 0. late tells
+// that Expire is due.
+func (r *runner) sleep(d time.Duration, idle, late bool) (done bool, err error) {
 	var events []unix.EpollEvent
 	if idle {
 		events, err = r.poll.wait(d)
@@ -180,10 +260,22 @@ func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	// With more events than fit, another call tells of the others.
+	r.looked = late && len(events) < len(r.poll.events)
+	if r.mark(events) {
+		return true, context.Cause(r.ctx)
+	}
+	return false, nil
+}
+
+// mark notes what the poller tells; true means that the context is done.
+func (r *runner) mark(events []unix.EpollEvent) (done bool) {
 	for i := range events {
 		ev := &events[i]
-		if ev.Fd == wake {
-			return true, context.Cause(r.ctx)
+		if ev.Fd == waking {
+			r.posted = true
+			done = r.ctx.Err() != nil
+			continue
 		}
 		s := r.socks[ev.Fd]
 		s.failed = ev.Events&unix.EPOLLERR != 0
@@ -194,7 +286,7 @@ func (r *runner) sleep(d time.Duration, idle bool) (done bool, err error) {
 			r.blocked = false
 		}
 	}
-	return false, nil
+	return done
 }
 
 // fetch receives one batch from socket i and hands it on. The socket stays ready
@@ -249,25 +341,36 @@ func (r *runner) receive(i, n int) {
 		}
 		e.Peer = decode(&in.name[k], &r.z)
 		if in.control {
-			r.ctl.parse(&in.msg[k].hdr, &r.z)
-			e.Local, e.At = netip.AddrPort{}, r.now
-			if r.ctl.local.IsValid() {
-				e.Local = netip.AddrPortFrom(r.ctl.local, s.local.Port())
-			}
-			if age := wall - r.ctl.stamp; s.opts.Stamp && r.ctl.stamp != 0 && age > 0 {
-				e.At = r.now.Add(-time.Duration(age))
-			}
+			b = r.told(s, &in.msg[k].hdr, b, wall)
 		}
 		r.h.Receive(r.now, e, b)
 	}
 	in.rearm(n)
 }
 
+// told fills the Envelope with what the control messages of a datagram tell. It gives the
+// datagram back, or the last of a train after handing on the others.
+func (r *runner) told(s *Socket, h *unix.Msghdr, b []byte, wall int64) []byte {
+	e := &r.env
+	r.ctl.parse(h, &r.z)
+	e.Local, e.At = netip.AddrPort{}, r.now
+	if r.ctl.local.IsValid() {
+		e.Local = netip.AddrPortFrom(r.ctl.local, s.local.Port())
+	}
+	if age := wall - r.ctl.stamp; s.opts.Stamp && r.ctl.stamp != 0 && age > 0 {
+		e.At = r.now.Add(-time.Duration(age))
+	}
+	if r.ctl.train > 0 {
+		b = r.parts(s, e, b)
+	}
+	return b
+}
+
 // broken tells the errors of a descriptor that is none, or no socket, from those of a
-// datagram.
+// datagram. Nothing that an ICMP message can bring about may be among them.
 func broken(e syscall.Errno) bool {
 	switch e {
-	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EOPNOTSUPP, unix.EPIPE, unix.ENOSYS:
+	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EPIPE, unix.ENOSYS:
 		return true
 	}
 	return false

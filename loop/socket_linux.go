@@ -9,51 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Defaults of [Options].
-const (
-	// DefaultMaxDatagram holds every UDP datagram and every IPv4 packet.
-	DefaultMaxDatagram = 65535
-	// DefaultReceiveBuffer is in bytes. The kernel doubles it, which makes room for
-	// some 6,000 datagrams of [ShortDatagram].
-	DefaultReceiveBuffer = 4 << 20
-)
-
-// Options are a socket's settings. The zero value works.
-type Options struct {
-	// MaxDatagram is the longest datagram to receive, in bytes. Longer ones are
-	// dropped and counted. 0 means [DefaultMaxDatagram]; memory is only used for
-	// what arrives.
-	MaxDatagram int
-	// PacketInfo fills Envelope.Local of received datagrams (ip(7), IP_PKTINFO;
-	// RFC 3542, section 6.1).
-	PacketInfo bool
-	// Stamp fills Envelope.At with the kernel's time of arrival (socket(7),
-	// SO_TIMESTAMPNS), and sends every datagram alone, right after Transmit: in a
-	// batch a round-trip time would measure the place in the queue. It costs each
-	// Transmit of the Run a clock reading.
-	Stamp bool
-	// Errors reports ICMP errors through Handler.Fail (ip(7), IP_RECVERR).
-	Errors bool
-	// Replies says that what is sent draws replies, as a client's does. With one CPU
-	// alone the loop then lets their senders run before it sleeps, which spares both
-	// to be woken. A server that did so would hold up clients that sleep.
-	Replies bool
-	// ReceiveBuffer is the size of the kernel's receive buffer in bytes; see
-	// [Socket.ReceiveBuffer] for what was granted. 0 means at least
-	// [DefaultReceiveBuffer].
-	ReceiveBuffer int
-}
-
-// Stats counts what happened on a socket.
-type Stats struct {
-	Received, Sent uint64 // datagrams
-	Receives       uint64 // system calls that receive, fruitless ones included
-	Sends          uint64 // system calls that send
-	Truncated      uint64 // received datagrams dropped because they were too long
-	Blocked        uint64 // times that the send buffer was full
-	Lost           uint64 // datagrams lost because the kernel had no memory to send them
-}
-
 // A Socket is a datagram socket to give to [Run]. Its methods are not for
 // concurrent use with a Run, except by the Run's Handler.
 type Socket struct {
@@ -72,6 +27,12 @@ type Socket struct {
 	ready   bool // a receive is worth trying
 	failed  bool // the error queue has something
 	writing bool // the poller watches for room to send
+	// What is known of segmentation offload.
+	trains   bool         // datagrams may leave in trains
+	merged   bool         // trains are received as they are
+	refusing []netip.Addr // hosts to which none can be sent
+
+	whole bool // datagrams that are too long for the path are not sent in fragments
 }
 
 // Listen opens a UDP socket bound to addr; port 0 lets the kernel choose. The
@@ -170,6 +131,10 @@ func (s *Socket) configure(c *socket.Conn) error {
 			}
 		}
 	}
+	s.offload(c)
+	if s.whole, err = wants(c, v6); err != nil {
+		return err
+	}
 	if err := s.buffers(c); err != nil {
 		return err
 	}
@@ -188,6 +153,35 @@ func (s *Socket) configure(c *socket.Conn) error {
 		s.local = netip.AddrPortFrom(s.local.Addr(), 0)
 	}
 	return nil
+}
+
+// wants tells whether a socket was told, before it came here, to send datagrams whole or
+// not at all, as one that finds out what a path takes is (ip(7), IP_MTU_DISCOVER).
+func wants(c *socket.Conn, v6 bool) (whole bool, err error) {
+	level, opt := unix.SOL_IP, unix.IP_MTU_DISCOVER
+	if v6 {
+		level, opt = unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER
+	}
+	// The numbers mean the same in both families.
+	v, err := c.GetsockoptInt(level, opt)
+	return v == unix.IP_PMTUDISC_DO || v == unix.IP_PMTUDISC_PROBE, err
+}
+
+// fragment has the kernel send what is too long for a path in fragments from now on; false
+// when it does already, or must not. A path that got narrower than it was then costs no
+// datagram.
+func (s *Socket) fragment() bool {
+	if s.whole {
+		return false
+	}
+	s.whole = true // once is enough
+	ok := unix.SetsockoptInt(s.fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT) == nil
+	if s.family == unix.AF_INET6 {
+		// A socket of both families has both settings.
+		ok = unix.SetsockoptInt(s.fd, unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT) == nil
+		_ = unix.SetsockoptInt(s.fd, unix.SOL_IPV6, unix.IPV6_DONTFRAG, 0)
+	}
+	return ok
 }
 
 // buffers raises the kernel's buffers, above the limits of the host where the
@@ -244,7 +238,12 @@ func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 func (s *Socket) ReceiveBuffer() int { return s.granted }
 
 // Stats gives the counters so far.
-func (s *Socket) Stats() Stats { return s.stats }
+func (s *Socket) Stats() Stats {
+	if !s.closed.Load() {
+		s.stats.Drops = uint64(memory(s.fd)[8])
+	}
+	return s.stats
+}
 
 // Close closes the socket. Closing again does nothing. A socket in a [Run] is not
 // closed: the error is EBUSY.
@@ -252,6 +251,7 @@ func (s *Socket) Close() error {
 	if s.running.Load() {
 		return os.NewSyscallError("close", unix.EBUSY)
 	}
+	s.Stats() // the last chance to know what was dropped
 	if s.closed.Swap(true) || s.fd < 0 {
 		return nil
 	}

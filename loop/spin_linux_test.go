@@ -99,7 +99,7 @@ func TestTrial(t *testing.T) {
 func TestYield(t *testing.T) {
 	s := listen(t, "127.0.0.1:0", Options{Replies: true})
 	p := &program{t: t}
-	r, err := newRunner(context.Background(), p, []*Socket{s})
+	r, err := newRunner(context.Background(), nil, p, []*Socket{s})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -63,19 +64,52 @@ func (z *zones) index(name string) uint32 {
 	return i
 }
 
+// Zone gives ap as a Handler sees it in an [Envelope], so that the two compare equal: the
+// zone of a link-local address is the number of the interface, and others have none.
+// Addresses that people write have names there; they go through Zone where they come
+// in. The error wraps [ErrZone] when there is no interface of that name or number. What has
+// no zone is given back as it is.
+func Zone(ap netip.AddrPort) (netip.AddrPort, error) {
+	name := ap.Addr().Zone()
+	if name == "" {
+		return ap, nil
+	}
+	var z zones
+	i := z.index(name)
+	if i == 0 || !isInterface(i) {
+		return ap, fmt.Errorf("%w: %q", ErrZone, name)
+	}
+	return netip.AddrPortFrom(z.addr(ap.Addr().As16(), i), ap.Port()), nil
+}
+
 // ifindex looks an interface up (netdevice(7), SIOCGIFINDEX).
 func ifindex(name string) uint32 {
 	ifr, err := unix.NewIfreq(name)
-	if err != nil {
-		return 0
-	}
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0
-	}
-	defer unix.Close(fd)
-	if unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr) != nil {
+	if err != nil || !ioctl(unix.SIOCGIFINDEX, ifr) {
 		return 0
 	}
 	return ifr.Uint32()
+}
+
+// isInterface tells whether an interface has that number (SIOCGIFNAME).
+func isInterface(index uint32) bool {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return false
+	}
+	ifr.SetUint32(index)
+	return ioctl(unix.SIOCGIFNAME, ifr)
+}
+
+// ioctl asks of interfaces. Any socket can.
+func ioctl(req uint, ifr *unix.Ifreq) bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		// A host without IPv6 has interfaces all the same.
+		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return false
+		}
+	}
+	defer unix.Close(fd)
+	return unix.IoctlIfreq(fd, req, ifr) == nil
 }

@@ -109,3 +109,15 @@ func (r *RTT) RTO() time.Duration {
 // Smoothed returns the smoothed round trip, SRTT; ok is false before the first
 // sample.
 func (r *RTT) Smoothed() (d time.Duration, ok bool) { return r.srtt, r.srtt > 0 }
+
+// span is the sum of the next n timeouts if none is answered, n at least 1.
+func (r RTT) span(n int) (sum time.Duration) {
+	for ; n > 0; n-- {
+		d, before := r.RTO(), r.doublings
+		if r.Backoff(); r.doublings == before { // from here on all are alike
+			return sum + time.Duration(min(float64(d)*float64(n), 1<<61))
+		}
+		sum += d
+	}
+	return sum
+}

@@ -68,6 +68,8 @@ type sender struct {
 	queued bool          // in the ready ring
 	pardon bool          // it was brought back from the dead since its last new ack
 	tries  int           // transmissions of span's first segment
+	lost   int           // those of them that are known to be lost
+	judged bool          // Hint or Lost has spoken of the last of them
 	again  bool          // it was sent to this receiver earlier, before it was taken away
 	began  time.Duration // its first transmission, since the epoch
 	sent   time.Duration // its last transmission, since the epoch

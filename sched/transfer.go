@@ -24,6 +24,11 @@ type TransferConfig struct {
 	// Tries is how often one segment is sent before its receiver is dead. 0 means
 	// DefaultTries.
 	Tries int
+	// First bounds how often a segment is sent to a receiver that has not acknowledged
+	// anything yet; those known to be lost do not count. It is dead no sooner for that:
+	// after the last of them all the timeouts of Tries are waited for. 0 means no bound, and
+	// 1 is taken for 2.
+	First int
 	// Fixed, if not 0, is the timeout of every transmission, instead of RFC 6298's.
 	Fixed time.Duration
 	// Outstanding bounds the segments that are out at all receivers together, so
@@ -86,6 +91,9 @@ func NewTransfer(epoch time.Time, shares []int64, cfg TransferConfig) *Transfer 
 	if cfg.Tries <= 0 {
 		cfg.Tries = DefaultTries
 	}
+	if cfg.First == 1 {
+		cfg.First = 2 // so that no first transmission needs to look
+	}
 	n := len(shares)
 	t := &Transfer{
 		cfg: cfg, segment: int64(cfg.Segment), epoch: epoch, wheel: NewWheel(epoch, n),
@@ -144,16 +152,20 @@ func (t *Transfer) Transmit(now time.Time) (receiver int, seg Segment, ok bool) 
 		s.out = true
 		t.out++
 		s.sent = now.Sub(t.epoch)
+		wait := s.rtt.RTO()
 		if s.tries++; s.tries == 1 {
 			s.began = s.sent
 			s.again = s.did(s.span.Seq)
+			s.lost = 0
 		} else {
 			s.stats.Resent++
+			wait = t.patience(s)
 		}
+		s.judged = false
 		if s.stats.Sent++; s.stats.Sent == 1 {
 			s.stats.First = now
 		}
-		t.wheel.arm(i, s.sent+s.rtt.RTO())
+		t.wheel.arm(i, s.sent+wait)
 		return i, Segment{Seq: s.span.Seq, Off: s.span.Off, Len: int(s.span.head(t.segment)), Try: s.tries}, true
 	}
 	return 0, Segment{}, false
@@ -237,7 +249,7 @@ func (t *Transfer) Expire(now time.Time) {
 		s.out = false
 		t.out--
 		s.stats.Timeouts++
-		if s.tries >= t.cfg.Tries {
+		if s.tries >= t.most(s) {
 			t.Kill(now, i, ErrTries)
 			continue
 		}

@@ -22,7 +22,7 @@ func loopEnvelope(end *endpoint, peer netip.AddrPort, at time.Time) loop.Envelop
 // drive does for a node what loop.Run does after it has handed over what came:
 // expire what is due, send all that there is, ask for the next instant.
 func (w *World) drive(n *Node) {
-	if n.ended {
+	if n.ended || n.paused {
 		return
 	}
 	now := w.Now()
@@ -73,12 +73,19 @@ func (w *World) transmit(n *Node, i int32) {
 	}
 	w.count.Sent++
 	w.trace("send", n.name, src.addr, env.Peer, b)
+	errno := syscall.Errno(0)
 	if len(b) > w.cfg.MaxDatagram {
+		errno = syscall.EMSGSIZE
+	} else if src.host.Refuse != nil {
+		errno = src.host.Refuse(env.Peer)
+	}
+	if errno != 0 {
 		// The kernel refuses it on the spot; the program hears of it next.
 		j := w.slot()
 		p := &w.slots[j]
 		p.buf = p.buf[:0]
-		p.from, p.to, p.src, p.errno = src.addr, env.Peer, src, syscall.EMSGSIZE
+		p.from, p.to, p.src, p.errno, p.remote = src.addr, env.Peer, src, errno, false
+		w.trace("refuse", errno.Error(), src.addr, env.Peer, b)
 		w.push(w.now, failure, j)
 		return
 	}
@@ -133,7 +140,7 @@ func (w *World) carry(from, to *Host, ping bool, slow time.Duration, k uint8, sr
 		i := w.slot()
 		p := &w.slots[i]
 		p.buf = append(p.buf[:0], b...)
-		p.from, p.to, p.src, p.errno = src, dst, end, errno
+		p.from, p.to, p.src, p.errno, p.remote = src, dst, end, errno, k == failure
 		if c.Mask != 0 && errno == 0 {
 			w.count.Damaged++
 			c.Damage(p.buf)

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"mdalp/loop"
@@ -28,8 +29,10 @@ type Node struct {
 	prog  loop.Handler
 	socks []Socket
 
-	dead  bool // nothing reaches the program, not even time
-	ended bool // the program has nothing more to do
+	dead   bool // nothing reaches the program, not even time
+	ended  bool // the program has nothing more to do
+	paused bool // it is held up, see Pause
+	held   []held
 
 	wake  int64  // when the program wants to be woken
 	asked uint64 // when it asked
@@ -96,6 +99,10 @@ type Host struct {
 	// Mutate, when not nil, alters each datagram that leaves; it may work in place.
 	// Nil in return drops it.
 	Mutate func(to netip.AddrPort, b []byte) []byte
+	// Refuse, when not nil, is asked for each datagram that is to leave, pings too. An
+	// errno but 0 is this host's own refusal, as of a full buffer or a missing route: the
+	// program that sent it gets it.
+	Refuse func(to netip.AddrPort) syscall.Errno
 	// Echo answers ICMP messages; it may work in place. Nil in return, or no function
 	// here and in the Config, is no answer.
 	Echo func(b []byte) []byte

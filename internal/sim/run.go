@@ -163,6 +163,10 @@ func (w *World) receive(end *endpoint, i int32) {
 	n := end.node
 	w.count.Delivered++
 	w.trace("recv", n.name, p.from, p.to, p.buf)
+	if n.paused {
+		n.hold(end, i)
+		return
+	}
 	w.env = loopEnvelope(end, p.from, w.Now())
 	n.idle = 0
 	n.prog.Receive(w.Now(), &w.env, p.buf)
@@ -230,8 +234,10 @@ func (w *World) failed(i int32) {
 		return
 	}
 	w.trace("fail", p.errno.Error(), p.from, p.to, nil)
-	w.env = loopEnvelope(p.src, p.to, w.Now())
-	n.idle = 0
-	n.prog.Fail(w.Now(), &w.env, p.errno)
+	if n.paused {
+		n.hold(p.src, i)
+		return
+	}
+	n.fail(p)
 	w.drive(n)
 }

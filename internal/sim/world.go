@@ -93,6 +93,7 @@ type packet struct {
 	from, to netip.AddrPort
 	src      *endpoint // who sent it; nil for one that was injected
 	errno    syscall.Errno
+	remote   bool // the error came back from the network
 }
 
 // A World is a network and the programs in it.
@@ -240,7 +241,7 @@ func (w *World) Inject(d time.Duration, from, to netip.AddrPort, b []byte) {
 	i := w.slot()
 	p := &w.slots[i]
 	p.buf = append(p.buf[:0], b...)
-	p.from, p.to, p.src = from, to, nil
+	p.from, p.to, p.src, p.errno = from, to, nil, 0
 	w.push(max(int64(d), w.now), arrival, i)
 }
 

@@ -1,0 +1,77 @@
+package loop
+
+import "errors"
+
+// Defaults of [Options].
+const (
+	// DefaultMaxDatagram holds every UDP datagram and every IPv4 packet.
+	DefaultMaxDatagram = 65535
+	// DefaultReceiveBuffer is in bytes. The kernel doubles it, which makes room for
+	// some 6,000 datagrams of [ShortDatagram].
+	DefaultReceiveBuffer = 4 << 20
+)
+
+// Options are the settings of a [Socket]. The zero value works.
+type Options struct {
+	// MaxDatagram is the longest datagram to receive, in bytes. Longer ones are
+	// dropped and counted. 0 means [DefaultMaxDatagram]; memory is only used for
+	// what arrives.
+	MaxDatagram int
+	// PacketInfo fills Envelope.Local of received datagrams (ip(7), IP_PKTINFO;
+	// RFC 3542, section 6.1).
+	PacketInfo bool
+	// Stamp fills Envelope.At with the kernel's time of arrival (socket(7),
+	// SO_TIMESTAMPNS), and sends every datagram alone, right after Transmit: in a
+	// batch a round-trip time would measure the place in the queue. It costs each
+	// Transmit of the Run a clock reading.
+	Stamp bool
+	// Errors reports ICMP errors through Handler.Fail (ip(7), IP_RECVERR).
+	Errors bool
+	// Replies says that what is sent draws replies, as a client's does. With one CPU
+	// alone the loop then lets their senders run before it sleeps, which spares both
+	// to be woken. A server that did so would hold up clients that sleep.
+	Replies bool
+	// ReceiveBuffer is the size of the kernel's receive buffer in bytes; see
+	// [Socket.ReceiveBuffer] for what was granted. 0 means at least
+	// [DefaultReceiveBuffer].
+	ReceiveBuffer int
+	// Trains says that the socket may be sent datagrams in long runs, as a receiver of
+	// windows is: what the kernel has put together of a run (udp(7), UDP_GRO) is then taken
+	// as it is and handed on datagram by datagram, each with the same Envelope. It sets
+	// MaxDatagram to its most. A train takes less of the receive buffer than its
+	// datagrams would alone, but nobody may count on it: see [ShortDatagram].
+	Trains bool
+	// Offload is [OffloadAuto] or [OffloadOff].
+	Offload Offload
+}
+
+// Offload says whether the kernel's segmentation offload (udp(7), UDP_SEGMENT and UDP_GRO)
+// is used.
+type Offload int
+
+const (
+	// OffloadAuto sends datagrams in a row to one peer as one message where that works,
+	// and takes such messages where [Options.Trains] asks for it.
+	OffloadAuto Offload = iota
+	// OffloadOff does neither.
+	OffloadOff
+)
+
+// Stats counts what happened on a [Socket].
+type Stats struct {
+	Received, Sent uint64 // datagrams
+	Receives       uint64 // system calls that receive, fruitless ones included
+	Sends          uint64 // system calls that send
+	Truncated      uint64 // received datagrams dropped because they were too long
+	Blocked        uint64 // times that the send buffer was full
+	Lost           uint64 // datagrams lost because the kernel had no memory to send them
+	Trains         uint64 // messages of more than one datagram that were sent
+	Refusing       uint64 // hosts to which the kernel refused to send any
+	// Drops is how many datagrams came and were dropped by the kernel, nearly always because
+	// the receive buffer was full (socket(7), SO_RXQ_OVFL; SO_MEMINFO tells the same
+	// number without a word at each datagram). 0 before Linux 4.12.
+	Drops uint64
+}
+
+// ErrZone is in the error of [Zone].
+var ErrZone = errors.New("no such interface")

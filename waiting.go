@@ -1,0 +1,178 @@
+package mdalp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"mdalp/loop"
+	"mdalp/wire"
+)
+
+// How the wait for the offer goes.
+const (
+	// remindEvery is how often a long wait is mentioned.
+	remindEvery = 30 * time.Second
+
+	// An intent that did not leave, or did not get there, is sent once more after
+	// againFirst, and each time after twice as long, up to againMost. Nobody has got it, so
+	// it opens no second transaction.
+	againFirst = time.Second
+	againMost  = 8 * time.Second
+
+	// notSent bounds for how long that goes on where the caller bounds nothing: who has no
+	// route is not left waiting for ever.
+	notSent = 30 * time.Second
+)
+
+// waiting is the stage before the offer: the intent is sent, and perhaps again.
+type waiting struct {
+	s       *session
+	ready   bool          // an intent is to be sent
+	intents int           // sent so far
+	failing time.Time     // when an intent failed first; zero if none did
+	last    error         // of the last that did
+	remote  bool          // the network said so of one of them, and not only this host
+	again   time.Duration // how long after the next failure the intent is sent again
+}
+
+// begin starts the wait.
+func (w *waiting) begin(now time.Time) {
+	s := w.s
+	w.ready, w.again = true, againFirst
+	if s.cfg.IntentTimeout > 0 {
+		s.timers.Arm(timerIntent, now.Add(s.cfg.IntentTimeout))
+	}
+	if s.cfg.IntentRetry > 0 {
+		s.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))
+	}
+	s.timers.Arm(timerRemind, now.Add(remindEvery))
+}
+
+// end stops what the wait had armed.
+func (w *waiting) end() {
+	for _, t := range []int{timerIntent, timerRetry, timerAgain, timerRemind} {
+		w.s.timers.Stop(t)
+	}
+}
+
+// receive takes the offer.
+func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
+	s := w.s
+	if e.Sock != sockUDP {
+		return
+	}
+	s.seal()
+	if !s.fromOrchestrator(e, b) {
+		return
+	}
+	m, err := wire.Parse(b)
+	if err != nil && !wire.LooksLikeOffer(b) {
+		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		return
+	}
+	if err == nil && m.Type != wire.Offer {
+		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		return
+	}
+	var offer []wire.Receiver
+	switch {
+	case err != nil:
+	case m.TID == wire.Absent:
+		err = errors.New("it has no TID")
+	case m.Data == nil:
+		err = errors.New("it has no DATA")
+	default:
+		offer, err = wire.ParseReceivers(m.Data)
+	}
+	if err != nil {
+		s.finish(now, fmt.Errorf("%w from %v: %w", ErrBadOffer, e.Peer, err))
+		return
+	}
+	s.accept(now, m.TID, offer)
+}
+
+// fail takes an error of the way to the orchestrator. A refusal ends the wait, unless
+// the caller wants the intent repeated. All else passes, perhaps (RFC 1122, section
+// 4.2.3.9).
+func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
+	s := w.s
+	if e.Sock != sockUDP || e.Peer != s.cfg.Orchestrator {
+		return
+	}
+	w.last, w.remote = err, w.remote || e.Remote
+	refused := hard(e, err)
+	if refused && s.cfg.IntentRetry == 0 {
+		s.finish(now, w.failed())
+		return
+	}
+	if w.failing.IsZero() {
+		w.failing = now
+		s.log.Warn("the orchestrator cannot be reached now; it is asked again", "orchestrator", e.Peer, "err", err)
+	}
+	bounded := s.cfg.IntentRetry > 0 || s.cfg.IntentTimeout > 0 || s.cfg.Deadline > 0
+	if !bounded && now.Sub(w.failing) >= notSent {
+		s.finish(now, w.failed())
+		return
+	}
+	if refused || s.timers.Armed(timerAgain) {
+		return // the former at the caller's own interval
+	}
+	s.timers.Arm(timerAgain, now.Add(w.again))
+	w.again = min(2*w.again, againMost)
+}
+
+// failed is the error of a wait that ends because of the last error. Where this host alone
+// refuses, the orchestrator is not to blame.
+func (w *waiting) failed() error {
+	err := &PeerError{w.s.cfg.Orchestrator, "intent", w.last}
+	if !w.remote {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoOffer, err)
+}
+
+// due takes a timer of the wait.
+func (w *waiting) due(now time.Time, timer int) {
+	s := w.s
+	switch timer {
+	case timerIntent:
+		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, "intent", ErrIntentTimeout}, s.cfg.IntentTimeout)
+		s.finish(now, w.because(err))
+	case timerRetry:
+		w.ready = true
+		s.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))
+	case timerAgain:
+		w.ready = true
+	case timerRemind:
+		s.log.Warn("still waiting for the offer; real orchestrators queue clients for minutes",
+			"orchestrator", s.cfg.Orchestrator, "waited", now.Sub(s.began).Round(time.Second))
+		s.timers.Arm(timerRemind, now.Add(remindEvery))
+	}
+}
+
+// because adds the last error of the way to the orchestrator to err, if there was one.
+func (w *waiting) because(err error) error {
+	if w.last == nil {
+		return err
+	}
+	return fmt.Errorf("%w; the last that was heard: %w", err, w.last)
+}
+
+// expire has nothing to do: the wait has only timers.
+func (w *waiting) expire(time.Time) {}
+
+// transmit sends an intent that is due.
+func (w *waiting) transmit(_ time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	if !w.ready {
+		return b, false
+	}
+	w.ready = false
+	w.intents++
+	e.Sock, e.Peer = sockUDP, w.s.cfg.Orchestrator
+	w.s.log.Info("intent", "orchestrator", e.Peer, "times", w.intents)
+	return wire.AppendIntent(b), true
+}
+
+// next has nothing beside the timers.
+func (w *waiting) next() (at time.Time, ok bool) { return at, false }

@@ -1,0 +1,48 @@
+package wire
+
+import "testing"
+
+func TestDataPrefix(t *testing.T) {
+	for _, seq := range []int64{0, 9, 10, 3740, MaxNumber} {
+		b := append(AppendDataRest(AppendDataPrefix(nil, 3740), seq), "abc"...)
+		if want := AppendData(nil, 3740, seq, []byte("abc")); string(b) != string(want) {
+			t.Errorf("got %q, want %q", b, want)
+		}
+	}
+}
+
+func TestLooksLikeOffer(t *testing.T) {
+	for b, want := range map[string]bool{
+		"Type:1": true, "Type:1;TID:7;DATA:[": true, "Type:17": true, "Type:1\x00": true,
+		"": false, "Type:": false, "Type:0;": false, "type:1": false, " Type:1": false,
+	} {
+		if LooksLikeOffer([]byte(b)) != want {
+			t.Errorf("%q: %t", b, !want)
+		}
+	}
+}
+
+func TestQuotes(t *testing.T) {
+	for _, c := range []struct {
+		quote         string
+		agrees, whole bool
+	}{
+		{"", true, false},
+		{"T", true, false},
+		{"Type:2;TID:7;SEQ:12", true, false},
+		{"Type:2;TID:7;SEQ:12;", true, true},
+		{"Type:2;TID:7;SEQ:12;DATA:whatever", true, true},
+		{"Type:2;TID:7;SEQ:12;\xff\x00", true, true},
+		{"Type:2;TID:7;SEQ:13;", false, false},
+		{"Type:2;TID:7;SEQ:1;", false, false},
+		{"Type:2;TID:7;SEQ:120;", false, false},
+		{"Type:2;TID:7;SEQ:012;", false, false},
+		{"Type:2;TID:70", false, false},
+		{"Type:3;TID:7;SEQ:12;", false, false},
+		{"garbage", false, false},
+	} {
+		if agrees, whole := Quotes([]byte(c.quote), 7, 12); agrees != c.agrees || whole != c.whole {
+			t.Errorf("%q: agrees %t, whole %t", c.quote, agrees, whole)
+		}
+	}
+}
