@@ -30,6 +30,7 @@ type sendOptions struct {
 	ipv4, ipv6  bool
 	bind        string
 	noFailover  bool
+	extended    extendedOptions
 	pcap        string
 
 	files      []string
@@ -87,6 +88,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	usage.Duration(f, &o.deadline, "deadline", 0, "give up after this time (0: never)")
 	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &o.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
+	o.extended.declare(f)
 	o.common(f)
 	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
 	f.StringVar(&o.progress, "progress", "auto", "bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
@@ -150,6 +152,10 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 		return nil, usage.Errorf("--balance %s: it is icmp, equal, none or adaptive", o.balance)
 	}
 	c.Ping, ok = map[string]icmp.Mode{"auto": icmp.Auto, "raw": icmp.Raw, "dgram": icmp.Datagram, "off": icmp.Off}[o.ping]
+	if err := o.extended.check(); err != nil {
+		return nil, err
+	}
+	o.extended.apply(c)
 	if !ok {
 		return nil, usage.Errorf("--ping %s: it is raw, dgram, off or auto", usage.Shown(o.ping))
 	}
