@@ -51,7 +51,7 @@ func ExampleSend() {
 		fmt.Println(r.Addr.Addr(), r.Bytes)
 	}
 	// Output:
-	// 1000 bytes in 10 segments, error: <nil>
+	// 1000 bytes in 1 segments, error: <nil>
 	// 127.0.0.2 500
 	// 127.0.0.3 500
 }
