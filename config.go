@@ -32,7 +32,7 @@ func (b Balance) String() string {
 // Config says what to send where and how. Only Orchestrator is needed; the zero
 // value of everything else means what its comment says.
 type Config struct {
-	// Orchestrator is asked for receivers.
+	// Orchestrator is asked for receivers. A link-local IPv6 address needs a zone.
 	Orchestrator netip.AddrPort
 	// Balance is how the payload is split; ByLatency if 0.
 	Balance Balance
@@ -55,18 +55,23 @@ type Config struct {
 	// RTO, if not 0, is the fixed time after which a segment is repeated. If 0, it
 	// follows the measured round trips (RFC 6298), and is 3 s before the first.
 	RTO time.Duration
-	// Tries is how often one segment is sent before its receiver is dead; 8 if 0.
+	// Tries is how often one segment is sent before its receiver is dead; 8 if 0. Who has
+	// acknowledged nothing yet is sent 3 at most, and waited for as long. The receiver of
+	// a segment is dead at once if its port is closed; errors that may pass, such as
+	// ENETUNREACH, count as losses.
 	Tries int
 	// NoFailover keeps the segments of a dead receiver from the others: the balance
 	// is kept and the transfer fails.
 	NoFailover bool
-	// Deadline bounds the whole of Send; unbounded if 0.
+	// Deadline bounds the whole of Send, lookups of names too; unbounded if 0.
 	Deadline time.Duration
 	// IntentTimeout bounds the wait for the offer; unbounded if 0, since real
-	// orchestrators queue clients for minutes.
+	// orchestrators queue clients for minutes. An intent that fails, because this host or
+	// a router refuses it for now, is sent again after 1, 2, 4, 8, 8 … s; where neither
+	// this, Deadline nor IntentRetry is set, for 30 s.
 	IntentTimeout time.Duration
-	// IntentRetry repeats the intent at this interval; never if 0, since a second
-	// intent may open a second transaction.
+	// IntentRetry repeats the intent at this interval, also when the orchestrator's port
+	// is closed; never if 0, since a second intent may open a second transaction.
 	IntentRetry time.Duration
 
 	// Base keeps the extended protocol from being spoken, whatever the offer says.
@@ -90,19 +95,24 @@ type Config struct {
 	// them.
 	DropPrivileges bool
 	// Logger gets what happens; nobody if nil. Retransmissions and the split are at
-	// level Info, datagrams at Debug, what a user should know at Warn.
+	// level Info, datagrams at Debug, what a user should know at Warn. It is called in
+	// the loop's goroutine and must not block: while it does, nothing is sent, and
+	// neither Deadline nor a cancelled context is seen.
 	Logger *slog.Logger
 	// Progress, if not nil, is called with an interim report at every change of
 	// phase and every ProgressEvery (100 ms if 0) in the loop's goroutine. The report is
-	// valid only during the call.
+	// valid only during the call. It must not block, as Logger.
 	Progress      func(*Report)
 	ProgressEvery time.Duration
 
 	// Capture, if not nil, gets everything sent and received, echoes too, as a pcapng
 	// capture with comments. The IP headers in it are made up; the source address
-	// is the socket's, or the one that the kernel would choose. Send waits for
-	// its Write, from time to time, and does not close it. An error of it ends the
-	// capture with a warning, and not the transfer.
+	// is the socket's, or the one that the kernel would choose. A goroutine of its own
+	// calls Write, and may: where 4 MiB wait to be written, packets are left out and
+	// counted in a warning. At its end Send waits for what is left, for 2 s at most and
+	// not beyond Deadline; if Write blocks still, it goes on after Send has returned.
+	// Send does not close it. An error of it ends the capture with a warning, and not the
+	// transfer.
 	Capture io.Writer
 
 	// seal, if not nil, is called once, after the intent is out and before any

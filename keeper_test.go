@@ -85,7 +85,7 @@ func (r *recorder) Recover() (found []server.Recovered, err error) {
 			continue
 		}
 		t.run = r.runs
-		found = append(found, server.Recovered{Meta: t.meta, Written: t.written, Spool: &recording{t.spool, r, t},
+		found = append(found, server.Recovered{Meta: t.meta, Written: t.written, High: t.high, Spool: &recording{t.spool, r, t},
 			Segments: func(yield func(server.Record, error) bool) {
 				for _, g := range t.records {
 					if !yield(g, nil) {
@@ -106,6 +106,9 @@ type recording struct {
 
 // Begin implements server.Spool.
 func (s *recording) Begin(m server.Meta) { s.t.meta = m }
+
+// Note implements server.Spool.
+func (s *recording) Note(seq int64) { s.t.high = max(s.t.high, seq+1) }
 
 // Put implements server.Spool.
 func (s *recording) Put(seq int64, receiver int, data []byte, sum uint32) error {

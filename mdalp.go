@@ -57,6 +57,7 @@ func Resolve(ctx context.Context, host string, port uint16, family int) (netip.A
 // else it is, or wraps,
 //   - [ErrConfig]: cfg, or cfg.Server for the offer that came, makes no sense;
 //   - [ErrNoOffer], [ErrBadOffer]: there are no receivers to send to;
+//   - a [PeerError] alone: this host would not send the intent;
 //   - [ErrIncomplete]: some bytes were not acknowledged, the Report lists which;
 //   - [ErrPayload]: src could not be read;
 //   - the cause of ctx, when it was cancelled: stopped at once, Report as it stood;

@@ -78,7 +78,11 @@ func (s *session) complete(now time.Time) {
 func (s *session) incomplete(now time.Time, err error) {
 	t := s.transfer()
 	if t == nil {
-		s.finish(now, fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase))
+		err = fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase)
+		if s.phase == Waiting {
+			err = s.waiting.because(err)
+		}
+		s.finish(now, err)
 		return
 	}
 	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(), t.Total(), err))

@@ -30,6 +30,11 @@ type PingConfig struct {
 	DropPrivileges bool
 	// Logger gets messages that answer no echo, at level Debug; nobody if nil.
 	Logger *slog.Logger
+	// Progress, if not nil, is called with the Report as it stands every ProgressEvery
+	// (100 ms if 0), in the loop's goroutine, which waits for it. The Report is valid only
+	// during the call.
+	Progress      func(*PingReport)
+	ProgressEvery time.Duration
 
 	// key seeds the cookies of the echoes and their identifier.
 	key [32]byte
@@ -101,6 +106,9 @@ func Ping(ctx context.Context, hosts []netip.Addr, cfg *PingConfig) (*PingReport
 	}
 	if c.Count == 0 {
 		c.Count = icmp.DefaultCount
+	}
+	if c.ProgressEvery <= 0 {
+		c.ProgressEvery = 100 * time.Millisecond
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -23,6 +23,7 @@ type pinger struct {
 	first   []int              // the prober's host → its first place in the report
 	place   map[netip.Addr]int // the reverse
 	firstOf []int              // a place in the report → the first of the same host
+	tell    time.Time          // when Progress is due, if there is one
 	soft    int                // hosts with an error that may pass
 }
 
@@ -30,7 +31,7 @@ type pinger struct {
 // addresses as they come back: zones are numbers. sock6 is the number of the socket for
 // IPv6 hosts.
 func newPinger(now time.Time, r *PingReport, cfg *PingConfig, addrs []netip.Addr, sock6 int) *pinger {
-	p := &pinger{report: r, cfg: cfg, began: now, sock6: sock6, place: make(map[netip.Addr]int, len(r.Hosts))}
+	p := &pinger{report: r, cfg: cfg, began: now, tell: now.Add(cfg.ProgressEvery), sock6: sock6, place: make(map[netip.Addr]int, len(r.Hosts))}
 	hosts := make([]netip.Addr, 0, len(r.Hosts))
 	for i, a := range addrs {
 		k, dup := p.place[a]
@@ -95,7 +96,14 @@ func (p *pinger) Fail(_ time.Time, e *loop.Envelope, err error) {
 }
 
 // Expire implements loop.Handler.
-func (p *pinger) Expire(now time.Time) { p.prober.Expire(now) }
+func (p *pinger) Expire(now time.Time) {
+	p.prober.Expire(now)
+	if p.cfg.Progress != nil && !now.Before(p.tell) {
+		p.tell = now.Add(p.cfg.ProgressEvery)
+		p.settle(now)
+		p.cfg.Progress(p.report)
+	}
+}
 
 // Transmit implements loop.Handler.
 func (p *pinger) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
@@ -108,7 +116,13 @@ func (p *pinger) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 }
 
 // Next implements loop.Handler.
-func (p *pinger) Next() (time.Time, bool) { return p.prober.Next() }
+func (p *pinger) Next() (time.Time, bool) {
+	at, ok := p.prober.Next()
+	if ok && p.cfg.Progress != nil && p.tell.Before(at) {
+		at = p.tell
+	}
+	return at, ok
+}
 
 // settle writes down what is known at now.
 func (p *pinger) settle(now time.Time) {

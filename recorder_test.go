@@ -47,6 +47,7 @@ type transaction struct {
 	stored    []bool
 	records   []server.Record
 	segments  int64
+	high      int64 // one more than the highest that was refused
 	bytes     int64
 	owed      int64 // segments that came less acks that were sent
 	result    *server.Result

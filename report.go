@@ -13,11 +13,11 @@ type Phase uint8
 
 // The phases, in their order.
 const (
-	Waiting  Phase = iota // for the offer
-	Pinging               // the receivers
-	Sending               // the segments
-	Finishing             // everything is acknowledged; the verdict is awaited
-	Finished              // with or without success
+	Waiting   Phase = iota // for the offer
+	Pinging                // the receivers
+	Sending                // the segments
+	Finishing              // everything is acknowledged; the verdict is awaited
+	Finished               // with or without success
 )
 
 // String names the phase.

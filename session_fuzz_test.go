@@ -63,7 +63,13 @@ func (s *script) step() {
 		}
 	case 4:
 		errs := []error{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EMSGSIZE, syscall.EPERM}
-		s.w.Fail(s.now, &loop.Envelope{Peer: s.peer()}, errs[s.byte()%4])
+		e := loop.Envelope{Peer: s.peer()}
+		how := s.byte()
+		if e.Remote = how&4 != 0; e.Remote { // what it quotes may be right, and cut anywhere
+			q := wire.AppendDataHeader(nil, s.w.s.tid, int64(how>>5))
+			e.Quote = q[:min(len(q), int(s.byte()))]
+		}
+		s.w.Fail(s.now, &e, errs[how%4])
 	case 5:
 		n := min(int(s.byte()), len(s.b))
 		b := s.b[:n]
@@ -112,6 +118,7 @@ func (s *script) flush() {
 // the rules that the simulation checks.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte{1, 8, 0, 2, 0, 6, 3, 3, 0, 3, 1, 3, 2, 3, 0, 3, 1, 3, 2})
+	f.Add([]byte{1, 8, 0, 2, 0, 6, 3, 4, 0, 4, 99, 4, 1, 0x24, 9, 4, 2, 1, 3, 0, 1, 3, 1})
 	f.Add([]byte{3, 2, 1, 4, 0, 6, 3, 0, 100, 0, 100, 0, 100, 2, 0, 0, 4, 1, 0, 3, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := &script{b: b, now: t0}

@@ -44,13 +44,22 @@ func (s *session) segmentSize() (size int, try bool) {
 			if a.Is6() {
 				headers = headers6
 			}
-			fits = max(fits, s.cfg.mtu(a)-headers-wire.MaxHeader)
+			fits = max(fits, s.cfg.mtu(a)-headers-s.header(fits))
 		}
 		size = min(size, fits)
 		// This host has no path in which anything smaller could stand.
 		try = try || fits > safeSegment && !a.IsLoopback() && (s.cfg.ours == nil || !s.cfg.ours(a))
 	}
 	return size, try && size > safeSegment
+}
+
+// header is how long the headers of this transaction's segments are at most, in bytes, if
+// these are at least so large: the longest SEQ, and ten times as many transmissions as
+// there are segments.
+func (s *session) header(segment int) int {
+	total := (s.size-1)/int64(segment) + 1
+	seqs, nums := wire.Digits(total-1), min(wire.MaxDigits, wire.Digits(total)+1)
+	return len(wire.AppendSegmentHeader(nil, s.tid, total-1, 0, seqs, nums))
 }
 
 // A large is the echo of a segment's size to every receiver, with the don't-fragment
@@ -138,7 +147,7 @@ func (p *pinging) probeSize(now time.Time, size int) bool {
 	key := s.cfg.key
 	key[29]++ // cookies of its own
 	p.large = large{hosts: hosts, size: size, Prober: icmp.NewProber(now, icmp.Config{
-		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + wire.MaxHeader,
+		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + s.header(size),
 	}, hosts)}
 	return true
 }

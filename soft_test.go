@@ -133,23 +133,27 @@ func TestSoftIntent(t *testing.T) {
 	}
 }
 
-// TestSoftIntentEnds: who bounds nothing is told after a minute; who bounds the wait waits.
+// TestSoftIntentEnds: who bounds nothing is told after a while; who bounds the wait waits, and
+// is told why.
 func TestSoftIntentEnds(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		cfg  Config
-		want error
-		at   time.Duration
+		name    string
+		cfg     Config
+		remote  bool
+		want    error
+		noOffer bool // else this host is to blame, or the deadline
+		at      time.Duration
 	}{
-		{"nothing", Config{}, syscall.ENETUNREACH, notSent},
-		{"intent timeout", Config{IntentTimeout: 90 * time.Second}, ErrIntentTimeout, 90 * time.Second},
-		{"deadline", Config{Deadline: 90 * time.Second}, ErrDeadline, 90 * time.Second},
+		{"nothing", Config{}, false, syscall.ENETUNREACH, false, notSent},
+		{"nothing, remote", Config{}, true, syscall.ENETUNREACH, true, notSent},
+		{"intent timeout", Config{IntentTimeout: 90 * time.Second}, false, ErrIntentTimeout, true, 90 * time.Second},
+		{"deadline", Config{Deadline: 90 * time.Second}, false, ErrDeadline, false, 90 * time.Second},
 	} {
 		b := start(t, 100, c.cfg)
 		now := t0
 		for b.s.phase != Finished && now.Sub(t0) < time.Hour {
 			for range b.flush(now) {
-				b.s.Fail(now, &loop.Envelope{Peer: orchestrator}, syscall.ENETUNREACH)
+				b.s.Fail(now, &loop.Envelope{Peer: orchestrator, Remote: c.remote}, syscall.ENETUNREACH)
 			}
 			if at, ok := b.s.Next(); ok {
 				now = at
@@ -157,7 +161,7 @@ func TestSoftIntentEnds(t *testing.T) {
 			}
 		}
 		err := b.ended()
-		if !errors.Is(err, c.want) || errors.Is(err, ErrNoOffer) == (c.want == ErrDeadline) {
+		if !errors.Is(err, c.want) || errors.Is(err, ErrNoOffer) != c.noOffer || !errors.Is(err, syscall.ENETUNREACH) {
 			t.Errorf("%s: error %v", c.name, err)
 		}
 		if d := now.Sub(t0); d < c.at || d > c.at+againMost+time.Second {

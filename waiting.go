@@ -22,7 +22,7 @@ const (
 
 	// notSent bounds for how long that goes on where the caller bounds nothing: who has no
 	// route is not left waiting for ever.
-	notSent = 60 * time.Second
+	notSent = 30 * time.Second
 )
 
 // waiting is the stage before the offer: the intent is sent, and perhaps again.
@@ -30,9 +30,10 @@ type waiting struct {
 	s       *session
 	ready   bool          // an intent is to be sent
 	intents int           // sent so far
-	said    bool          // that there are errors
 	failing time.Time     // when an intent failed first; zero if none did
-	again   time.Duration // how long the next one that fails is waited
+	last    error         // of the last that did
+	remote  bool          // the network said so of one of them, and not only this host
+	again   time.Duration // how long after the next failure the intent is sent again
 }
 
 // begin starts the wait.
@@ -99,23 +100,20 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	if e.Sock != sockUDP || e.Peer != s.cfg.Orchestrator {
 		return
 	}
-	failed := fmt.Errorf("%w: %w", ErrNoOffer, &PeerError{e.Peer, "intent", err})
+	w.last, w.remote = err, w.remote || e.Remote
 	refused := hard(e, err)
 	if refused && s.cfg.IntentRetry == 0 {
-		s.finish(now, failed)
+		s.finish(now, w.failed())
 		return
 	}
 	if w.failing.IsZero() {
 		w.failing = now
+		s.log.Warn("the orchestrator cannot be reached now; it is asked again", "orchestrator", e.Peer, "err", err)
 	}
 	bounded := s.cfg.IntentRetry > 0 || s.cfg.IntentTimeout > 0 || s.cfg.Deadline > 0
 	if !bounded && now.Sub(w.failing) >= notSent {
-		s.finish(now, failed)
+		s.finish(now, w.failed())
 		return
-	}
-	if !w.said {
-		w.said = true
-		s.log.Warn("the orchestrator cannot be reached now; it is asked again", "orchestrator", e.Peer, "err", err)
 	}
 	if refused || s.timers.Armed(timerAgain) {
 		return // the former at the caller's own interval
@@ -124,12 +122,23 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	w.again = min(2*w.again, againMost)
 }
 
+// failed is the error of a wait that ends because of the last error. Where this host alone
+// refuses, the orchestrator is not to blame.
+func (w *waiting) failed() error {
+	err := &PeerError{w.s.cfg.Orchestrator, "intent", w.last}
+	if !w.remote {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoOffer, err)
+}
+
 // due takes a timer of the wait.
 func (w *waiting) due(now time.Time, timer int) {
 	s := w.s
 	switch timer {
 	case timerIntent:
-		s.finish(now, fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, "intent", ErrIntentTimeout}, s.cfg.IntentTimeout))
+		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, "intent", ErrIntentTimeout}, s.cfg.IntentTimeout)
+		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true
 		s.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))
@@ -140,6 +149,14 @@ func (w *waiting) due(now time.Time, timer int) {
 			"orchestrator", s.cfg.Orchestrator, "waited", now.Sub(s.began).Round(time.Second))
 		s.timers.Arm(timerRemind, now.Add(remindEvery))
 	}
+}
+
+// because adds the last error of the way to the orchestrator to err, if there was one.
+func (w *waiting) because(err error) error {
+	if w.last == nil {
+		return err
+	}
+	return fmt.Errorf("%w; the last that was heard: %w", err, w.last)
 }
 
 // expire has nothing to do: the wait has only timers.

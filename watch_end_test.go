@@ -132,6 +132,8 @@ func (w *watch) cause(err error) {
 		ok = c.Balance == None && c.Server > len(w.sc.receivers)
 	case errors.Is(err, ErrPayload):
 		ok = w.sc.reader > 0 && errors.Is(err, errRead)
+	case w.soft > 0 && !errors.Is(err, ErrNoOffer) && !errors.Is(err, ErrIncomplete): // this host refused for long
+		ok = c.IntentRetry == 0 && c.IntentTimeout == 0 && c.Deadline == 0 && w.s.report.Elapsed >= notSent
 	case errors.Is(err, ErrNoOffer):
 		ok = errors.Is(err, ErrIntentTimeout) && c.IntentTimeout > 0 && w.s.report.Elapsed >= c.IntentTimeout ||
 			errors.Is(err, syscall.ECONNREFUSED) && c.IntentRetry == 0

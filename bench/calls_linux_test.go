@@ -54,8 +54,10 @@ func TestSystemCalls(t *testing.T) {
 			}
 		}
 		t.Logf("%d receivers: %.4f system calls per segment, at most %v", n, slope, mostCalls[n])
-		if slope < 1.8/float64(min(n, 64)) {
-			t.Errorf("%d receivers: %.4f system calls per segment are too few: was all traced? %v", n, slope, calls)
+		// A call takes 64 datagrams at most. Of the whole and not of the slope, which a busy machine
+		// makes anything.
+		if least := int(sizes[1] / 64); calls["sendmmsg"] < least || calls["recvmmsg"] < least {
+			t.Errorf("%d receivers: too few calls for %d segments: was all traced? %v", n, sizes[1], calls)
 		}
 		if slope > mostCalls[n] {
 			t.Errorf("%d receivers: %.4f system calls per segment, at most %v; of %d segments: %v", n, slope, mostCalls[n], sizes[1], calls)

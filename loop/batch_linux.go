@@ -238,16 +238,13 @@ func (b *errbox) recv(fd int, c *control, z *zones) (peer netip.AddrPort, quote 
 	return decode(&b.name, z), b.quote[:n:n], 0
 }
 
-// dropped is how many datagrams the kernel received and dropped for want of room at
-// socket fd (unix(7) knows SO_MEMINFO as sock_diag(7) does: the ninth number).
-func dropped(fd int) uint32 {
-	var info [9]uint32
+// memory is what socket fd uses (SO_MEMINFO, Linux 4.12; the numbers are those of sock_diag(7)
+// that ss -m shows): the first is what is in the receive buffer in bytes, the ninth
+// how many datagrams found no room there.
+func memory(fd int) (info [9]uint32) {
 	n := uint32(unsafe.Sizeof(info))
-	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&n)), 0)
-	if e != 0 || n < uint32(unsafe.Sizeof(info)) {
-		return 0
-	}
-	return info[8]
+	syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&n)), 0)
+	return info // zeros when it fails
 }
 
 // epollWait waits by call trap: SYS_EPOLL_PWAIT2, or else SYS_EPOLL_PWAIT with its

@@ -18,6 +18,23 @@ import (
 // on their way loses them.
 const ShortDatagram = 1300
 
+// Truesize is what a datagram of n bytes takes of a socket's receive buffer at most, in
+// bytes, as [ShortDatagram] is for short ones: by the sizes in which Linux allocates, for
+// datagrams of this host and of usual network drivers. A train of them that is received as
+// one (see [Options.Trains]) takes hardly more than its bytes, but what cannot be merged
+// comes alone.
+func Truesize(n int) int {
+	const describes, beside = 256, 448 // sk_buff; headers, room for a driver, skb_shared_info
+	if n > 8<<10 {
+		return n + n/8 + 8<<10 // in pages from there on
+	}
+	size := 1024
+	for size < n+beside {
+		size *= 2
+	}
+	return describes + size
+}
+
 // An Envelope is what is known of a datagram besides its bytes.
 type Envelope struct {
 	// Sock is the index of the socket, in the order given to [Run].

@@ -655,6 +655,28 @@ func TestDrops(t *testing.T) {
 	}
 }
 
+// What a datagram takes of the receive buffer is no more than we say, and not much less.
+func TestTruesize(t *testing.T) {
+	s := listen(t, "127.0.0.1:0", Options{})
+	sa := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(s.LocalAddr().Port())}
+	b := make([]byte, 65507)
+	for _, n := range []int{0, 30, 200, 576, 1000, 1200, 1472, 2000, 4000, 8192, 9000, 16000, 32000, 65000, 65507} {
+		if err := unix.Sendto(s.fd, b[:n], 0, sa); err != nil {
+			t.Fatal(err)
+		}
+		takes := int(memory(s.fd)[0])
+		if most := Truesize(n); takes > most || 3*takes < most && n > 200 {
+			t.Errorf("%d bytes take %d, at most %d", n, takes, most)
+		}
+		if n <= 200 && takes > ShortDatagram {
+			t.Errorf("%d bytes take %d", n, takes)
+		}
+		if _, err := unix.Read(s.fd, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestZones(t *testing.T) {
 	var z zones
 	var sa unix.RawSockaddrInet6

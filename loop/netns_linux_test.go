@@ -200,6 +200,8 @@ func TestBlockedApart(t *testing.T) {
 	})
 }
 
+// blocked gives the statistics of a transfer that is blocked; refuse has the kernel refuse
+// trains.
 func blocked(t *testing.T, offload Offload, refuse bool) Stats {
 	tap, err := openTap()
 	if err != nil {

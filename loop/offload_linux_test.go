@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,14 @@ func lengths() (l []int) {
 	return l
 }
 
+// letters are datagrams of all lengths.
+var letters = sync.OnceValue(func() (ls []string) {
+	for i, l := range lengths() {
+		ls = append(ls, letter(i, l))
+	}
+	return ls
+})
+
 // letter is datagram i: nothing in it repeats that of another.
 func letter(i, size int) string {
 	b := make([]byte, 0, size+32)
@@ -54,9 +63,9 @@ func trains(t *testing.T, to netip.AddrPort, from netip.Addr, hook func(i int), 
 	if from.IsValid() {
 		local = netip.AddrPortFrom(from, socks[0].LocalAddr().Port())
 	}
-	ls := lengths()
-	for i, l := range ls {
-		p.queue = append(p.queue, message{Envelope{Peer: to, Local: local}, []byte(letter(i, l))})
+	ls := letters()
+	for _, l := range ls {
+		p.queue = append(p.queue, message{Envelope{Peer: to, Local: local}, []byte(l)})
 	}
 	sent, got := 0, 0
 	p.sent = func(time.Time) {
@@ -66,8 +75,8 @@ func trains(t *testing.T, to netip.AddrPort, from netip.Addr, hook func(i int), 
 		sent++
 	}
 	p.receive = func(_ time.Time, e *Envelope, b []byte) {
-		if got < len(ls) && string(b) != letter(got, ls[got]) {
-			t.Errorf("datagram %d of %d bytes is %d bytes long: %.40q", got, ls[got], len(b), b)
+		if got < len(ls) && string(b) != ls[got] {
+			t.Errorf("datagram %d of %d bytes is %d bytes long: %.40q", got, len(ls[got]), len(b), b)
 		}
 		if e.Sock != 1 || from.IsValid() && e.Peer != local || socks[1].opts.PacketInfo && e.Local.Addr() != to.Addr() {
 			t.Errorf("datagram %d on socket %d, %v to %v", got, e.Sock, e.Peer, e.Local)

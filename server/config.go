@@ -30,7 +30,7 @@ const (
 	DefaultUnused       = 5 * time.Second
 	DefaultKeep         = 24 * time.Hour
 	DefaultOfferRate    = 256 << 10 // bytes per second
-	DefaultRoomPerOffer = 1 << 20   // bytes
+	DefaultRoomPerOffer = 64 << 10  // bytes
 	DefaultMaxOpen      = 4096
 	DefaultSilence      = 30 * time.Second
 	// DefaultSegment fits into the frames of fast local networks, and eight of them into

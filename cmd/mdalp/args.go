@@ -92,12 +92,44 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		if f.Changed || f.Name == "help" {
 			return
 		}
-		key := "MDALP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		key := variable(f)
 		if v, ok := os.LookupEnv(key); ok && v != "" {
 			if e := flags.Set(f.Name, v); e != nil && err == nil {
 				err = usage.Errorf("%s: %w", key, usage.Value(e))
 			}
+			flags.SetAnnotation(f.Name, fromVariable, []string{v})
 		}
 	})
 	return err
+}
+
+// variable is the environment variable that stands for an option.
+func variable(f *pflag.Flag) string {
+	return "MDALP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}
+
+// fromVariable marks an option that fromEnvironment has set.
+const fromVariable = "environment"
+
+// blame names the variable in an error of the command line that begins with an option
+// which came from there: who reads it would look for the option in vain.
+func blame(flags *pflag.FlagSet, err error) error {
+	if err == nil || !usage.Is(err) {
+		return err
+	}
+	text := err.Error()
+	end := strings.IndexAny(text, " :")
+	if end < 0 || text[0] != '-' {
+		return err
+	}
+	var f *pflag.Flag
+	if name, long := strings.CutPrefix(text[:end], "--"); long {
+		f = flags.Lookup(name)
+	} else if end == 2 {
+		f = flags.ShorthandLookup(text[1:2])
+	}
+	if f == nil || f.Annotations[fromVariable] == nil {
+		return err
+	}
+	return usage.Errorf("%s%s", variable(f), text[end:])
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"os/signal"
 	"runtime"
 	"slices"
@@ -60,9 +61,9 @@ last acknowledgement; elapsed is all three. CPU is that of this process in a run
 sockets and pings included, divided by the segments.
 
 The exit code is that of send; 1 if some run was incomplete, 130 if interrupted, with
-what was measured so far.`,
+what was measured so far. SIGQUIT (Ctrl-\) and SIGUSR1 print that too, and it goes on.`,
 		Example: `  mdalp bench -a 18.139.29.142 -p 4650 -f large_payload --runs 5
-  mdalp lab --profile lan -- mdalp bench -f large_payload --balance icmp,adaptive
+  mdalp lab --profile lan -- mdalp bench --balance icmp,adaptive
   mdalp bench -f large_payload --format benchfmt >new; benchstat old new`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -70,6 +71,7 @@ what was measured so far.`,
 		},
 	}
 	f := c.Flags()
+	s.flags = f
 	f.SortFlags = false
 	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of the orchestrator")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
@@ -124,16 +126,19 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 // to show.
 func (o *benchOptions) run(ctx context.Context, bad error) error {
 	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
 	b := &benchmark{Runs: o.runs, Warmup: o.warmup}
 	err := bad
 	if err == nil {
 		err = o.measure(ctx, b)
 	}
+	err = blame(o.send.flags, err)
 	var text bytes.Buffer
 	if o.format == "json" || b.measured() {
 		b.show(&text, o.format, err)
 	}
-	return cmp.Or(err, toStdout(text.Bytes()))
+	return cmp.Or(err, deliver(ctx, text.Bytes()))
 }
 
 // measure finds out what to compare, in b, and does it.
@@ -142,9 +147,9 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := cancelBySignal(ctx)
-	defer stop()
-	p, err := openPayload(ctx, o.send.file)
+	preparing, cancel := after(o.send.deadline).on(ctx, "-f "+o.send.file+" was read, or the address of -a looked up")
+	defer cancel()
+	p, err := openPayload(preparing, o.send.file)
 	if err != nil {
 		return err
 	}
@@ -153,8 +158,19 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	if p.size == 0 {
 		return usage.Errorf("-f %s: there is nothing to send: it is empty", o.send.file)
 	}
-	if err := o.send.resolve(ctx, c); err != nil {
+	if err := o.send.resolve(preparing, c); err != nil {
 		return err
+	}
+	table := newTable()
+	defer table.stop()
+	c.ProgressEvery = lookEvery
+	c.Progress = func(r *mdalp.Report) {
+		table.show(func(text *bytes.Buffer) {
+			if b.measured() {
+				b.table(text)
+			}
+			interim(text, r, width(os.Stderr))
+		})
 	}
 	b.Orchestrator, b.Size, b.Series, b.log = c.Orchestrator, p.size, all, c.Logger
 	b.send = func(balance mdalp.Balance, server int) (measurement, error) {

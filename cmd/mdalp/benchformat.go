@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"mdalp/cmd/internal/usage"
 )
 
 // table writes the comparison for people.
@@ -27,7 +29,7 @@ func (b *benchmark) table(w io.Writer) {
 	for _, s := range b.Series {
 		way := s.Balance.String()
 		if s.Server > 0 {
-			way = strconv.Itoa(s.Server) + ": " + s.Receiver
+			way = strconv.Itoa(s.Server) + ": " + usage.Name(s.Receiver)
 		}
 		runs := strconv.Itoa(len(s.Samples))
 		if s.Failed > 0 {
@@ -45,7 +47,7 @@ func (b *benchmark) table(w io.Writer) {
 	t.Flush()
 	for _, s := range b.Series {
 		if s.Changed {
-			fmt.Fprintf(w, "\nnot every offer had %s in place %d", s.Receiver, s.Server)
+			fmt.Fprintf(w, "\nnot every offer had %s in place %d", usage.Name(s.Receiver), s.Server)
 		}
 	}
 	// None if every run to one receiver failed: then there is nothing to be faster than.
@@ -57,7 +59,7 @@ func (b *benchmark) table(w io.Writer) {
 	for _, s := range b.Series {
 		if s.mode() == 1 && len(s.Samples) > 0 {
 			fmt.Fprintf(w, "%s is %.2f times as fast as the best receiver alone (%s), without the wait for the offer\n",
-				s.Balance, single.spreadOf(ofActive).Median/s.spreadOf(ofActive).Median, single.Receiver)
+				s.Balance, single.spreadOf(ofActive).Median/s.spreadOf(ofActive).Median, usage.Name(single.Receiver))
 		}
 	}
 }
@@ -87,12 +89,13 @@ func (b *benchmark) benchfmt(w io.Writer) {
 		// dash is GOMAXPROCS, as package testing writes it.
 		name := fmt.Sprintf("BenchmarkMdalp/mode=%d/%s", s.mode(), s.name())
 		if s.Server > 0 {
-			name += "/receiver=" + s.Receiver
+			name += "/receiver=" + usage.Name(s.Receiver)
 		}
 		for i := range s.Samples {
 			x := &s.Samples[i]
 			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op\n",
-				name, runtime.GOMAXPROCS(0), x.Elapsed.Nanoseconds(), x.Wait.Seconds(), x.Ping.Seconds(), x.Send.Seconds(),
+				name, // ours: name
+				runtime.GOMAXPROCS(0), x.Elapsed.Nanoseconds(), x.Wait.Seconds(), x.Ping.Seconds(), x.Send.Seconds(),
 				x.cpuPerSegment(), x.Resent, x.Timeouts)
 		}
 	}

@@ -26,6 +26,8 @@ func completions() shell.Values {
 		"ping ping":     ping,
 		"progress":      {"auto\tbars on a terminal", "plain\tlines", "off"},
 		"log-format":    {"text", "json", "original\tas the original client"},
+		"segment":       {"auto\tas many as the path and the receivers take"},
+		"offload":       {"auto\twhere the kernel does it", "off"},
 		"bench format":  {"table", "json", "benchfmt\tfor benchstat"},
 		"profile":       append(lab.Names(), "..."),
 	}

@@ -30,16 +30,17 @@ which first transmissions were lost, how long acknowledgements took, and whether
 everything was acknowledged.
 
 FILE is a pcapng or pcap capture, as tcpdump, Wireshark or send --pcap write it, or -
-for standard input. Ethernet (with VLAN), Linux cooked captures, loopback and raw IP are
-read. What the capture lacks is left out: a transaction whose offer is missing is known
-by its TID.
+for standard input. Ethernet, Linux cooked captures, PPP, loopback and raw IP are read,
+behind VLAN tags, PPPoE and MPLS too; what is not read is counted. A datagram that was
+captured on several interfaces counts once. What the capture lacks is left out: a
+transaction whose offer is missing is known by its TID.
 
 An ack delay counts from the transmission that the acknowledgement belongs to. Times are
 UTC.
 
 The exit code is 0 if all transactions were acknowledged completely, 1 if one was not or
 there is none, 2 if the command line makes no sense, 4 if a file cannot be read, is no
-capture, or is damaged; what comes before the damage is told.`,
+capture, or is damaged, 130 if interrupted; what comes before is told.`,
 		Example: `  mdalp decode capture.pcapng
   mdalp decode --json *.pcapng | jq '.transactions[].receivers[].ack_median_ms'
   tcpdump -i any -w - udp or icmp | mdalp decode -`,
@@ -97,9 +98,12 @@ func decode(files []string, asJSON bool) error {
 		// An exit code alone has been told by the text already.
 		case isFailure(err):
 			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %w", name, err)))
-			code = exitSystem
+			code = max(code, exitCode(err))
 		case err != nil:
 			code = max(code, exitIncomplete)
+		}
+		if code == exitInterrupted {
+			break
 		}
 	}
 	if code != exitOK {
@@ -111,19 +115,18 @@ func decode(files []string, asJSON bool) error {
 // decodeFile reads one. The trace is nil if there is nothing to tell. With an error and
 // a trace, the trace is of what came before the damage.
 func decodeFile(name string) (*trace.Trace, error) {
-	var in io.Reader = os.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, usage.File(err)
-		}
-		defer f.Close()
-		in = f
-	}
+	in := newInput(name)
+	defer in.close()
 	// The cases are from what the user got wrong to what the file has wrong.
 	t, err := trace.Read(in)
 	var path *fs.PathError
+	var sig interrupted
 	switch {
+	case errors.As(err, &sig): // before the first packet there is nothing to tell
+		if t.Stats.Frames == 0 {
+			return nil, sig
+		}
+		return t, fmt.Errorf("%w: it is told up to packet %d", sig, t.Stats.Frames)
 	case errors.Is(err, syscall.EISDIR):
 		return nil, errors.New("it is a directory: give the captures in it, or - for standard input")
 	case errors.As(err, &path) && t.Stats.Frames == 0:

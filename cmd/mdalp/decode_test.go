@@ -90,7 +90,7 @@ func TestDecodeOdd(t *testing.T) {
 		}},
 		{"late", []*pcapng.Datagram{
 			say(0, true, "Type:2;TID:1;SEQ:5;DATA:a"), say(1, false, "Type:3;TID:1;SEQ:5;"), say(2, true, "Type:2"), say(2, true, "Type:;"),
-		}, []string{"also there: 1 malformed MDALP messages", "all that is in the capture was acknowledged, but parts are not in it", "  offer   not in the capture", "  unseen  not in the capture: SEQ 0-4"}},
+		}, []string{"also there: 2 malformed MDALP messages", "all that is in the capture was acknowledged, but parts are not in it", "  offer   not in the capture", "  unseen  not in the capture: SEQ 0-4"}},
 		{"acks", []*pcapng.Datagram{say(0, false, "Type:3;TID:1;SEQ:5;")}, []string{"only acknowledgements are in the capture"}},
 	}
 	for _, tt := range tests {

@@ -23,17 +23,33 @@ type (
 		// They begin as a message of the protocol and do not parse.
 		Malformed int64 `json:"malformed_messages"`
 		Echoes    int64 `json:"echo_messages"`
-		// Datagrams that were captured on two interfaces, and counted once.
-		Copies    int64 `json:"second_copies"`
+		// Datagrams that were captured on several interfaces, and counted once.
+		Copies int64 `json:"second_copies"`
+		// Others of their datagrams are missing.
 		Fragments int64 `json:"fragments"`
 		// Headers of link, IP or UDP that contradict themselves, or are cut.
 		BadPackets  int64 `json:"malformed_packets"`
 		UnknownLink int64 `json:"unknown_link_packets"`
 		// The capture kept less than was sent, as with tcpdump's -s.
 		Cut int64 `json:"cut_packets"`
+		// Of them, and those of which not even the headers are there.
+		CutMessages int64 `json:"cut_messages"`
+		CutHeaders  int64 `json:"cut_header_packets"`
+		Untimed     int64 `json:"untimed_packets"`
+		// UDP and ICMP that is none of the protocol.
+		Foreign int64      `json:"foreign_datagrams"`
+		Skipped []skipJSON `json:"skipped_packets"`
+		// The clock of the capture was set back, and the times behind it are moved on.
+		SetBack int64   `json:"clock_set_back"`
+		Back    float64 `json:"clock_set_back_seconds"`
 		// Without an offer there is no TID, so these are no transactions.
 		Unanswered   []intentJSON      `json:"unanswered_intents"`
 		Transactions []transactionJSON `json:"transactions"`
+	}
+	// skipJSON is a kind of packets that are not read.
+	skipJSON struct {
+		Kind  string `json:"kind"`
+		Count int64  `json:"packets"`
 	}
 	intentJSON struct {
 		At           *string `json:"intent_at"`
@@ -53,7 +69,9 @@ type (
 		// The last segment, or the last acknowledgement that was news.
 		End *string `json:"end_at"`
 		// Why the list of receivers cannot be read.
-		BadOffer *string  `json:"bad_offer"`
+		BadOffer *string `json:"bad_offer"`
+		// The capture has only its beginning: there may be more receivers.
+		CutOffer bool     `json:"cut_offer"`
 		Intents  int      `json:"intents"`
 		Offers   int      `json:"offers"`
 		Wait     *float64 `json:"wait_seconds"`
@@ -102,13 +120,18 @@ type (
 // be read. err is why the rest could not, or the exit code for it. The object is
 // printed for a file that cannot be read too: a reader gets one for each.
 func newDecodeJSON(name string, t *trace.Trace, err error) decodeJSON {
-	j := decodeJSON{headJSON: newHead("mdalp.decode/1", err), File: name, Unanswered: []intentJSON{}, Transactions: []transactionJSON{}}
+	j := decodeJSON{headJSON: newHead("mdalp.decode/1", err), File: name, Skipped: []skipJSON{}, Unanswered: []intentJSON{}, Transactions: []transactionJSON{}}
 	if t == nil {
 		return j
 	}
 	s := &t.Stats
 	j.First, j.Last, j.Packets, j.Messages, j.Malformed = instant(s.First), instant(s.Last), s.Frames, t.Messages, t.Malformed
 	j.Echoes, j.Copies, j.Fragments, j.BadPackets, j.UnknownLink, j.Cut = t.Echoes, t.Copies, s.Fragments, s.Malformed, s.Strange, s.Cut
+	j.CutMessages, j.CutHeaders, j.Untimed, j.Foreign = t.Cut, s.Short, s.Untimed, t.Foreign
+	j.SetBack, j.Back = t.SetBack, t.Back.Seconds()
+	for _, x := range s.Skips {
+		j.Skipped = append(j.Skipped, skipJSON{x.String(), x.Count})
+	}
 	for _, i := range t.Unanswered {
 		j.Unanswered = append(j.Unanswered, intentJSON{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
 	}
@@ -122,8 +145,8 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 	j := transactionJSON{
 		TID: t.TID, Client: t.Client.String(), Acknowledged: t.Complete(),
 		Intent: instant(t.Intent), Offer: instant(t.Offer), Begin: instant(t.Begin), End: instant(t.End),
-		Intents: t.Intents, Offers: t.Offers,
-		Wait: between(t.Intent, t.Offer), Probe: between(t.Offer, t.Begin), Transfer: between(t.Begin, t.End),
+		Intents: t.Intents, Offers: t.Offers, CutOffer: t.CutOffer,
+		Wait: known(t.Wait()), Probe: known(t.Probe()), Transfer: known(t.Took()),
 		tracedJSON: tracedJSON{t.Segments, t.Bytes, t.Datagrams, t.Again(), t.Lost(), t.Acked, t.Duplicate()},
 		Moved:      t.Moved, Missing: ranges(t.Missing), Unseen: ranges(t.Unseen),
 		Finishes: t.Finishes, Verdicts: append([]string{}, t.Verdicts...), Receivers: []tracedReceiverJSON{},
@@ -139,7 +162,7 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 		x := tracedReceiverJSON{
 			peerJSON: newPeer(r.Addr), Name: r.Name, Offered: r.Offered,
 			// The same keys as in the JSON of send, from the same code.
-			echoesJSON: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: len(r.Echoes), Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
+			echoesJSON: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: r.Answered, Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
 			EchoesMS:   []float64{},
 			tracedJSON: tracedJSON{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
 			Unsent:     r.Unsent,
@@ -176,11 +199,10 @@ func instant(at time.Time) *string {
 	return &s
 }
 
-// between is the time from one instant to another in seconds, or nil unless both are
-// known. A hostile capture may turn it around.
-func between(from, to time.Time) *float64 {
-	if from.IsZero() || to.IsZero() {
+// known gives a duration in seconds, or nil if it is not known.
+func known(d time.Duration, ok bool) *float64 {
+	if !ok {
 		return nil
 	}
-	return ptr(to.Sub(from).Seconds())
+	return ptr(d.Seconds())
 }

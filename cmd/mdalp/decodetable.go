@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"mdalp/cmd/internal/usage"
 	"mdalp/internal/trace"
 	"mdalp/sched"
 	"mdalp/wire"
@@ -22,7 +22,7 @@ const transactionLimit = 90 * time.Second
 // showTrace writes what a capture shows, as text.
 func showTrace(w io.Writer, name string, t *trace.Trace) {
 	s := &t.Stats
-	fmt.Fprintf(w, "%s: %s", name, count(s.Frames, "packet"))
+	fmt.Fprintf(w, "%s: %s", usage.Text(name), count(s.Frames, "packet"))
 	if !s.First.IsZero() {
 		fmt.Fprintf(w, ", %s to %s UTC", s.First.UTC().Format("2006-01-02 15:04:05.000000"), clock(s.Last))
 	}
@@ -31,21 +31,37 @@ func showTrace(w io.Writer, name string, t *trace.Trace) {
 	// that matters.
 	var odd []string
 	for _, x := range []struct {
-		n    int64
-		what string
+		n         int64
+		one, many string
 	}{
-		{t.Malformed, "malformed MDALP messages"}, {t.Copies, "second copies"}, {s.Fragments, "fragments"}, {s.Malformed, "malformed packets"},
-		{s.Strange, "packets of an unknown link type"}, {s.Cut, "packets cut short by the capture"},
+		{t.Malformed, "malformed MDALP message", ""}, {t.Cut, "MDALP message cut short by the capture", "MDALP messages cut short by the capture"},
+		{t.Copies, "further copy", "further copies"}, {s.Fragments, "fragment without the others of its datagram", "fragments without the others of their datagram"},
+		{s.Malformed, "malformed packet", ""}, {s.Short, "packet cut within its headers", "packets cut within their headers"},
+		{s.Cut, "packet cut short by the capture", "packets cut short by the capture"},
+		{s.Untimed, "packet without a time", "packets without a time"}, {t.Foreign, "other datagram", ""},
 	} {
+		if x.many == "" {
+			x.many = x.one + "s"
+		}
 		if x.n > 0 {
-			odd = append(odd, fmt.Sprintf("%d %s", x.n, x.what))
+			odd = append(odd, count(x.n, x.one, x.many))
 		}
 	}
 	if len(odd) > 0 {
 		fmt.Fprintf(w, "also there: %s\n", strings.Join(odd, ", "))
 	}
+	odd = odd[:0]
+	for _, x := range s.Skips {
+		odd = append(odd, fmt.Sprintf("%d of %v", x.Count, x))
+	}
+	if len(odd) > 0 {
+		fmt.Fprintf(w, "not read: %s\n", strings.Join(odd, ", "))
+	}
+	if t.SetBack > 0 {
+		fmt.Fprintf(w, "the clock was set back %s, by %s in all: later times are told as if it had not been\n", often(t.SetBack), seconds(t.Back))
+	}
 	for _, i := range t.Unanswered {
-		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n", i.Client, i.Orchestrator, clock(i.At), times(i.Times))
+		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n", i.Client, i.Orchestrator, clock(i.At), often(i.Times))
 	}
 	if len(t.Transactions) == 0 {
 		fmt.Fprintln(w, "no transaction")
@@ -64,31 +80,26 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(w, "  %-8s"+format+"\n", append([]any{what}, args...)...)
 	}
-	if !t.Intent.IsZero() {
-		line("intent", "%s  to %v, sent %s", clock(t.Intent), t.Orchestrator, times(t.Intents))
+	if t.Intents > 0 {
+		line("intent", "%s  to %v, sent %s", clock(t.Intent), t.Orchestrator, often(t.Intents))
 	}
-	switch {
-	case t.Offer.IsZero():
-		line("offer", "not in the capture")
-	case t.BadOffer != nil:
-		line("offer", "%s  from %v, bad: %v", clock(t.Offer), t.Orchestrator, t.BadOffer)
-	case t.Intent.IsZero():
-		line("offer", "%s  from %v, %s; the intent is not in the capture", clock(t.Offer), t.Orchestrator, count(inOffer(t), "receiver"))
-	default:
-		line("offer", "%s  after %s, %s", clock(t.Offer), seconds(t.Offer.Sub(t.Intent)), count(inOffer(t), "receiver"))
-	}
+	line("offer", "%s", aboutOffer(t))
 	// Only an offer, or only acknowledgements: all below would be zero.
 	if t.Datagrams == 0 {
 		return
 	}
 	if sent, answered := tracedEchoes(t); sent > 0 {
 		took := ""
-		if !t.Offer.IsZero() {
-			took = seconds(t.Begin.Sub(t.Offer)) + ", "
+		if d, ok := t.Probe(); ok {
+			took = seconds(d) + ", "
 		}
 		line("pings", "%s%d of %d echoes answered", took, answered, sent)
 	}
-	line("data", "%s  for %s: %s, %s in %s", clock(t.Begin), seconds(t.End.Sub(t.Begin)),
+	took := ":"
+	if d, ok := t.Took(); ok {
+		took = "  for " + seconds(d) + ":"
+	}
+	line("data", "%s%s %s, %s in %s", clock(t.Begin), took,
 		count(t.Segments, "segment"), count(t.Bytes, "byte"), count(t.Datagrams, "datagram"))
 	line("resent", "%s; %s lost", count(t.Again(), "retransmission"), count(t.Lost(), "first transmission"))
 	line("acks", "%d of %d segments, %s", t.Acked, t.Segments, count(t.Duplicate(), "duplicate"))
@@ -108,9 +119,29 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 		line("balance", "a server may see a violation: less than %d bytes to %s", sched.MinShare(t.Bytes, int(inOffer(t))), strings.Join(low, ", "))
 	}
 	for _, v := range t.Verdicts {
-		line("verdict", "%s", strconv.QuoteToGraphic(v))
+		line("verdict", "%s", usage.Quote(v))
 	}
 	showReceivers(w, t)
+}
+
+// aboutOffer is what the line of the offer says.
+func aboutOffer(t *trace.Transaction) string {
+	if t.Offers == 0 {
+		return "not in the capture"
+	}
+	at, what := clock(t.Offer), count(inOffer(t), "receiver")
+	switch {
+	case t.BadOffer != nil:
+		return fmt.Sprintf("%s  from %v, bad: %s", at, t.Orchestrator, usage.Line(t.BadOffer))
+	case t.CutOffer:
+		return fmt.Sprintf("%s  from %v, cut short by the capture: %s of it and perhaps more", at, t.Orchestrator, what)
+	case t.Intents == 0:
+		return fmt.Sprintf("%s  from %v, %s; the intent is not in the capture", at, t.Orchestrator, what)
+	}
+	if d, ok := t.Wait(); ok {
+		return fmt.Sprintf("%s  after %s, %s", at, seconds(d), what)
+	}
+	return fmt.Sprintf("%s  %s", at, what)
 }
 
 // outcome is the verdict in a few words, as far as the capture goes. It never says more
@@ -143,19 +174,18 @@ func showReceivers(w io.Writer, t *trace.Transaction) {
 			s := r.AckDelays()
 			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", inMillis(s.Min), inMillis(s.Median), inMillis(s.Mean), inMillis(s.Max))
 		}
-		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.Addr, shown(r.Name), len(r.Echoes), r.EchoesSent, rtt,
+		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.Addr, shown(r.Name), r.Answered, r.EchoesSent, rtt,
 			r.Segments, r.Bytes, r.Again(), r.Lost, r.Acked, r.Duplicate, delay)
 	}
 	tw.Flush()
 }
 
-// shown makes a name fit for a terminal: a capture may hold anything.
+// shown is the name of a receiver in a table.
 func shown(name string) string {
 	if name == "" {
 		return "-"
 	}
-	q := strconv.QuoteToGraphic(name)
-	return q[1 : len(q)-1]
+	return usage.Name(name)
 }
 
 // inOffer counts the receivers that the offer names.
@@ -175,7 +205,7 @@ func tracedEchoes(t *trace.Transaction) (sent, answered int) {
 	for _, r := range t.Receivers {
 		if h := r.Addr.Addr(); !seen[h] {
 			seen[h] = true
-			sent, answered = sent+r.EchoesSent, answered+len(r.Echoes)
+			sent, answered = sent+r.EchoesSent, answered+r.Answered
 		}
 	}
 	return sent, answered
@@ -185,7 +215,7 @@ func tracedEchoes(t *trace.Transaction) (sent, answered int) {
 // the capture lacks segments: what was not captured may have gone to just those.
 func neglected(t *trace.Transaction) (low []string) {
 	n := inOffer(t)
-	if n == 0 || len(t.Unseen) > 0 {
+	if n == 0 || len(t.Unseen) > 0 || t.CutOffer {
 		return nil
 	}
 	for _, r := range t.Receivers {
@@ -207,8 +237,8 @@ func count[N int | int64](n N, one string, many ...string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// times says how often.
-func times(n int) string {
+// often says how often.
+func often[N int | int64](n N) string {
 	if n == 1 {
 		return "once"
 	}
@@ -216,4 +246,9 @@ func times(n int) string {
 }
 
 // clock is the time of day of an instant. The day stands in the first line of the file.
-func clock(at time.Time) string { return at.UTC().Format("15:04:05.000000") }
+func clock(at time.Time) string {
+	if at.IsZero() {
+		return "at no time"
+	}
+	return at.UTC().Format("15:04:05.000000")
+}

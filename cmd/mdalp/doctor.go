@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"mdalp/cmd/internal/usage"
 	"mdalp/wire"
@@ -28,6 +29,7 @@ type doctorOptions struct {
 	// This is the process that tryNamespace started.
 	inside     bool
 	ipv4, ipv6 bool
+	flags      *pflag.FlagSet
 }
 
 // newDoctor is the command that looks why things do not work.
@@ -59,6 +61,7 @@ be mended; 2 if the command line makes no sense; 4 if the name behind -a has no 
 		},
 	}
 	f := c.Flags()
+	o.flags = f
 	f.SortFlags = false
 	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator, to look at the way there")
 	f.IntVar(&o.receivers, "receivers", 100, "how many receivers are to be sent to at the same time")
@@ -74,11 +77,14 @@ be mended; 2 if the command line makes no sense; 4 if the name behind -a has no 
 // here because --json wants it on standard output too.
 func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
 	var f *facts
 	err := bad
 	if err == nil {
 		f, err = o.look(ctx)
 	}
+	err = blame(o.flags, err)
 	var checks []check
 	if err == nil {
 		// The lines have said what is wrong; only the code is left to tell.
@@ -93,7 +99,7 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	case f != nil:
 		showChecks(&text, f, checks)
 	}
-	if e := toStdout(text.Bytes()); e != nil && !isFailure(err) {
+	if e := deliver(ctx, text.Bytes()); e != nil && !isFailure(err) {
 		return e // an exit code says less
 	}
 	return err
@@ -192,18 +198,23 @@ func newDoctorJSON(f *facts, checks []check, err error) doctorJSON {
 // showChecks writes a line for each check, and one for the whole.
 func showChecks(w io.Writer, f *facts, checks []check) {
 	for _, c := range checks {
-		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, c.Text)
+		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, usage.Text(c.Text)) // ours: Name
 		if c.Mend != "" {
 			// On a line of its own, to be copied as it is.
-			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", c.Mend)
+			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", usage.Text(c.Mend))
 		}
+	}
+	// Without a route there is nobody to send to but oneself.
+	works := "a send works here"
+	if !slices.ContainsFunc(f.ways, func(w way) bool { return w.err == nil }) {
+		works = "no way leads out of this host: a send works to its own addresses alone"
 	}
 	switch mode := f.mode(); {
 	case !sick(checks):
-		fmt.Fprintf(w, "\na send works here, with pings by %s sockets\n", map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
+		fmt.Fprintf(w, "\n%s, with pings by %s sockets\n", works, map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
 	// The socket for segments is there, and a send can do without pings.
 	case mode == "off" && !sick(slices.DeleteFunc(slices.Clone(checks), isPing)):
-		fmt.Fprintln(w, "\na send works here, but without pings: all receivers get the same share")
+		fmt.Fprintf(w, "\n%s, but without pings: all receivers get the same share\n", works)
 	default:
 		fmt.Fprintln(w, "\na send does not work here as it should")
 	}

@@ -305,6 +305,7 @@ func container() string {
 
 // A status is what proc(5) tells of this process's privileges.
 type status struct {
+	known                          bool   // without /proc the rest is not
 	effective, permitted, bounding uint64 // sets of capabilities
 	noNewPrivs                     bool
 	seccomp                        int // 0: none, 1: strict, 2: a filter
@@ -318,7 +319,7 @@ func parseStatus(b []byte) (s status) {
 		set, _ := strconv.ParseUint(value, 16, 64)
 		switch key {
 		case "CapEff":
-			s.effective = set
+			s.effective, s.known = set, true
 		case "CapPrm":
 			s.permitted = set
 		case "CapBnd":
@@ -389,7 +390,7 @@ func parseGroups(s string) groupRange {
 func (g groupRange) String() string {
 	switch {
 	case !g.known:
-		return "cannot be read"
+		return "unknown: it cannot be read"
 	case g.first > g.last:
 		return fmt.Sprintf("%d %d: nobody", g.first, g.last)
 	}

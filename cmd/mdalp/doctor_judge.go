@@ -25,8 +25,11 @@ func (f *facts) judge(receivers int) []check {
 	var all []check
 	add := func(c ...check) { all = append(all, c...) }
 	where := "in no container"
-	if f.container != "" {
+	switch {
+	case f.container != "":
 		where = "in a container (" + f.container + ")"
+	case !f.status.known:
+		where = "whether in a container is unknown"
 	}
 	add(check{"process", fine, fmt.Sprintf("user %d, %s", f.uid, where), ""})
 	// What pings need comes first: it is what most hosts lack.
@@ -56,7 +59,7 @@ func (f *facts) sudo(command string) string {
 func (f *facts) permission() string {
 	// 2147483647 is the greatest that the kernel takes (its GID_T_MAX): all groups.
 	const open = `net.ipv4.ping_group_range="0 2147483647"`
-	bounded := f.status.noNewPrivs || f.status.bounding&(1<<unix.CAP_NET_RAW) == 0
+	bounded := f.status.known && (f.status.noNewPrivs || f.status.bounding&(1<<unix.CAP_NET_RAW) == 0)
 	switch {
 	case bounded && f.container != "":
 		return "start the container with --cap-add NET_RAW as root, or with --sysctl " + open
@@ -127,6 +130,9 @@ func kernel(err error) string {
 	return err.Error()
 }
 
+// unknown is what can be said without /proc.
+const unknown = "unknown: /proc/self/status cannot be read"
+
 // judgeCapabilities looks at what may stand between a capability and this process. It
 // explains what judgePings found, so it warns only where something is not as whoever
 // set it up must have meant it.
@@ -135,6 +141,8 @@ func (f *facts) judgeCapabilities() []check {
 	s := &f.status
 	process := check{Name: "capabilities", State: fine}
 	switch {
+	case !s.known:
+		process.Text = unknown
 	case s.effective&raw != 0:
 		process.Text = "of the process: " + capNames(s.effective)
 	case s.permitted&raw != 0:
@@ -174,13 +182,16 @@ func (f *facts) judgeCapabilities() []check {
 		}
 	}
 	nnp := check{"no_new_privs", fine, "not set", ""}
+	seccomp := check{"seccomp", fine, "off", ""}
+	if !s.known {
+		nnp.Text, seccomp.Text = unknown, unknown
+	}
 	if s.noNewPrivs {
 		nnp.Text = "set: file capabilities do not count here"
 		if f.raw[0] != nil && f.dgram[0] != nil {
 			nnp.State = warning
 		}
 	}
-	seccomp := check{"seccomp", fine, "off", ""}
 	if s.seccomp != 0 {
 		seccomp.Text = map[int]string{1: "strict", 2: "a filter is in force"}[s.seccomp]
 		// The capability is there, and the call is refused all the same.
@@ -328,10 +339,17 @@ func (f *facts) judgeClock() check {
 func (f *facts) judgeNamespaces() []check {
 	user := check{"user namespaces", fine, "the lab can have a network of its own", ""}
 	armor := check{"AppArmor", fine, "kernel.apparmor_restrict_unprivileged_userns is " + f.appArmor, ""}
-	if f.appArmor == "" {
+	switch {
+	case f.appArmor == "" && !f.status.known:
+		armor.Text = "unknown: /proc/sys cannot be read"
+	case f.appArmor == "":
 		armor.Text = "this kernel does not restrict user namespaces by it"
 	}
 	if f.namespace == nil {
+		return []check{user, armor}
+	}
+	if !f.status.known { // the program was not found to be started once more
+		user.State, user.Text = warning, "unknown: /proc/self/exe cannot be read; without it the lab runs on plain loopback"
 		return []check{user, armor}
 	}
 	var path *fs.PathError

@@ -23,7 +23,7 @@ var (
 func healthy() *facts {
 	return &facts{
 		uid: 1000, path: "/usr/bin/mdalp", dgram: [2]error{denied, denied}, rtt: 20 * time.Microsecond,
-		status:   status{effective: netRaw, permitted: netRaw, bounding: allCaps},
+		status:   status{known: true, effective: netRaw, permitted: netRaw, bounding: allCaps},
 		fileCaps: fileCaps{permitted: netRaw, effective: true},
 		groups:   groupRange{1, 0, true}, buffer: 425984, rmemMax: 212992,
 		ways:        []way{{name: "out, IPv4", to: anywhere4, local: anywhere4, device: "eth0", mtu: 1500, pathMTU: 1500}},
@@ -58,7 +58,14 @@ func TestDoctorJudges(t *testing.T) {
 		{"nosuid, the line of the file", func(f *facts) { f.status.effective = 0; f.nosuid = true }, "file capabilities", warning, "mounted nosuid", "", false},
 		{"not effective", func(f *facts) { f.status.effective = 0; f.fileCaps.effective = false },
 			"file capabilities", warning, "cap_net_raw+p", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", false},
-		{"out of bounds", func(f *facts) { f.status = status{} }, "capabilities", fine, "none; cap_net_raw is out of bounds", "", false},
+		{"out of bounds", func(f *facts) { f.status = status{known: true} }, "capabilities", fine, "none; cap_net_raw is out of bounds", "", false},
+		{"no /proc", func(f *facts) { f.status = status{} }, "capabilities", fine, "unknown: /proc/self/status cannot be read", "", false},
+		{"no /proc, the process", func(f *facts) { f.status = status{} }, "process", fine, "whether in a container is unknown", "", false},
+		{"no /proc, no_new_privs", func(f *facts) { f.status = status{} }, "no_new_privs", fine, "unknown", "", false},
+		{"no /proc, seccomp", func(f *facts) { f.status = status{} }, "seccomp", fine, "unknown", "", false},
+		{"no /proc, AppArmor", func(f *facts) { f.status = status{} }, "AppArmor", fine, "unknown", "", false},
+		{"no /proc, namespaces", func(f *facts) { f.status, f.namespace = status{}, unix.ENOENT }, "user namespaces", warning, "unknown", "", false},
+		{"no /proc, no pings", func(f *facts) { f.status = status{}; f.raw = [2]error{noPerm, noPerm} }, "raw ICMP", mend, "", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", true},
 		{"seccomp", func(f *facts) { f.raw[0] = noPerm; f.dgram[0] = nil; f.status.seccomp = 2 }, "seccomp", warning, "what refuses raw sockets", "", false},
 		{"no IPv6", func(f *facts) {
 			f.raw[1] = os.NewSyscallError("socket", unix.EAFNOSUPPORT)
@@ -118,6 +125,7 @@ func TestDoctorConcludes(t *testing.T) {
 		{"healthy", func(*facts) {}, "a send works here, with pings by raw sockets\n"},
 		{"no pings", func(f *facts) { f.raw = [2]error{noPerm, noPerm} }, "a send works here, but without pings: all receivers get the same share\n"},
 		{"no way", func(f *facts) { f.ways = unreachable }, "a send does not work here as it should\n"},
+		{"no way out", func(f *facts) { f.ways[0].err = unix.ENETUNREACH }, "no way leads out of this host: a send works to its own addresses alone, with pings by raw sockets\n"},
 		{"neither", func(f *facts) { f.raw, f.ways = [2]error{noPerm, noPerm}, unreachable }, "a send does not work here as it should\n"},
 	} {
 		f := healthy()
@@ -133,7 +141,7 @@ func TestDoctorConcludes(t *testing.T) {
 func TestDoctorParses(t *testing.T) {
 	got := parseStatus([]byte("Name:\tmdalp\nCapInh:\t0000000000000000\nCapPrm:\t0000000000002000\nCapEff:\t0000000000002000\n" +
 		"CapBnd:\t000001ffffffffff\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"))
-	want := status{effective: netRaw, permitted: netRaw, bounding: allCaps, noNewPrivs: true, seccomp: 2}
+	want := status{effective: netRaw, permitted: netRaw, bounding: allCaps, noNewPrivs: true, seccomp: 2, known: true}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(status{})); diff != "" {
 		t.Error(diff)
 	}
@@ -159,7 +167,7 @@ func TestDoctorParses(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{
-		"1\t0\n": "1 0: nobody", "0\t2147483647\n": "groups 0 to 2147483647", "": "cannot be read", "x 1": "cannot be read",
+		"1\t0\n": "1 0: nobody", "0\t2147483647\n": "groups 0 to 2147483647", "": "unknown: it cannot be read", "x 1": "unknown: it cannot be read",
 	} { // order does not show
 		if got := parseGroups(s).String(); got != want {
 			t.Errorf("%q: %s, want %s", s, got, want)

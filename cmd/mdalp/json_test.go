@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -99,6 +100,9 @@ func TestJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "pinged" {
+				needPings(t)
+			}
 			args := append([]string{"-a", "127.0.0.1"}, c.args...)
 			for _, mode := range []string{"--json", "--json-stream"} {
 				out, errs, code := command(t, "", append(args, mode)...)
@@ -181,6 +185,7 @@ func TestJSONInterrupted(t *testing.T) {
 // TestJSONEvents follows losses and a dead receiver in the stream.
 func TestJSONEvents(t *testing.T) {
 	t.Parallel()
+	needPings(t)
 	p := newReceivers(t, 3)
 	p.hold(1, 0)
 	out, _, code := command(t, "", "-a", "127.0.0.1", "-p", p.port, "-f", payloadFile(t, t.TempDir(), "f", 900), "--json-stream", "--max-tries", "2", "--rto", "fixed")
@@ -238,6 +243,7 @@ func TestJSONStreamBehind(t *testing.T) {
 	if want := []string{"offer", "split", "retransmission", "dead", "progress"}; !slices.Equal(names, want) {
 		t.Errorf("%v", names)
 	}
+	<-s.taken
 	full := bytes.Repeat([]byte{'x'}, 1<<16) // pipe(7)
 	if _, err := w.Write(full); err != nil {
 		t.Fatal(err)
@@ -245,21 +251,47 @@ func TestJSONStreamBehind(t *testing.T) {
 	x := &report.Receivers[2]
 	for range 3 {
 		x.Acked, x.Sent = x.Acked+1, x.Sent+1
-		s.see(report) // must not block
+		s.see(report) // must not block; the first one waits for room, the others are left out
 	}
 	if n, err := io.ReadFull(r, text); err != nil || !bytes.Equal(text[:n], full) {
 		t.Fatal(err)
 	}
-	report.Receivers[1].Err = nil
-	s.see(report)
-	if n, err = r.Read(text); err != nil {
+	for _, want := range []struct {
+		names []string
+		acked int64
+	}{{[]string{"progress"}, 11}, {[]string{"revived", "progress"}, 13}} {
+		if n, err = r.Read(text); err != nil {
+			t.Fatal(err)
+		}
+		names, lines := events(t, text[:n])
+		var p progressJSON
+		json.Unmarshal(lines[len(lines)-1], &p)
+		if !slices.Equal(names, want.names) || len(p.Receivers) != 1 || p.Receivers[0].Acked != want.acked {
+			t.Errorf("%s", text[:n])
+		}
+		<-s.taken
+		report.Receivers[1].Err = nil
+		s.see(report)
+	}
+}
+
+// TestJSONStreamStuck ends a stream that nobody reads: the end of ctx is not waited
+// beyond.
+func TestJSONStreamStuck(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	names, lines := events(t, text[:n])
-	var p progressJSON
-	json.Unmarshal(lines[len(lines)-1], &p)
-	if !slices.Equal(names, []string{"revived", "progress"}) || len(p.Receivers) != 1 || p.Receivers[0].Acked != 13 {
-		t.Errorf("%s", text[:n])
+	defer w.Close()
+	defer r.Close()
+	s := &stream{f: w}
+	report := halfway(1000, "192.0.2.1")
+	s.see(report) // more than a pipe holds
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.end(ctx, report)
+	if s.flush() {
+		t.Error("all was written, to nobody")
 	}
 }
 
@@ -288,7 +320,7 @@ func TestJSONStreamMany(t *testing.T) {
 		text, _ := io.ReadAll(r)
 		told <- text
 	}()
-	s.end(report)
+	s.end(t.Context(), report)
 	w.Close()
 	names, lines := events(t, <-told)
 	if len(names) < 4 || names[0] != "offer" || names[1] != "split" || names[len(names)-1] != "progress" {

@@ -2,7 +2,8 @@ package main
 
 import (
 	"bytes"
-	"os"
+	"context"
+	"io"
 	"time"
 
 	"mdalp"
@@ -79,15 +80,10 @@ type (
 	}
 )
 
-// pipeBuf is how many bytes a pipe takes at once that is writable at all (PIPE_BUF,
-// pipe(7)).
-const pipeBuf = 4096
-
 // A stream writes the events of a transfer as they happen, told from one report to
 // the next.
 type stream struct {
-	// Standard output; a file and no io.Writer, because writable polls it.
-	f *os.File
+	f io.Writer // standard output
 	// How far the events have come, which may be behind the report.
 	phase mdalp.Phase
 	seen  []doneJSON // by receiver, when it was last told
@@ -95,11 +91,13 @@ type stream struct {
 	dead []bool
 	// Lines that are not written yet: of one report at most.
 	text bytes.Buffer
+	// Closed when the lines before are written; nil before the first.
+	taken chan struct{}
 }
 
 // begin tells that a file is being sent.
 func (s *stream) begin(file string, size int64, c *mdalp.Config) {
-	*s = stream{f: s.f}
+	*s = stream{f: s.f, taken: s.taken}
 	s.write(startedJSON{s.event("started", 0), file, size, c.Orchestrator.String(), c.Balance.String()})
 	s.flush()
 }
@@ -108,18 +106,22 @@ func (s *stream) begin(file string, size int64, c *mdalp.Config) {
 // reader that is behind does not stop the transfer: it is told nothing until it has
 // taken the lines before, and then all that is new since, as counts are totals.
 func (s *stream) see(r *mdalp.Report) {
-	if s.flush(); s.text.Len() == 0 && writable(s.f) {
+	if s.flush() {
 		s.news(r)
 		s.flush()
 	}
 }
 
 // end tells what is still to be told, and waits for the reader: only the object that ends
-// the stream comes behind it.
-func (s *stream) end(r *mdalp.Report) {
+// the stream comes behind it. A reader that has taken nothing when ctx ends is told no
+// more.
+func (s *stream) end(ctx context.Context, r *mdalp.Report) {
 	s.news(r)
-	s.f.Write(s.text.Bytes())
-	s.text.Reset()
+	for !s.flush() {
+		if await(ctx, s.taken) != nil {
+			return
+		}
+	}
 }
 
 // news makes the events since the last report.
@@ -203,10 +205,27 @@ func (s *stream) event(name string, at time.Duration) eventJSON {
 // write appends a line.
 func (s *stream) write(v any) { encode(&s.text, v) }
 
-// flush writes the lines as far as that does not block. That nobody reads them any more
-// is no reason to stop sending.
-func (s *stream) flush() {
-	for s.text.Len() > 0 && writable(s.f) {
-		s.f.Write(s.text.Next(pipeBuf))
+// flush has the lines written by a goroutine of its own, as the reader may have stopped.
+// It reports whether there is nothing left to write. That nobody reads them any more is
+// no reason to stop sending.
+func (s *stream) flush() bool {
+	if s.taken != nil {
+		select {
+		case <-s.taken:
+		default:
+			return false
+		}
 	}
+	if s.taken = nil; s.text.Len() == 0 {
+		return true
+	}
+	b := bytes.Clone(s.text.Bytes())
+	s.text.Reset()
+	done := make(chan struct{})
+	s.taken = done
+	go func() {
+		s.f.Write(b)
+		close(done)
+	}()
+	return false
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -9,21 +8,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"mdalp"
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/lab"
 	"mdalp/server"
@@ -50,9 +43,11 @@ an orchestrator and receivers that are far away, and lose what a profile says.
 
 Without a command, send 5,000 bytes balanced over all receivers, then to each
 receiver alone, and compare. With a command, run it inside, with MDALP_ADDR and
-MDALP_PORT set to the orchestrator.`,
+MDALP_PORT set to the orchestrator, and MDALP_FILE, unless that is set already, to a
+file of 5,000 bytes: mdalp and mdalp bench need no options there. The file goes when
+the command ends.`,
 		Example: `  mdalp lab
-  mdalp lab --profile capture -- mdalp -f large_payload -v`,
+  mdalp lab --profile capture -- mdalp -v`,
 		Args: func(c *cobra.Command, args []string) error {
 			// Without -- the options of the command would be taken for the lab's.
 			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
@@ -80,6 +75,9 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	profile, err := lab.Load(o.profile)
 	if err != nil {
 		var path *fs.PathError
+		if errors.Is(err, syscall.EISDIR) {
+			return fmt.Errorf("--profile %s: it is a directory: give a JSON file in it", o.profile)
+		}
 		if errors.As(err, &path) {
 			return fmt.Errorf("--profile %s: %w", o.profile, path.Err)
 		}
@@ -89,7 +87,7 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	switch {
 	// In a container without namespaces a lab with late segments is better than none.
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "mdalp: %v; on plain loopback instead, where only segments are late and pings are not\n", err)
+		fmt.Fprintf(stderr, "mdalp: %s; on plain loopback instead, where only segments are late and pings are not\n", usage.Line(err))
 	// All output has been written by the process inside, errors too.
 	case network == nil: // it ran in there and has ended
 		if code == exitOK {
@@ -107,6 +105,11 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 
 // command runs a command inside the lab; its exit code is ours.
 func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []string) error {
+	// The command decides what a signal means; the lab ends when the command does. Those typed
+	// at the terminal reach it twice, which cancelBySignal knows.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1)
+	defer signal.Stop(signals)
 	l, err := lab.Start(ctx, cfg)
 	if err != nil {
 		return err
@@ -114,9 +117,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	// Behind the command's own output, and also if it could not be started.
 	defer func() {
 		l.Close()
-		for _, r := range l.Results() {
-			fmt.Fprintf(os.Stderr, "lab: transaction %d: %s: %s\n", r.TID, arrived(&r), r.Comment)
-		}
+		verdicts(stderr, l.Results())
 	}()
 	// The command that is meant by mdalp is this one.
 	if self, err := os.Executable(); err == nil {
@@ -125,12 +126,15 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	c := exec.Command(command[0], command[1:]...)
 	// mdalp finds the orchestrator there without -a and -p.
 	c.Env = l.Environ()
+	if os.Getenv("MDALP_FILE") == "" {
+		name, err := o.file()
+		if err != nil {
+			return fmt.Errorf("a file to send: %w", err)
+		}
+		defer os.Remove(name)
+		c.Env = append(c.Env, "MDALP_FILE="+name)
+	}
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// The command decides what a signal means; the lab ends when the command does. Those typed
-	// at the terminal reach it twice, which cancelBySignal knows.
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
-	defer signal.Stop(signals)
 	if err := c.Start(); err != nil {
 		return notStarted(command[0], err)
 	}
@@ -149,6 +153,48 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		return exited(failed.ExitCode())
 	}
 	return err
+}
+
+// sampleSize is the size of what the lab sends by itself, in bytes.
+const sampleSize = 5000
+
+// file makes a file for those who bring none.
+func (o *labOptions) file() (string, error) {
+	f, err := os.CreateTemp("", "mdalp-lab-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(sample(sampleSize, o.seed))
+	return f.Name(), cmp.Or(err, f.Close())
+}
+
+// verdictLines is how many transactions have a line each.
+const verdictLines = 8
+
+// verdicts writes what the orchestrator says of each transaction. More than a few, as bench
+// makes them, are counted by what it says, in the order in which it first said so.
+func verdicts(w io.Writer, all []server.Result) {
+	if len(all) <= verdictLines {
+		for i := range all {
+			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), all[i].Comment)
+		}
+		return
+	}
+	var said []string
+	times, whole := make(map[string]int), 0
+	for i := range all {
+		if all[i].SHA256 != [sha256.Size]byte{} {
+			whole++
+		}
+		c := all[i].Comment
+		if times[c]++; times[c] == 1 {
+			said = append(said, c)
+		}
+	}
+	fmt.Fprintf(w, "lab: %d transactions, %d payloads whole\n", len(all), whole)
+	for _, c := range said {
+		fmt.Fprintf(w, "lab: %d times: %s\n", times[c], c)
+	}
 }
 
 // notStarted says why a command could not be started, without the words of Go.
@@ -178,194 +224,4 @@ func arrived(r *server.Result) string {
 		return text + ", incomplete: no segment came"
 	}
 	return text + ", incomplete"
-}
-
-// A trial is one way to send the payload. Each has a goroutine and a socket of its own;
-// nothing is shared but the network.
-type trial struct {
-	// Its place in the trials too.
-	server int  // 0: balanced over all
-	faulty bool // a receiver in it fails, as the profile has it
-	report *mdalp.Report
-	err    error
-	// What the orchestrator has of the payload, whatever the client thinks; the zero value if no
-	// offer came.
-	verdict server.Result
-}
-
-// faulty reports whether a profile lets receiver n, from 1, fail; or any, if n is 0.
-func faulty(p *lab.Profile, n int) bool {
-	for i, r := range p.Receivers {
-		if (n == 0 || n == i+1) && (r.Dead || r.Refuse || r.DieAfter > 0) {
-			return true
-		}
-	}
-	return false
-}
-
-// compare sends the same payload balanced and to each receiver alone, all at the same
-// time, and prints what each took. The whole takes as long as the slowest receiver
-// alone.
-func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
-	payload := sample(5000, o.seed)
-	cfg.Payload = payload
-	ctx, stop := cancelBySignal(ctx)
-	defer stop()
-	// A signal ends the sends, by ctx. The network must outlive them, or they would end for want
-	// of it.
-	l, err := lab.Start(context.WithoutCancel(ctx), cfg)
-	if err != nil {
-		return err
-	}
-	where := "in a network namespace of its own"
-	if !l.Private() {
-		where = "on plain loopback"
-	}
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
-		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
-
-	// The first is balanced, the others to the receiver of that number.
-	trials := make([]trial, len(l.Receivers())+1)
-	var all sync.WaitGroup
-	for i := range trials {
-		trials[i].server = i
-		trials[i].faulty = faulty(l.Profile(), i)
-		// One after the other asks for its offer, so that each is the same flow of the
-		// network in every run.
-		// offered is closed as soon as the offer is there, or the send has ended without one.
-		offered := make(chan struct{})
-		var once sync.Once
-		all.Go(func() {
-			defer once.Do(func() { close(offered) })
-			trials[i].send(ctx, l, cfg, payload, func(r *mdalp.Report) {
-				if r.Phase > mdalp.Waiting {
-					once.Do(func() { close(offered) })
-				}
-			})
-		})
-		<-offered
-	}
-	all.Wait()
-	err = l.Close() // which settles what is open
-	for i := range trials {
-		// The verdicts are there only now: an incomplete payload is settled by the Close.
-		if r := trials[i].report; r.TID != 0 {
-			trials[i].verdict, _ = l.Verdict(ctx, r.TID)
-		}
-	}
-	// An interrupted comparison would compare what did not end.
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if err != nil {
-		return err
-	}
-	err = show(&text, trials, l.Receivers(), sha256.Sum256(payload))
-	return cmp.Or(toStdout(text.Bytes()), err)
-}
-
-// send runs the trial, and waits for the verdict if all was acknowledged.
-func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, progress func(*mdalp.Report)) {
-	c := &mdalp.Config{Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
-	if t.server > 0 {
-		c.Balance, c.Server = mdalp.None, t.server
-		c.Deadline = server.DefaultLimit // the server is silent after that
-		if t.faulty {
-			c.Deadline = 10 * time.Second // nobody else can take over
-		}
-	}
-	if t.report, t.err = mdalp.Send(ctx, bytes.NewReader(payload), int64(len(payload)), c); t.err == nil {
-		l.Verdict(ctx, t.report.TID)
-	}
-}
-
-// show prints the comparison. It is an error if a payload did not arrive whole, or
-// a verdict is not what the rules say.
-func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]byte) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "mode\tserver\tlatency\tsegments\ttimeouts\telapsed\tsha256\tverdict")
-	wrong := 0
-	for _, t := range trials {
-		r := t.report
-		mode, who, delay := "1 balanced", "all", "-"
-		if t.server > 0 {
-			mode, who = "2 single", receivers[t.server-1].Addr.Addr().String()
-			if b := trials[0].report; t.server <= len(b.Receivers) {
-				delay = latency(&b.Receivers[t.server-1])
-			}
-		}
-		same := "equal"
-		switch {
-		case t.err != nil:
-			same = "failed"
-		case t.verdict.SHA256 != want:
-			same = "NOT EQUAL"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, t.verdict.Comment)
-		balanced := t.server == 0 || len(receivers) == 1
-		switch {
-		// What a profile makes fail is no failure of the lab.
-		case t.server > 0 && (t.faulty || errors.Is(t.err, mdalp.ErrDeadline)): // it may fail, or be too slow
-		case t.err != nil || t.verdict.SHA256 != want || t.verdict.Status != balanced && !t.faulty:
-			// That sending to one receiver is a violation is the rule, so a verdict that allows it is as
-			// wrong as one that forbids balancing.
-			wrong++
-		}
-	}
-	w.Flush()
-	// A receiver that refuses is done at once, which is not what is meant by fast.
-	var best *mdalp.Report
-	for _, t := range trials[1:] {
-		if t.err == nil && (best == nil || t.report.Elapsed < best.Elapsed) {
-			best = t.report
-		}
-	}
-	if best != nil && trials[0].err == nil {
-		fmt.Fprintf(out, "\nbalanced is %.1f times as fast as the best single receiver", float64(best.Elapsed)/float64(trials[0].report.Elapsed))
-		if len(receivers) > 1 {
-			fmt.Fprint(out, "; sending to one is a violation by the rules")
-		}
-		fmt.Fprintln(out)
-	}
-	for _, t := range trials {
-		if t.err != nil {
-			fmt.Fprintf(os.Stderr, "mdalp: server %d: %v\n", t.server, t.err)
-		}
-	}
-	if wrong > 0 {
-		return fmt.Errorf("%w: %d of %d transactions did not end as they should", mdalp.ErrIncomplete, wrong, len(trials))
-	}
-	return nil
-}
-
-// counts lists the segments of each receiver.
-func counts(r *mdalp.Report) string {
-	var parts []string
-	for i := range r.Receivers {
-		parts = append(parts, strconv.FormatInt(r.Receivers[i].Acked, 10))
-	}
-	// More would make the table wider than most terminals.
-	if len(parts) > 4 {
-		return fmt.Sprintf("%d", r.Segments)
-	}
-	return strings.Join(parts, "+")
-}
-
-// sample makes a payload of words, with every byte value in it.
-func sample(size int, seed uint64) []byte {
-	// The same payload for the same seed, so that hashes can be compared between runs.
-	rng := rand.New(rand.NewPCG(seed, 5000))
-	words := strings.Fields("lorem ipsum dolor sit amet consectetur adipiscing elit aliquam viverra quis risus sed luctus")
-	var b bytes.Buffer
-	// Among them are the characters that the protocol's own syntax is made of: a payload must
-	// not be read as one.
-	for i := range 256 {
-		b.WriteByte(byte(i))
-	}
-	for b.Len() < size {
-		b.WriteString(words[rng.IntN(len(words))])
-		b.WriteByte(' ')
-	}
-	return b.Bytes()[:size]
 }

@@ -1,23 +1,24 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/sys/unix"
+
+	"mdalp/cmd/internal/usage"
 )
 
 // newLogger writes to standard error: warnings only, or with -v what happens, or with
 // -vv every datagram; in colour on a terminal unless NO_COLOR is set. send replaces it
 // by one that minds its bars and formats, see newWatcher.
 func newLogger(verbose int) *slog.Logger {
-	return slog.New(newHandler(os.Stderr, "text", level(verbose)))
+	return slog.New(newHandler(stderr, "text", level(verbose)))
 }
 
 // level gives what -v, so many times, lets through.
@@ -69,8 +70,8 @@ func shorten(_ []string, a slog.Attr) slog.Attr {
 }
 
 // printable replaces what would steer the terminal: names of receivers come from
-// strangers, and tint lets escape sequences through. Bytes that are no UTF-8 go too:
-// some terminals take 0x9b for the beginning of an escape sequence.
+// strangers, and tint lets escape sequences through. It even makes one of the four
+// letters \x1b, so that these are written in another way.
 func printable(_ []string, a slog.Attr) slog.Attr {
 	text := ""
 	switch v := a.Value.Any().(type) {
@@ -78,14 +79,11 @@ func printable(_ []string, a slog.Attr) slog.Attr {
 		text = v
 	case error:
 		text = v.Error()
+	case fmt.Stringer: // an address may have a zone
+		text = v.String()
 	}
-	if strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
-		a.Value = slog.StringValue(strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return unicode.ReplacementChar
-			}
-			return r
-		}, text))
+	if clean := strings.ReplaceAll(usage.Text(text), `\x1b`, `\033`); clean != text {
+		a.Value = slog.StringValue(clean)
 	}
 	return a
 }

@@ -9,8 +9,8 @@
 // MDALP_INTENT_TIMEOUT. The command line wins.
 //
 // Exit codes: 0 all was acknowledged; 1 not all; 2 the command line makes no sense;
-// 3 no offer, or a bad one; 4 a name, socket, permission or file; 130 SIGINT or
-// SIGTERM. A command in the lab passes its own on.
+// 3 no offer, or a bad one; 4 a name, socket, permission or file; 130 SIGINT,
+// SIGTERM or SIGHUP. A command in the lab passes its own on.
 package main
 
 import (
@@ -36,7 +36,7 @@ const (
 	exitUsage       = 2   // the command line makes no sense
 	exitNoOffer     = 3   // no offer, or none that can be used
 	exitSystem      = 4   // name, socket, permission, file
-	exitInterrupted = 130 // SIGINT or SIGTERM
+	exitInterrupted = 130 // SIGINT, SIGTERM or SIGHUP
 )
 
 // interrupted is the cause of a context that a signal cancelled. It is told from other
@@ -64,6 +64,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 // run is the program: it gives the exit code.
 func run(args []string) int {
 	root := newRoot()
+	given := args
 	args = arrange(root, args)
 	if len(args) == 0 || args[0] != "send" {
 		addOthers(root)
@@ -75,21 +76,38 @@ func run(args []string) int {
 	out := new(usage.Output)
 	root.SetOut(out)
 	// That help could not be written is an error only if nothing else was.
-	err := out.Or(root.ExecuteContext(context.Background()))
-	var code exited
+	c, err := root.ExecuteContextC(context.Background())
+	err = out.Or(err)
+	code := exitOK
+	var passed exited
 	switch {
 	case err == nil:
-		return exitOK
 	// Whatever was wrong has been told.
-	case errors.As(err, &code):
-		return int(code)
+	case errors.As(err, &passed):
+		code = int(passed)
+	default:
+		fmt.Fprintf(stderr, "mdalp: %s\n", usage.Line(err))
+		if code = exitCode(err); code == exitUsage {
+			fmt.Fprintf(stderr, "Try '%s --help'.\n", called(c, given))
+		}
 	}
-	fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(err))
-	c := exitCode(err)
-	if c == exitUsage {
-		fmt.Fprintln(os.Stderr, "Try 'mdalp --help'.")
+	// Who was told to end does not wait for a reader that has stopped.
+	ctx, cancel := context.WithCancel(context.Background())
+	if code == exitInterrupted || errors.Is(err, mdalp.ErrDeadline) {
+		cancel()
 	}
-	return c
+	defer cancel()
+	stderr.flush(ctx)
+	return code
+}
+
+// called is the command whose help has the options: the whole program's has those of
+// send.
+func called(c *cobra.Command, given []string) string {
+	if c.Name() == "help" || c.Name() == "send" && (len(given) == 0 || given[0] != "send") {
+		return c.Root().Name()
+	}
+	return c.CommandPath()
 }
 
 // exitCode is the table of exit codes. The order matters: an interrupted transfer is

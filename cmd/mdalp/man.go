@@ -22,9 +22,9 @@ TMPDIR says where what is no plain file is kept while it is sent.`},
   0    every byte was acknowledged
   1    incomplete: tries used up, deadline, no receiver left
   2    the command line makes no sense
-  3    no offer, or none that can be used
+  3    no offer: refused, or none in time; or none that can be used
   4    name, socket, permission, file
-  130  interrupted`},
+  130  interrupted by SIGINT, SIGTERM or SIGHUP`},
 		},
 	}
 	return b.Command()

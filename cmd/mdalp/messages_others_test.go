@@ -29,7 +29,6 @@ func TestMessagesOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fill := strings.NewReplacer("DIR", dir, "HELP", "Try 'mdalp --help'.\n")
 	for _, c := range []struct {
 		args  []string
 		code  int
@@ -53,6 +52,9 @@ func TestMessagesOfOthers(t *testing.T) {
 		{[]string{"ping", "-"}, 2, "standard input names no host\nHELP"},
 		{[]string{"ping", "--bind", "224.0.0.1", "127.0.0.1"}, 4, "--bind 224.0.0.1: it is no address of one host\n"},
 		{[]string{"ping", "-a", "127.0.0.1:5", "-p", "5"}, 4, "-a 127.0.0.1:5: the port goes behind -p: -a 127.0.0.1 -p 5\n"},
+		{[]string{"ping", "--bind", "fe80::1", "::1"}, 4, "--bind fe80::1: name the interface too, as in fe80::1%eth0\n"},
+		{[]string{"ping", "fe80::1"}, 4, "fe80::1: name the interface too, as in fe80::1%eth0\n"},
+		{[]string{"ping", "-6", "fe80::1%nosuch0"}, 4, "fe80::1%nosuch0: there is no interface nosuch0\n"},
 		{[]string{"ping", "-a", "127.0.0.1", "-p", "1"}, 3, "no offer: intent to 127.0.0.1:1: connection refused\n"},
 		{[]string{"ping", "--count", "x", "127.0.0.1"}, 2, "--count: \"x\" is no whole number, or too large\nHELP"},
 		{[]string{"ping", "--interval", "soon", "127.0.0.1"}, 2, "--interval: \"soon\" is no time: it is seconds, or a number and a unit such as 500ms or 2m\nHELP"},
@@ -71,7 +73,7 @@ func TestMessagesOfOthers(t *testing.T) {
 		{[]string{"plan", "-a", "127.0.0.1", "-p", "1", "--size", "5", "--bind", "224.0.0.1"}, 4, "--bind 224.0.0.1: it is no address of one host\n"},
 		{[]string{"plan", "-a", "127.0.0.1", "-p", "1", "--size", "5", "-f", "DIR/f"}, 2, "--size and -f exclude each other\nHELP"},
 		{[]string{"plan", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/missing"}, 4, "-f DIR/missing: no such file or directory\n"},
-		{[]string{"plan", "-a", "127.0.0.1", "-p", "1", "--size", "5"}, 3, "no offer: intent to 127.0.0.1:1: connection refused\n"},
+		{[]string{"plan", "-a", "127.0.0.1", "-p", "1", "--size", "5", "--ping", "off"}, 3, "no offer: intent to 127.0.0.1:1: connection refused\n"},
 		{[]string{"bench"}, 2, "the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)\nHELP"},
 		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/missing"}, 4, "-f DIR/missing: no such file or directory\n"},
 		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/f", "--runs", "0"}, 2, "--runs 0: at least 1 is needed\nHELP"},
@@ -81,7 +83,7 @@ func TestMessagesOfOthers(t *testing.T) {
 		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/f", "--balance", ","}, 2, "--balance \"\": it is a list of icmp, equal and adaptive\nHELP"},
 		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/f", "--balance", "icmp,icmp"}, 2, "--balance icmp: it is there twice\nHELP"},
 		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/empty"}, 2, "-f DIR/empty: there is nothing to send: it is empty\nHELP"},
-		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/f"}, 3, "no offer: intent to 127.0.0.1:1: connection refused\n"},
+		{[]string{"bench", "-a", "127.0.0.1", "-p", "1", "-f", "DIR/f", "--ping", "off"}, 3, "no offer: intent to 127.0.0.1:1: connection refused\n"},
 		{[]string{"decode", ""}, 2, "the name of a capture is empty\nHELP"},
 		{[]string{"decode", "-", "-"}, 2, "-: standard input can be read only once\nHELP"},
 		{[]string{"decode", "-"}, 4, "-: neither a pcapng nor a pcap capture: it is empty\n"},
@@ -108,7 +110,7 @@ func TestMessagesOfOthers(t *testing.T) {
 		{[]string{"lab", "x", "--", "true"}, 2, "unexpected argument \"x\": a command goes behind --\nHELP"},
 		{[]string{"lab", "--", ""}, 2, "the command behind -- is empty\nHELP"},
 		{[]string{"lab", "--profile", "DIR/missing.json"}, 4, "--profile DIR/missing.json: no such file or directory\n"},
-		{[]string{"lab", "--profile", "DIR"}, 4, "--profile DIR: is a directory\n"},
+		{[]string{"lab", "--profile", "DIR"}, 4, "--profile DIR: it is a directory: give a JSON file in it\n"},
 		{[]string{"lab", "--profile", "DIR/empty"}, 2, "--profile: profile DIR/empty: the file ends too early\nHELP"},
 		{[]string{"lab", "--profile", "lan", "--", "nosuch"}, 4, "-- nosuch: there is no such command in PATH\n"},
 		{[]string{"lab", "--profile", "lan", "--", "DIR/f"}, 4, "-- DIR/f: permission denied\n"},
@@ -119,6 +121,12 @@ func TestMessagesOfOthers(t *testing.T) {
 		{[]string{"man", "/proc/nosuch/x"}, 4, "/proc/nosuch/x: no such file or directory\n"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			// The command whose help tells the options; of what is none, the program.
+			help := "mdalp --help"
+			if n := c.args[0]; n != "" && n != "nosuch" && n != "help" && n[0] != '-' {
+				help = "mdalp " + n + " --help"
+			}
+			fill := strings.NewReplacer("DIR", dir, "HELP", "Try '"+help+"'.\n")
 			var args []string
 			for _, a := range c.args {
 				args = append(args, fill.Replace(a))

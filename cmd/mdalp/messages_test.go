@@ -20,7 +20,8 @@ func TestMessages(t *testing.T) {
 	if err := os.Chmod(secret, 0); err != nil {
 		t.Fatal(err)
 	}
-	base := []string{"-a", "127.0.0.1", "-p", "PORT", "-f", f}
+	// Without pings, for which not every user has the privilege.
+	base := []string{"-a", "127.0.0.1", "-p", "PORT", "-f", f, "--ping", "off"}
 	with := func(more ...string) []string { return append(base[:len(base):len(base)], more...) }
 	for _, c := range []struct {
 		args  []string
@@ -32,7 +33,7 @@ func TestMessages(t *testing.T) {
 	}{
 		// What must be given.
 		{args: nil, code: 2, wrong: "say what to do: -a ADDR -p PORT -f FILE sends a file\nHELP"},
-		{args: []string{"send"}, code: 2, wrong: "the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)\nHELP"},
+		{args: []string{"send"}, code: 2, wrong: "the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)\nTry 'mdalp send --help'.\n"},
 		{args: []string{"-p", "1", "-f", f}, code: 2, wrong: "the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)\nHELP"},
 		{args: []string{"-a", "127.0.0.1", "-f", f}, code: 2, wrong: "the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)\nHELP"},
 		{args: []string{"-a", "127.0.0.1", "-p", "1"}, code: 2, wrong: "the file to send is needed: -f FILE, or -f - for standard input\nHELP"},
@@ -73,6 +74,10 @@ func TestMessages(t *testing.T) {
 		{args: with("--log-format", "xml"), code: 2, wrong: "--log-format xml: it is text, json or original\nHELP"},
 		{args: base, env: "MDALP_MAX_TRIES=many", code: 2, wrong: "MDALP_MAX_TRIES: \"many\" is no whole number, or too large\nHELP"},
 		{args: base, env: "MDALP_JSON=perhaps", code: 2, wrong: "MDALP_JSON: \"perhaps\" is neither true nor false\nHELP"},
+		{args: base, env: "MDALP_BALANCE=fair", code: 2, wrong: "MDALP_BALANCE fair: it is icmp, equal, none or adaptive\nHELP"},
+		{args: base, env: "MDALP_MODE=3", code: 2, wrong: "MDALP_MODE 3: the mode is 1 (balance the load) or 2 (one receiver)\nHELP"},
+		{args: base, env: "MDALP_PCAP=-", code: 2, wrong: "MDALP_PCAP -: standard output has the summary; name a file\nHELP"},
+		{args: with("--balance", "fair"), env: "MDALP_PING=off", code: 2, wrong: "--balance fair: it is icmp, equal, none or adaptive\nHELP"},
 		// Files.
 		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "DIR/missing"}, code: 4, wrong: "-f DIR/missing: no such file or directory\n"},
 		{args: []string{"-a", "127.0.0.1", "-p", "PORT", "-f", "DIR"}, code: 4, wrong: "-f DIR: it is a directory: give a file, or - for standard input\n"},
@@ -93,6 +98,10 @@ func TestMessages(t *testing.T) {
 		{args: with("-a", "0.0.0.0"), code: 4, wrong: "-a 0.0.0.0: it is no address of one host\n"},
 		{args: with("-a", "255.255.255.255"), code: 4, wrong: "-a 255.255.255.255: it is no address of one host\n"},
 		{args: with("-a", "127.0.0.1:4650"), code: 4, wrong: "-a 127.0.0.1:4650: the port goes behind -p: -a 127.0.0.1 -p 4650\n"},
+		{args: with("-a", "[127.0.0.1]:4650"), code: 4, wrong: "-a [127.0.0.1]:4650: the port goes behind -p: -a 127.0.0.1 -p 4650\n"},
+		{args: with("-a", "http://127.0.0.1:4650/x"), code: 4, wrong: "-a http://127.0.0.1:4650/x: it is no URL that is wanted: -a 127.0.0.1 -p 4650\n"},
+		{args: with("-a", "mdalp://[::1]"), code: 4, wrong: "-a mdalp://[::1]: it is no URL that is wanted: -a ::1\n"},
+		{args: with("-a", "[fe80::1]"), code: 4, wrong: "-a [fe80::1]: name the interface too, as in fe80::1%eth0\n"},
 		{args: with("-a", "fe80::1"), code: 4, wrong: "-a fe80::1: name the interface too, as in fe80::1%eth0\n"},
 		{args: with("-a", "fe80::1%nosuch0"), code: 4, wrong: "-a fe80::1%nosuch0: there is no interface nosuch0\n"},
 		{args: with("-a", " \n"), code: 4, wrong: "-a  \\n: no such host\n"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"mdalp/cmd/internal/usage"
 )
@@ -19,28 +20,14 @@ type payload struct {
 }
 
 // openPayload opens a file, or standard input if path is "-". It gives up when ctx
-// ends: whoever opens or reads a pipe waits for the other end. The goroutine that waits
-// is left behind then, and ends with the process. Errors name the option -f.
+// ends: whoever opens or reads a pipe waits for the other end. Errors name the option -f,
+// but for the cause of ctx, which is about the whole command.
 func openPayload(ctx context.Context, path string) (*payload, error) {
-	type opened struct {
-		p   *payload
-		err error
+	p, err := within(ctx, func() (*payload, error) { return newPayload(path) })
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("-f %s: %w", path, usage.File(err))
 	}
-	// With room for one, so that a result that nobody takes any more does not keep it.
-	done := make(chan opened, 1)
-	go func() {
-		p, err := newPayload(path)
-		done <- opened{p, err}
-	}()
-	select {
-	case o := <-done:
-		if o.err != nil {
-			return nil, fmt.Errorf("-f %s: %w", path, usage.File(o.err))
-		}
-		return o.p, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return p, err
 }
 
 // newPayload opens a file or standard input. What cannot be read twice, such as a
@@ -79,6 +66,15 @@ func newPayload(path string) (*payload, error) {
 		}
 	}
 	size := max(0, st.Size()-at)
+	// Files of sysfs say 4,096 whatever they have, and others have shrunk since. Told by their
+	// last byte, before a transaction is opened for more than there is.
+	if size > 0 {
+		if n, err := f.ReadAt(make([]byte, 1), at+size-1); n == 0 && err == io.EOF {
+			return spool(f)
+		} else if n == 0 {
+			return nil, err
+		}
+	}
 	// A file that grows meanwhile is sent as long as it was; one that shrinks is an error of
 	// Send, which cannot read what it promised.
 	return &payload{io.NewSectionReader(f, at, size), f, size}, nil
@@ -89,17 +85,23 @@ func newPayload(path string) (*payload, error) {
 // before the payload can be split.
 func spool(f *os.File) (*payload, error) {
 	defer f.Close()
-	tmp, err := os.CreateTemp("", "mdalp-*")
+	dir := os.TempDir()
+	tmp, err := os.CreateTemp(dir, "mdalp-*")
 	if err != nil {
-		return nil, fmt.Errorf("a temporary file is needed for what is no plain file: %w (TMPDIR says where)", err)
+		return nil, fmt.Errorf("it is no plain file and must be kept while it is sent, but in %s: %w; TMPDIR names another folder", dir, usage.File(err))
 	}
 	// At once, so that nothing stays behind however the process ends.
 	if err := os.Remove(tmp.Name()); err != nil {
 		return nil, err
 	}
 	size, err := io.Copy(tmp, f)
-	if err != nil {
-		return nil, err
+	switch {
+	case err == nil:
+		return &payload{tmp, tmp, size}, nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		err = fmt.Errorf("it is no plain file and must be kept while it is sent, but after %d bytes %s has no room: %w; TMPDIR names another folder",
+			size, dir, root(err))
 	}
-	return &payload{tmp, tmp, size}, nil
+	tmp.Close()
+	return nil, err
 }

@@ -63,7 +63,7 @@ the instant before the send to the kernel's stamp of the answer.
 
 The exit code is 0 if all hosts answered, 1 if some answered nothing, 2 if the
 command line makes no sense, 3 if there is no offer, 4 if a name has no address or a
-socket cannot be had, 130 if interrupted.`, pingLimit),
+socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands.`, pingLimit),
 		Example: `  mdalp ping 192.0.2.1 receiver.example
   mdalp ping --json - <hosts
   mdalp ping -a 18.139.29.142 -p 4650`,
@@ -80,6 +80,7 @@ socket cannot be had, 130 if interrupted.`, pingLimit),
 		},
 	}
 	f := c.Flags()
+	s.flags = f
 	f.SortFlags = false
 	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of an orchestrator whose receivers to ping")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
@@ -125,12 +126,15 @@ func (o *pingOptions) config() (*mdalp.PingConfig, error) {
 // command line so far; it is told here because --json wants it on standard output too.
 func (o *pingOptions) run(ctx context.Context, args []string, bad error) error {
 	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
 	var t targets
 	var r *mdalp.PingReport
 	err := bad
 	if err == nil {
 		r, err = o.ping(ctx, args, &t)
 	}
+	err = blame(o.orchestrator.flags, err)
 	switch {
 	case err != nil:
 	case t.unresolved > 0:
@@ -145,7 +149,7 @@ func (o *pingOptions) run(ctx context.Context, args []string, bad error) error {
 	case r != nil && len(t.addrs) > 0:
 		showPings(&text, &t, r)
 	}
-	if e := toStdout(text.Bytes()); e != nil && !isFailure(err) {
+	if e := deliver(ctx, text.Bytes()); e != nil && !isFailure(err) {
 		return e // an exit code says less
 	}
 	return err
@@ -164,23 +168,27 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := cancelBySignal(ctx)
-	defer stop()
+	table := newTable()
+	defer table.stop()
 	// Hosts that are named win over an orchestrator from the environment.
 	if len(args) > 0 {
 		*t, err = o.hosts(ctx, args)
 	} else {
-		*t, err = o.receivers(ctx, c.Logger)
+		*t, err = o.receivers(ctx, c.Logger, table)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if o.orchestrator.bind != "" && len(t.addrs) > 0 {
-		if c.Bind, err = source(o.orchestrator.bind, t.addrs[0].Is4()); err != nil {
+		if c.Bind, err = source(o.orchestrator.bind, t.addrs[0]); err != nil {
 			return nil, fmt.Errorf("--bind %s: %w", o.orchestrator.bind, err)
 		}
 	}
 	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
+	c.ProgressEvery = lookEvery
+	c.Progress = func(r *mdalp.PingReport) {
+		table.show(func(b *bytes.Buffer) { showPings(b, t, r) })
+	}
 	r, err := mdalp.Ping(ctx, t.addrs, c)
 	var sig interrupted
 	// After an interrupt the report of what had come is worth telling, after any other error
@@ -210,7 +218,7 @@ type targets struct {
 }
 
 // receivers asks the orchestrator whom to ping.
-func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger) (targets, error) {
+func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, table *table) (targets, error) {
 	s := &o.orchestrator
 	switch {
 	case s.addr == "" && s.port == 0:
@@ -221,7 +229,7 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger) (targets,
 		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
 	}
 	// The family of --bind is the orchestrator's here; for the echoes it is looked at again.
-	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log}
+	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log, Progress: table.report, ProgressEvery: lookEvery}
 	if err := s.resolve(ctx, c); err != nil {
 		return targets{}, err
 	}
@@ -245,7 +253,8 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger) (targets,
 // hosts gives the addresses of the arguments. Names that have none are told, and
 // left out.
 func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error) {
-	all, err := expandHosts(args, os.Stdin)
+	// Whoever is to write the hosts may take as long as it likes.
+	all, err := within(ctx, func() ([]string, error) { return expandHosts(args, os.Stdin) })
 	if err != nil {
 		return targets{}, err
 	}
@@ -263,16 +272,18 @@ func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error)
 	free := make(chan struct{}, 16)
 	for i, h := range all {
 		// With -4 or -6 Resolve says what is wrong with an address of the other family.
-		if a, err := netip.ParseAddr(h); err == nil && family == 0 {
-			addrs[i] = a.Unmap()
+		if a, err := netip.ParseAddr(bare(h)); err == nil && family == 0 {
+			addrs[i], errs[i] = a.Unmap(), zoned(a)
 			continue
 		}
 		wait.Go(func() {
 			free <- struct{}{}
 			defer func() { <-free }()
 			var found netip.AddrPort
-			found, errs[i] = mdalp.Resolve(ctx, h, 0, family)
-			addrs[i] = found.Addr()
+			found, errs[i] = mdalp.Resolve(ctx, bare(h), 0, family)
+			if addrs[i] = found.Addr(); errs[i] == nil {
+				errs[i] = zoned(addrs[i])
+			}
 		})
 	}
 	wait.Wait()
@@ -284,7 +295,7 @@ func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error)
 	for i, h := range all {
 		if errs[i] != nil {
 			t.unresolved++
-			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %s", h, reason(errs[i]))))
+			fmt.Fprintf(stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %s", h, reason(errs[i]))))
 			continue
 		}
 		t.addrs, t.names = append(t.addrs, addrs[i]), append(t.names, h)
@@ -311,12 +322,19 @@ func expandHosts(args []string, in io.Reader) ([]string, error) {
 			continue
 		}
 		lines := bufio.NewScanner(in)
-		for lines.Scan() && len(all) <= pingLimit {
-			if h := strings.TrimSpace(lines.Text()); h != "" && h[0] != '#' {
+		for first := true; lines.Scan() && len(all) <= pingLimit; first = false {
+			line := lines.Text()
+			if first {
+				line = strings.TrimPrefix(line, "\ufeff") // a byte order mark, as Windows has it
+			}
+			if h := strings.TrimSpace(line); h != "" && h[0] != '#' {
 				all = append(all, h)
 			}
 		}
-		if err := lines.Err(); err != nil {
+		switch err := lines.Err(); {
+		case errors.Is(err, bufio.ErrTooLong):
+			return nil, usage.Errorf("standard input has a line of more than %d bytes, which is no host: one a line", bufio.MaxScanTokenSize)
+		case err != nil:
 			return nil, fmt.Errorf("standard input: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,19 @@ import (
 	"mdalp/cmd/internal/usage"
 	"mdalp/icmp"
 )
+
+// needPings skips a test for want of the privilege to ping. Where everything has to be
+// tested, it fails.
+func needPings(t *testing.T) {
+	t.Helper()
+	_, err := mdalp.Ping(t.Context(), []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, &mdalp.PingConfig{Count: 1})
+	switch {
+	case err != nil && os.Getenv("CI") == "true":
+		t.Fatal(err)
+	case err != nil:
+		t.Skip(err)
+	}
+}
 
 // pinged is a report with everything in it that shows.
 func pinged() (*targets, *mdalp.PingReport) {

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"mdalp"
+	"mdalp/cmd/internal/usage"
 )
 
 // showPings writes a line for each host.
@@ -14,7 +16,7 @@ func showPings(out *bytes.Buffer, t *targets, r *mdalp.PingReport) {
 	// Wide enough for the longest, which is known by now: the table is written at the end.
 	wide := len("host")
 	for i := range t.names {
-		wide = max(wide, len(label(t.names[i], t.addrs[i])))
+		wide = max(wide, utf8.RuneCountInString(label(t.names[i], t.addrs[i])))
 	}
 	out.Write(pingHead(nil, wide))
 	var line []byte
@@ -28,9 +30,9 @@ func showPings(out *bytes.Buffer, t *targets, r *mdalp.PingReport) {
 func label(name string, a netip.Addr) string {
 	s := a.String()
 	if name == "" || name == s {
-		return s
+		return usage.Name(s)
 	}
-	return s + " (" + name + ")"
+	return usage.Name(s) + " (" + usage.Name(name) + ")"
 }
 
 // column is the width of the columns with figures.
@@ -51,7 +53,7 @@ func pingHead(b []byte, wide int) []byte {
 func pingLine(b []byte, wide int, name string, h *mdalp.HostPing) []byte {
 	e := &h.Echoes
 	b = append(b, name...)
-	b = pad(b, wide-len(name))
+	b = pad(b, wide-utf8.RuneCountInString(name))
 	var cell [24]byte
 	c := strconv.AppendInt(cell[:0], int64(e.Received), 10)
 	c = append(c, '/')
@@ -71,7 +73,7 @@ func pingLine(b []byte, wide int, name string, h *mdalp.HostPing) []byte {
 		b = right(b, column, appendMillis(cell[:0], d))
 	}
 	if h.Err != nil {
-		b = append(append(b, "  "...), h.Err.Error()...)
+		b = append(append(b, "  "...), usage.Line(h.Err)...)
 	}
 	return append(b, '\n')
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -51,7 +50,7 @@ take about five times as long.
 
 The exit code is 0 if there is a plan, also one without pings; 1 if the deadline passed,
 2 if the command line makes no sense, 3 if there is no offer, 4 for a name, socket or file, 130 if
-interrupted.`,
+interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print how far it is, and it goes on.`,
 		Example: `  mdalp plan -a 18.139.29.142 -p 4650 -f large_payload
   mdalp plan -a orchestrator.example -p 4650 --size 5000 --json`,
 		Args: noArgs,
@@ -71,6 +70,7 @@ interrupted.`,
 		},
 	}
 	f := c.Flags()
+	s.flags = f
 	f.SortFlags = false
 	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of the orchestrator")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
@@ -91,11 +91,15 @@ interrupted.`,
 // here because --json wants it on standard output too.
 func (o *planOptions) run(ctx context.Context, bad error) error {
 	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := cancelBySignal(ctx)
+	defer stop()
+	until := after(o.send.deadline)
 	var r *mdalp.Report
 	err := bad
 	if err == nil {
-		r, err = o.plan(ctx)
+		r, err = o.plan(ctx, until)
 	}
+	err = blame(o.send.flags, err)
 	var text bytes.Buffer
 	switch {
 	case o.json:
@@ -103,11 +107,13 @@ func (o *planOptions) run(ctx context.Context, bad error) error {
 	case err == nil:
 		showPlan(&text, r)
 	}
-	return cmp.Or(err, toStdout(text.Bytes()))
+	ctx, cancel := until.on(ctx, "the plan was written")
+	defer cancel()
+	return cmp.Or(err, deliver(ctx, text.Bytes()))
 }
 
 // plan asks, pings and splits. There is no report when it did not come to that.
-func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
+func (o *planOptions) plan(ctx context.Context, until bound) (*mdalp.Report, error) {
 	s := &o.send
 	file := s.file
 	switch {
@@ -122,10 +128,13 @@ func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := cancelBySignal(ctx)
-	defer stop()
+	table := newTable()
+	defer table.stop()
+	c.Progress, c.ProgressEvery = table.report, lookEvery
+	preparing, cancel := until.on(ctx, "-f "+file+" was read, or the address of -a looked up")
+	defer cancel()
 	if !o.sized {
-		p, err := openPayload(ctx, file)
+		p, err := openPayload(preparing, file)
 		if err != nil {
 			return nil, err
 		}
@@ -133,9 +142,10 @@ func (o *planOptions) plan(ctx context.Context) (*mdalp.Report, error) {
 		o.size = p.size
 		p.Close()
 	}
-	if err := s.resolve(ctx, c); err != nil {
+	if err := s.resolve(preparing, c); err != nil {
 		return nil, err
 	}
+	c.Deadline = until.left()
 	r, err := mdalp.Plan(ctx, o.size, c)
 	switch {
 	case errors.Is(err, mdalp.ErrConfig):
@@ -189,10 +199,9 @@ func showPlan(w io.Writer, r *mdalp.Report) {
 // come from strangers and must not steer the terminal.
 func printableName(x *mdalp.ReceiverReport) string {
 	if x.Name == "" {
-		return x.Addr.String()
+		return address(x.Addr)
 	}
-	name := strconv.Quote(x.Name)
-	return x.Addr.String() + " (" + name[1:len(name)-1] + ")"
+	return address(x.Addr) + " (" + usage.Name(x.Name) + ")"
 }
 
 // echoed says how the latencies were had.

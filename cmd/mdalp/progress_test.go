@@ -365,8 +365,8 @@ func TestTerminalNarrow(t *testing.T) {
 	p.hold(20, 0)
 	f := payloadFile(t, t.TempDir(), "f", 8000)
 	x := newTerminal(t, 40, 10, "mdalp -a 127.0.0.1 -p "+p.port+" --balance equal --rto fixed -f "+f)
-	s := x.until(`(?s)^sending  97 %.*and 33 more$`)
-	x.fits(s, 39, 9)
+	s := x.until(`(?s)^sending  97 %.*and 38 more$`)
+	x.fits(s, 39, 4)
 	// Whoever is not done is shown first.
 	if !regexp.MustCompile(`^sending  97 %.*\n127\.0\.0\.21:\d+ +\[\.+\]   0 %`).MatchString(s) {
 		t.Errorf("\n%s", s)
@@ -390,5 +390,37 @@ func TestTerminalNarrow(t *testing.T) {
 		if s := x.until(`exit=\d+$`); !regexp.MustCompile(c.want).MatchString(s) {
 			t.Errorf("%s:\n%s", c.options, s)
 		}
+	}
+}
+
+// A terminal that becomes half as wide has no bars in its scroll-back, however many
+// receivers there are.
+func TestTerminalHalved(t *testing.T) {
+	t.Parallel()
+	p := newReceivers(t, 40)
+	p.hold(20, 0)
+	f := payloadFile(t, t.TempDir(), "f", 8000)
+	// Below the last line of a screen: tmux keeps the empty ones, and pushes others out for them.
+	x := newTerminal(t, 80, 12, "seq 20; mdalp -a 127.0.0.1 -p "+p.port+" --balance equal --rto fixed -f "+f)
+	x.until(`(?s)\nsending  97 %  7800 B of .*and 37 more$`)
+	x.tmux("resize-window", "-x", "41", "-y", "12")
+	x.until(`(?s)\nsending  97 %  ETA .*and 37 more$`)
+	if s := x.history(`more$`); strings.Count(s, "sending") != 1 || strings.Count(s, "127.0.0.21:") != 1 {
+		t.Errorf("bars remain:\n%s", s)
+	}
+}
+
+// The lab takes ten seconds, in which a terminal says how far it is. Ctrl-\ keeps that, and
+// nothing else is left.
+func TestTerminalLab(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t, 80, 24, "trap : INT; mdalp lab --profile misleading")
+	x.until(`(?m)^balanced +\d+ %  server 1 +\d+ %  server 2 +\d+ %$`)
+	x.tmux("send-keys", `C-\`)
+	x.until(`(?m)^balanced .*\nbalanced .*$`)
+	x.tmux("send-keys", "C-c")
+	s := x.until(`exit=130$`)
+	if regexp.MustCompile(`(?m)^.*mdalp: interrupted \(SIGINT\)\nexit=130$`).FindString(s) == "" || strings.Count(s, "balanced") > 1 || strings.Contains(s, "goroutine") {
+		t.Errorf("\n%s", s)
 	}
 }

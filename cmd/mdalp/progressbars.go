@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +27,8 @@ const paintAfter = 300 * time.Millisecond
 // also when there is nothing to paint.
 type screen struct {
 	// Standard error, which is a terminal.
-	f *os.File
+	f  *os.File
+	mu sync.Mutex // text and bars come from a goroutine each
 	// Receivers that are dead are red. Not with NO_COLOR (no-color.org).
 	color bool
 	// Fed by every report, also those that are not painted.
@@ -35,10 +38,12 @@ type screen struct {
 	last time.Duration // when they were painted, since the transfer's beginning
 }
 
-// see paints a report, unless that would do harm: to a terminal that does not take
-// it (Ctrl-S) the write would block the transfer, and a job in the background should
-// not write into what its user does now.
+// see paints a report, unless that would do harm: a terminal that does not take it (Ctrl-S)
+// would keep it until it is old, and a job in the background should not write into what
+// its user does now.
 func (s *screen) see(r *mdalp.Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if r.Phase == mdalp.Finished {
 		s.erase()
 		return
@@ -57,8 +62,9 @@ func (s *screen) see(r *mdalp.Report) {
 		return
 	}
 	// The last column stays empty, as some terminals break the line there; so does the last row,
-	// for the cursor.
-	s.paint(frame(r, s.pace.rate, cols-1, rows-1), cols)
+	// for the cursor. And half of the rest: a terminal that becomes narrower breaks each line,
+	// and what it then pushes into its scroll-back nobody can take away.
+	s.paint(frame(r, s.pace.rate, cols-1, max(2, (rows-1)/2)), cols)
 }
 
 // paint puts a frame where the last one stands. The cursor stays below it.
@@ -122,6 +128,8 @@ func (s *screen) erase() {
 // Write implements io.Writer, for what is not progress. The bars go and come back below
 // with the next report, so that log lines stand above them and scroll away as usual.
 func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.erase()
 	return s.f.Write(b)
 }
@@ -137,14 +145,17 @@ func size(f *os.File) (cols, rows int) {
 	return int(w.Col), int(w.Row)
 }
 
-// width gives the columns of f.
+// width gives the columns of f. What is no terminal has no end: lines are broken for those
+// who read them, and not for grep.
 func width(f *os.File) int {
+	if !isTerminal(f) {
+		return math.MaxInt
+	}
 	cols, _ := size(f)
 	return cols
 }
 
-// writable reports whether f takes pipeBuf bytes without blocking. Of a pipe, poll(2)
-// says so while at least a page of it is free.
+// writable reports whether f takes bytes without blocking (poll(2)).
 func writable(f *os.File) bool {
 	p := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}
 	n, err := unix.Poll(p, 0)

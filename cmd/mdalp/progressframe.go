@@ -17,7 +17,7 @@ const dead = "  dead"
 func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	switch r.Phase {
 	case mdalp.Waiting:
-		return []string{clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), r.Orchestrator), cols)}
+		return []string{clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), address(r.Orchestrator)), cols)}
 	case mdalp.Pinging:
 		return []string{clip(fmt.Sprintf("pinging %d receivers  %.1f s ...", len(r.Receivers), r.Probe.Seconds()), cols)}
 	}

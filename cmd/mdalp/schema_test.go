@@ -302,6 +302,10 @@ func TestSchemasOfOutput(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			t.Parallel()
+			// Those that come to pinging.
+			if strings.HasPrefix(c.args, "ping ") && c.kind == "" {
+				needPings(t)
+			}
 			args := strings.Fields(fill.Replace(c.args))
 			out, errs, code := command(t, "", args...)
 			if strings.Count(out, "\n") != 1 {
@@ -356,6 +360,9 @@ func TestSchemasInterrupted(t *testing.T) {
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			t.Parallel()
+			if c.wait == "msg=pinging" {
+				needPings(t)
+			}
 			p := exec.Command("mdalp", c.args...)
 			var out bytes.Buffer
 			p.Stdout = &out

@@ -1,14 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"net/netip"
-	"os"
-	"os/signal"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,6 +38,8 @@ type sendOptions struct {
 	quiet      bool
 	json       bool
 	jsonStream bool
+	// What the options came from, for messages.
+	flags *pflag.FlagSet
 }
 
 // newSend is the command that sends: the original's options first, as it has
@@ -78,6 +72,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 		},
 	}
 	f := c.Flags()
+	o.flags = f
 	// The order of the help is the one below: the original's options, then ours by subject.
 	f.SortFlags = false
 	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator")
@@ -166,114 +161,4 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 		return nil, usage.Errorf("--rto %s: it is adaptive or fixed", usage.Shown(o.rto))
 	}
 	return c, nil
-}
-
-// resolve looks up the orchestrator and the source address. The orchestrator first, as
-// its family decides which of an interface's addresses to take.
-func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
-	family := 0
-	switch {
-	case o.ipv4:
-		family = 4
-	case o.ipv6:
-		family = 6
-	}
-	var err error
-	if c.Orchestrator, err = lookUp(ctx, o.addr, o.port, family); err != nil {
-		return err
-	}
-	if o.bind != "" {
-		if c.Bind, err = source(o.bind, c.Orchestrator.Addr().Is4()); err != nil {
-			return fmt.Errorf("--bind %s: %w", o.bind, err)
-		}
-	}
-	return nil
-}
-
-// broadcast is every host of the network.
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// lookUp gives the address behind -a.
-func lookUp(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
-	to, err := mdalp.Resolve(ctx, host, port, family)
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return to, cause
-		}
-		// HOST:PORT is how other programs are told.
-		if h, p, e := net.SplitHostPort(host); e == nil {
-			return to, fmt.Errorf("-a %s: the port goes behind -p: -a %s -p %s", host, h, p)
-		}
-		return to, fmt.Errorf("-a %s: %s", host, reason(err))
-	}
-	a := to.Addr()
-	if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
-		return to, fmt.Errorf("-a %s: it is no address of one host", host) // whose answer could be told from others
-	}
-	if z := a.Zone(); z != "" && !isInterface(z) { // the kernel would take another one
-		return to, fmt.Errorf("-a %s: there is no interface %s", host, z)
-	}
-	if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" { // the same on every network
-		return to, fmt.Errorf("-a %s: name the interface too, as in %s%%eth0", host, host)
-	}
-	return to, nil
-}
-
-// isInterface reports whether an interface has that name or number.
-func isInterface(zone string) bool {
-	_, err := net.InterfaceByName(zone)
-	if n, e := strconv.Atoi(zone); err != nil && e == nil {
-		_, err = net.InterfaceByIndex(n)
-	}
-	return err == nil
-}
-
-// source gives the address that --bind names: an address, or an interface's first of
-// the orchestrator's family. It does not look whether this host has an address that was
-// spelled out: bind(2) will.
-func source(name string, is4 bool) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(name); err == nil {
-		if a.Is4() != is4 && a != netip.IPv6Unspecified() {
-			return netip.Addr{}, fmt.Errorf("it is not of the orchestrator's address family")
-		}
-		if a.IsMulticast() || a == broadcast { // which bind(2) takes, and then nothing comes back
-			return netip.Addr{}, fmt.Errorf("it is no address of one host")
-		}
-		return a, nil
-	}
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("it is neither an address nor an interface")
-	}
-	all, err := i.Addrs()
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, x := range all {
-		if p, err := netip.ParsePrefix(x.String()); err == nil && p.Addr().Is4() == is4 {
-			return p.Addr().WithZone(""), nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("the interface has no address of the orchestrator's family")
-}
-
-// cancelBySignal gives a context that the first SIGINT or SIGTERM cancels; another
-// one, a second later, ends the process.
-func cancelBySignal(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	// Room for one, so that a signal is not lost before the goroutine runs.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		select {
-		case s := <-signals:
-			cancel(interrupted{s})
-			// The same signal may come twice, from the terminal and by way of the lab.
-			time.Sleep(time.Second)
-			// From here on the signal does what it does by default, and ends a process that hangs.
-			signal.Stop(signals)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { signal.Stop(signals); cancel(nil) }
 }

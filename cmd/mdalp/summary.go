@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"mdalp"
+	"mdalp/cmd/internal/usage"
 	"mdalp/wire"
 )
 
@@ -70,7 +71,7 @@ func wrap(w io.Writer, width int, format string, args ...any) {
 	used := 0
 	var b strings.Builder
 	// A word that is wider than the terminal stays whole: it may be an address to copy.
-	for i, word := range strings.Fields(fmt.Sprintf(format, args...)) {
+	for i, word := range strings.Fields(usage.Text(fmt.Sprintf(format, args...))) {
 		switch {
 		case i > 0 && used+1+len(word) > width:
 			b.WriteString("\n  ")
@@ -164,7 +165,7 @@ func receivers(w io.Writer, r *mdalp.Report, width int) {
 	for i := range r.Receivers {
 		// The cause alone, without the names of packages around it.
 		if x := &r.Receivers[i]; x.Err != nil {
-			fmt.Fprintf(w, "%s is dead: %v\n", address(x.Addr), root(x.Err))
+			fmt.Fprintf(w, "%s is dead: %s\n", address(x.Addr), usage.Line(root(x.Err)))
 		}
 	}
 }

@@ -40,24 +40,32 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 	if bad == nil {
 		s.cfg, bad = o.config()
 	}
-	if bad == nil {
-		bad = o.openCapture(s.cfg)
-	}
+	bad = blame(o.flags, bad)
 	if bad != nil {
-		file := ""
-		if len(o.files) == 1 {
-			file = o.files[0]
-		}
-		s.print(file, nil, bad)
+		s.print(ctx, o.only(), nil, bad)
 		return bad
 	}
-	defer closeCapture(s.cfg)
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
 	// Behind the checks, so that errors of the command line look the same in every format.
 	s.watch = newWatcher(o)
 	defer s.watch.stop()
 	s.cfg.Logger, s.cfg.Progress, s.cfg.ProgressEvery = s.watch.log, s.watch.see, s.watch.every
+	opening, cancel := after(o.deadline).on(ctx, "the file of --pcap was opened")
+	w, err := o.openCapture(opening, s.cfg)
+	cancel()
+	if err = blame(o.flags, err); err != nil {
+		s.print(ctx, o.only(), nil, err)
+		return err
+	}
+	var until bound // of the file that is sent
+	if w != nil {
+		defer func() {
+			closing, cancel := until.on(ctx, "the capture was written")
+			defer cancel()
+			w.close(closing, s.cfg)
+		}()
+	}
 
 	// The greater code is the worse: see the table in main.go.
 	worst := exitOK
@@ -67,19 +75,31 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 		}
 		// The capabilities are needed until the last file's sockets are open.
 		s.cfg.DropPrivileges = i == len(o.files)-1
-		err := s.send(ctx, file)
+		until = after(o.deadline)
+		err := s.send(ctx, until, file)
 		// main prints it, as it does for all commands. Of several, each is told here with its file.
 		if err != nil && len(o.files) == 1 {
 			return err
 		} else if err != nil {
-			fmt.Fprintf(os.Stderr, "mdalp: %s\n", usage.Line(about(file, err)))
+			fmt.Fprintf(stderr, "mdalp: %s\n", usage.Line(about(file, err)))
 			worst = max(worst, exitCode(err))
+			telling, cancel := until.on(ctx, "it was told")
+			stderr.flush(telling)
+			cancel()
 		}
 	}
 	if worst != exitOK {
 		return exited(worst)
 	}
 	return nil
+}
+
+// only is the file to send, or "" if there are several.
+func (o *sendOptions) only() string {
+	if len(o.files) == 1 {
+		return o.files[0]
+	}
+	return ""
 }
 
 // about puts the file in front of an error that does not begin with it.
@@ -113,10 +133,13 @@ func (o *sendOptions) check() error {
 }
 
 // send sends one file and prints its result. The bars go first, so that the summary
-// does not end up among them.
-func (s *sender) send(ctx context.Context, file string) error {
-	report, err := s.transact(ctx, file)
-	s.watch.end(report)
+// does not end up among them. The deadline is that of the file: it bounds all that is
+// waited for, the opening of the file and the reader of the result among it.
+func (s *sender) send(ctx context.Context, until bound, file string) error {
+	report, err := s.transact(ctx, until, file)
+	ctx, cancel := until.on(ctx, "the summary was written")
+	defer cancel()
+	s.watch.end(ctx, report)
 	switch {
 	case errors.Is(err, mdalp.ErrConfig): // all else of it was checked before
 		err = usage.Errorf("-s %d: %s", s.o.server, strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
@@ -124,34 +147,39 @@ func (s *sender) send(ctx context.Context, file string) error {
 	case s.cfg.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.o.bind, err)
 	}
-	if e := s.print(file, report, err); e != nil && err == nil {
-		return fmt.Errorf("all was sent, but the summary could not be written to standard output: %w", usage.File(e))
+	if e := s.print(ctx, file, report, err); e != nil && err == nil {
+		return fmt.Errorf("all was sent, but the summary could not be written to %w", e)
 	}
 	return err
 }
 
 // transact opens the file and sends it. There is no report when it did not come to
 // that.
-func (s *sender) transact(ctx context.Context, file string) (*mdalp.Report, error) {
-	p, err := openPayload(ctx, file)
+func (s *sender) transact(ctx context.Context, until bound, file string) (*mdalp.Report, error) {
+	opening, cancel := until.on(ctx, "-f "+file+" was opened and read")
+	defer cancel()
+	p, err := openPayload(opening, file)
 	if err != nil {
 		return nil, err
 	}
 	// Behind Send, which reads of it until the last acknowledgement.
 	defer p.Close()
 	if !s.found {
-		if err := s.o.resolve(ctx, s.cfg); err != nil {
+		asking, cancel := until.on(ctx, "the address of -a "+s.o.addr+" was looked up")
+		defer cancel()
+		if err := s.o.resolve(asking, s.cfg); err != nil {
 			return nil, err
 		}
 		s.found = true
 	}
 	s.watch.begin(file, p, s.cfg)
+	s.cfg.Deadline = until.left()
 	return mdalp.Send(ctx, p, p.size, s.cfg)
 }
 
 // print writes the result of one file to standard output: JSON, also of what never
-// began, or the summary. To a pipe that nobody reads, it is not an error.
-func (s *sender) print(file string, r *mdalp.Report, err error) error {
+// began, or the summary.
+func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err error) error {
 	var text bytes.Buffer
 	switch {
 	case s.o.json || s.o.jsonStream:
@@ -162,12 +190,9 @@ func (s *sender) print(file string, r *mdalp.Report, err error) error {
 		return nil
 	default:
 		if len(s.o.files) > 1 {
-			fmt.Fprintf(&text, "%s:\n", file)
+			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
 		summarize(&text, r, width(os.Stdout))
 	}
-	if _, e := os.Stdout.Write(text.Bytes()); !errors.Is(e, syscall.EPIPE) {
-		return e
-	}
-	return nil
+	return deliver(ctx, text.Bytes())
 }

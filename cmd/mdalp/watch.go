@@ -6,8 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 	"time"
 
 	"mdalp"
@@ -22,13 +21,14 @@ const (
 
 // A watcher shows a transfer while it goes on: as bars, lines, events, a table on
 // demand, or the lines of the original client. The session calls it, in the loop's
-// goroutine, so there is nothing to lock.
+// goroutine, which must not wait for an output: text goes by way of stderr, bars are
+// painted by a goroutine of their own, and events wait for their reader in the stream.
 type watcher struct {
-	stderr   io.Writer // the screen, or standard error itself
 	log      *slog.Logger
 	every    time.Duration
-	signals  chan os.Signal // SIGQUIT and SIGUSR1
-	bars     *screen        // the rest is nil where it is not wanted
+	table    *table
+	bars     *screen  // the rest is nil where it is not wanted
+	painter  *painter // while a file is sent
 	lines    *lines
 	stream   *stream
 	original *original
@@ -38,7 +38,7 @@ type watcher struct {
 // unless something is asked for: it may well be a log file or cron's mail. Only
 // --progress auto looks at the terminal; plain and off are obeyed as they are.
 func newWatcher(o *sendOptions) *watcher {
-	w := &watcher{stderr: os.Stderr, every: lookEvery, signals: make(chan os.Signal, 1)}
+	w := &watcher{every: lookEvery, table: newTable()}
 	verbose := o.verbose
 	if o.quiet {
 		verbose = 0
@@ -52,7 +52,7 @@ func newWatcher(o *sendOptions) *watcher {
 	if bars {
 		w.bars = &screen{f: os.Stderr, color: os.Getenv("NO_COLOR") == ""}
 		// All that is written from now on passes by the bars, which make room for it.
-		w.stderr, w.every = w.bars, paintEvery
+		w.every = paintEvery
 	}
 	minimum := level(verbose)
 	if o.quiet {
@@ -60,11 +60,16 @@ func newWatcher(o *sendOptions) *watcher {
 	}
 	var h slog.Handler
 	if o.logFormat == "original" {
-		w.original = &original{w: w.stderr, level: minimum, options: o}
+		w.original = &original{w: stderr, level: minimum, options: o}
 		h = w.original
 	} else {
-		h = newHandler(w.stderr, o.logFormat, minimum)
+		h = newHandler(stderr, o.logFormat, minimum)
 	}
+	to := io.Writer(os.Stderr)
+	if bars {
+		to = w.bars
+	}
+	stderr.pass(to, func(n int) string { return gap(o, n) })
 	w.log = slog.New(h)
 	if !o.quiet && (o.progress == "plain" || o.progress == "auto" && !bars && verbose > 0) {
 		w.lines = &lines{to: h}
@@ -72,10 +77,20 @@ func newWatcher(o *sendOptions) *watcher {
 	if o.jsonStream {
 		w.stream = &stream{f: os.Stdout}
 	}
-	// Nobody waits on this channel: see looks into it. A signal that comes earlier,
-	// while a pipe is read, is answered when the transfer begins.
-	signal.Notify(w.signals, syscall.SIGQUIT, syscall.SIGUSR1)
 	return w
+}
+
+// gap is the log line that stands where n lines are missing.
+func gap(o *sendOptions, n int) string {
+	var b strings.Builder
+	var h slog.Handler = &original{w: &b, level: slog.LevelWarn, options: o}
+	if o.logFormat != "original" {
+		h = newHandler(&b, o.logFormat, slog.LevelWarn)
+	}
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines are missing here: nobody took them in time", 0)
+	r.AddAttrs(slog.Int("lines", n))
+	h.Handle(context.Background(), r)
+	return b.String()
 }
 
 // begin starts over with another file. Times in reports count from the beginning of a
@@ -83,6 +98,7 @@ func newWatcher(o *sendOptions) *watcher {
 func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 	if w.bars != nil {
 		w.bars.pace, w.bars.last = pace{}, 0
+		w.painter = newPainter(w.bars)
 	}
 	if w.lines != nil {
 		*w.lines = lines{to: w.lines.to}
@@ -95,16 +111,9 @@ func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 	}
 }
 
-// see is the session's Progress. Bars come last: they stand below what the others
-// wrote.
+// see is the session's Progress.
 func (w *watcher) see(r *mdalp.Report) {
-	select {
-	// Without waiting, as this is the loop's goroutine. Two signals since the last report are
-	// answered by one table.
-	case <-w.signals:
-		interim(w.stderr, r, width(os.Stderr))
-	default:
-	}
+	w.table.report(r)
 	if w.original != nil {
 		w.original.see(r)
 	}
@@ -114,26 +123,29 @@ func (w *watcher) see(r *mdalp.Report) {
 	if w.lines != nil {
 		w.lines.see(r)
 	}
-	if w.bars != nil {
-		w.bars.see(r)
+	if w.painter != nil {
+		w.painter.see(r)
 	}
 }
 
-// end takes the bars away, and tells what is left. report is nil if nothing was sent.
-func (w *watcher) end(report *mdalp.Report) {
-	if w.bars != nil {
-		w.bars.erase()
+// end takes the bars away, and tells what is left, to outputs that are waited for until
+// ctx ends. report is nil if nothing was sent.
+func (w *watcher) end(ctx context.Context, report *mdalp.Report) {
+	if w.painter != nil {
+		w.painter.end(ctx)
+		w.painter = nil
 	}
 	if w.stream != nil && report != nil {
-		w.stream.end(report)
+		w.stream.end(ctx, report)
 	}
 	if w.original != nil && report != nil {
 		w.original.end(report)
 	}
+	stderr.flush(ctx)
 }
 
 // stop gives the signals back.
-func (w *watcher) stop() { signal.Stop(w.signals) }
+func (w *watcher) stop() { w.table.stop() }
 
 // The time between two lines of progress.
 const (

@@ -23,12 +23,12 @@ type iface struct {
 // type, its length, a body, and the length again, so that a file can be walked from
 // either end. A type that is not known, such as name resolution, statistics or secrets,
 // is read over: the draft wants readers to go on behind it.
-func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err error) {
+func (p *Reader) block(d *Datagram) (f frame, ok bool, err error) {
 	// Errors name where the block begins, not where reading stopped.
 	at := p.offset
 	h, err := p.read(8)
 	if err != nil {
-		return nil, 0, false, err
+		return f, false, err
 	}
 	// A copy, because the next read reuses the memory of h, and only what the section itself
 	// says next tells in which byte order this is.
@@ -37,7 +37,7 @@ func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err err
 	head := 8
 	if section {
 		if h, err = p.read(4); err != nil {
-			return nil, 0, false, whole(err)
+			return f, false, whole(err)
 		}
 		head = 12
 		switch {
@@ -46,10 +46,10 @@ func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err err
 		case binary.BigEndian.Uint32(h) == orderMagic:
 			p.order = binary.BigEndian
 		default:
-			return nil, 0, false, &FormatError{at, "the section tells no byte order"}
+			return f, false, &FormatError{at, "the section tells no byte order"}
 		}
 	} else if p.order == nil {
-		return nil, 0, false, &FormatError{at, "there is no section"}
+		return f, false, &FormatError{at, "there is no section"}
 	}
 	typ := uint32(blockSection)
 	if !section {
@@ -59,50 +59,56 @@ func (p *Reader) block(d *Datagram) (frame []byte, link uint32, ok bool, err err
 	switch {
 	// Checked before any of the body is read: a length field is a stranger's word.
 	case n > maxBlock:
-		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d is longer than %d bytes", typ, maxBlock)}
+		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d is longer than %d bytes", typ, maxBlock)}
 	case n%4 != 0 || int(n) < head+4:
-		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d has a length of %d", typ, n)}
+		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d has a length of %d", typ, n)}
 	}
 	body, err := p.read(int(n) - head)
 	if err != nil {
-		return nil, 0, false, whole(err)
+		return f, false, whole(err)
 	}
 	// The second length costs nothing to compare, and shows a file that is torn or was written
 	// by two programs at once, before garbage is taken for packets.
 	if p.order.Uint32(body[len(body)-4:]) != n {
-		return nil, 0, false, &FormatError{at, fmt.Sprintf("the block of type %d has another length at its end", typ)}
+		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d has another length at its end", typ)}
 	}
 	body = body[:len(body)-4]
-	reason := ""
+	f, ok, reason := p.content(typ, body, d)
+	if reason != "" {
+		return frame{}, false, &FormatError{at, reason}
+	}
+	return f, ok, nil
+}
+
+// content takes the body of a block. The error is a reason and no error value, as only
+// the caller knows the offset. What is returned lies in the reader's buffer.
+func (p *Reader) content(typ uint32, body []byte, d *Datagram) (f frame, ok bool, reason string) {
 	switch typ {
 	case blockSection:
 		p.links = p.links[:0] // they are numbered anew
+		p.section++
 	case blockInterface:
 		reason = p.describe(body)
 	case blockEnhanced, blockPacket:
-		frame, link, reason = p.packet(typ, body, d)
+		f, reason = p.packet(typ, body, d)
 		ok = true
 	case blockSimple:
-		ok = true
-		switch {
-		case len(body) < 4 || len(p.links) == 0:
-			reason = "the simple packet is of no interface, or too short"
-		default:
-			// Its captured length is not told: the rest may be padding.
-			l := p.links[0]
-			frame, link = body[4:], l.link
-			if n := p.order.Uint32(body); uint64(n) < uint64(len(frame)) {
-				frame = frame[:n]
-			}
-			if l.snap > 0 && uint64(l.snap) < uint64(len(frame)) {
-				frame = frame[:l.snap]
-			}
+		if len(body) < 4 || len(p.links) == 0 {
+			return f, false, "the simple packet is of no interface, or too short"
 		}
+		// Its captured length is not told: the rest may be padding.
+		l, n := p.links[0], p.order.Uint32(body)
+		f.data, f.link, ok = body[4:], l.link, true
+		if uint64(n) < uint64(len(f.data)) {
+			f.data = f.data[:n]
+		}
+		if l.snap > 0 && uint64(l.snap) < uint64(len(f.data)) {
+			f.data = f.data[:l.snap]
+		}
+		f.lost = missing(uint32(len(f.data)), n)
+		d.Origin.Iface = p.section << 48
 	}
-	if reason != "" {
-		return nil, 0, false, &FormatError{at, reason}
-	}
-	return frame, link, ok, nil
+	return f, ok, reason
 }
 
 // describe takes an interface. Packets name interfaces by their place in the section,
@@ -134,28 +140,27 @@ func (p *Reader) describe(b []byte) (reason string) {
 }
 
 // packet takes an enhanced packet block, or a packet block as it was before. Both have
-// the same layout of 20 bytes before the frame, but for the interface. The error is a
-// reason and no error value, as only the caller knows the offset. What is returned lies
-// in the reader's buffer.
-func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (frame []byte, link uint32, reason string) {
+// the same layout of 20 bytes before the frame, but for the interface.
+func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (f frame, reason string) {
 	if len(b) < 20 {
-		return nil, 0, "the packet is too short"
+		return f, "the packet is too short"
 	}
 	id := p.order.Uint32(b)
 	if typ == blockPacket { // 16 bits, and the count of drops
 		id = uint32(p.order.Uint16(b))
 	}
 	if uint64(id) >= uint64(len(p.links)) {
-		return nil, 0, fmt.Sprintf("the packet is of interface %d of %d", id, len(p.links))
+		return f, fmt.Sprintf("the packet is of interface %d of %d", id, len(p.links))
 	}
 	i := p.links[id]
 	// The upper half comes first whatever the byte order: it is no 64-bit field.
 	d.At = i.time(uint64(p.order.Uint32(b[4:]))<<32 | uint64(p.order.Uint32(b[8:])))
+	d.Origin.Iface = (p.section<<16 + uint64(id)) << 32
 	n := p.order.Uint32(b[12:])
 	if uint64(n) > uint64(len(b)-20) {
-		return nil, 0, "the packet is longer than its block"
+		return f, "the packet is longer than its block"
 	}
-	frame = b[20 : 20+n]
+	f = frame{b[20 : 20+n], i.link, missing(n, p.order.Uint32(b[16:]))}
 	p.options(b[min(20+(n+3)&^3, uint32(len(b))):], func(code uint16, v []byte) {
 		switch {
 		case code == optComment && d.Comment == "":
@@ -165,7 +170,7 @@ func (p *Reader) packet(typ uint32, b []byte, d *Datagram) (frame []byte, link u
 			d.Dir = Dir(p.order.Uint32(v) & 3 % 3)
 		}
 	})
-	return frame, i.link, ""
+	return f, ""
 }
 
 // options calls f for each option, as far as they make sense. A bad option ends the

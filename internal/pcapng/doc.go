@@ -53,8 +53,26 @@ type Datagram struct {
 	// Frame is its number in the capture, from 1, with those that are passed over
 	// counted. It is not written.
 	Frame int64
-	// Cut says that less was captured than was sent. It is not written.
-	Cut bool
+	// Cut says that less was captured than was sent, and Missing how many bytes of Data
+	// that was. They are not written.
+	Cut     bool
+	Missing int
+	// Origin is for telling copies of one datagram. It is not written.
+	Origin Origin
+}
+
+// An Origin is where a datagram was captured, and what its IP header has that differs
+// between a datagram and the next, or between its copies on several interfaces.
+type Origin struct {
+	// Iface tells interfaces apart: equal numbers are one interface, and 0 is not known.
+	// Own says that the operating system gave the number with each packet, as for the "any"
+	// interface of Linux.
+	Iface uint64
+	Own   bool
+	// ID is the identification of the IP packet, 0 where it has none (RFC 6864).
+	ID uint32
+	// TTL is its time to live or hop limit, one less behind each router.
+	TTL uint8
 }
 
 // ErrDatagram is what [Writer.Write] says of a datagram that no IP packet can be:
@@ -84,11 +102,13 @@ const (
 	blockSimple    = 3
 	blockEnhanced  = 6
 
-	// How the magic numbers come out says in which byte order a file is. The last two begin
-	// classic pcap files, by the unit of their times.
-	orderMagic = 0x1A2B3C4D
-	pcapMicro  = 0xA1B2C3D4
-	pcapNano   = 0xA1B23C4D
+	// How the magic numbers come out says in which byte order a file is. The last three begin
+	// classic pcap files: by the unit of their times, and as Alexey Kuznetsov's patch of
+	// libpcap for Linux 2.2 wrote them, with 8 bytes more in the head of each packet.
+	orderMagic   = 0x1A2B3C4D
+	pcapMicro    = 0xA1B2C3D4
+	pcapNano     = 0xA1B23C4D
+	pcapModified = 0xA1B2CD34
 
 	// Options have meanings of their own in each block, but for the first two.
 	optEnd        = 0
@@ -106,5 +126,7 @@ const (
 	maxBlock      = 16 << 20 // bytes of a block or packet
 	maxInterfaces = 1 << 16  // of a section
 	maxTags       = 4        // VLAN tags of a frame
+	maxLabels     = 8        // MPLS labels of a frame
+	maxSkips      = 64       // kinds of packets that are counted apart
 	maxExtensions = 16       // extension headers of an IPv6 packet
 )

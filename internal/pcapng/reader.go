@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -14,12 +15,17 @@ type Stats struct {
 	Frames    int64     // all
 	Datagrams int64     // that were given by Next
 	Other     int64     // neither UDP nor ICMP
-	Fragments int64     // of datagrams; they are passed over
-	Malformed int64     // with headers that contradict themselves or are cut
+	Fragments int64     // of datagrams that lack others of theirs; they are passed over
+	Joined    int64     // fragments that went into Datagrams, but for the last of each
+	Malformed int64     // with headers that contradict themselves
 	Strange   int64     // of a link type that is not known
+	Short     int64     // of which less was captured than their headers
 	Cut       int64     // of the Datagrams, those of which less was captured than was sent
+	Untimed   int64     // of the frames, those without a time, as simple packet blocks are
 	First     time.Time // of the frames
 	Last      time.Time
+	// Skips has what Other and Strange count, by kinds.
+	Skips []Skip
 }
 
 // A Reader reads a capture. Its memory does not grow with the capture.
@@ -35,6 +41,12 @@ type Reader struct {
 	// How many bytes were taken, for errors.
 	offset int64
 	stats  Stats
+	skips  skips
+	joined fragments
+	// The section, so that interfaces of the same number in two of them differ.
+	section uint64
+	// Bytes of a record's head behind the usual 16.
+	more int
 }
 
 // NewReader begins to read a capture, pcapng or pcap of any byte order. The error is
@@ -56,6 +68,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 		switch p.order.Uint32(magic) {
 		case pcapNano:
 			i.power = 9
+		case pcapModified:
+			p.more = 8
 		case pcapMicro:
 		default:
 			continue
@@ -66,7 +80,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		}
 		// The top bits tell of a frame check sequence.
 		i.snap, i.link = p.order.Uint32(b[16:]), p.order.Uint32(b[20:])&0x03ffffff
-		p.links = []iface{i}
+		p.links, p.section = []iface{i}, 1
 		return p, nil
 	}
 	return nil, notCapture(magic)
@@ -90,7 +104,11 @@ func notCapture(head []byte) error {
 }
 
 // Stats tells what the capture held so far.
-func (p *Reader) Stats() Stats { return p.stats }
+func (p *Reader) Stats() Stats {
+	s := p.stats
+	s.Fragments, s.Joined, s.Skips = p.joined.lone, p.joined.used, slices.Clone(p.skips)
+	return s
+}
 
 // Next gives the next UDP datagram or ICMP message in d, whose Data is valid until the
 // next call. The error is io.EOF at the end, [io.ErrUnexpectedEOF] if the capture ends in
@@ -102,32 +120,47 @@ func (p *Reader) Next(d *Datagram) error {
 		if p.classic {
 			next = p.record
 		}
-		frame, link, ok, err := next(d)
+		f, ok, err := next(d)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			continue
-		}
-		p.count(d)
-		switch parseLink(link, frame, d) {
-		case other:
-			p.stats.Other++
-		case fragment:
-			p.stats.Fragments++
-		case malformed:
-			p.stats.Malformed++
-		case strange:
-			p.stats.Strange++
-		default:
-			// A frame that was cut may still hold the whole datagram, and not the link's
-			// padding.
-			if p.stats.Datagrams++; d.Cut {
-				p.stats.Cut++
-			}
+		if ok && p.take(d, &f) {
 			return nil
 		}
 	}
+}
+
+// A frame is a packet as the capture holds it.
+type frame struct {
+	data []byte
+	link uint32
+	lost int // bytes that were not captured, as the capture says
+}
+
+// take counts a frame and takes it apart; it reports whether there is a datagram in it.
+func (p *Reader) take(d *Datagram, f *frame) bool {
+	p.count(d)
+	x := parser{d: d, lost: f.lost, joined: &p.joined}
+	s := &p.stats
+	switch v := x.link(f.link, f.data); {
+	case v == other:
+		s.Other++
+		p.skips.add(x.skip)
+	case v == strange:
+		s.Strange++
+		p.skips.add(x.skip)
+	case v == malformed && f.lost > 0:
+		s.Short++
+	case v == malformed:
+		s.Malformed++
+	case v == taken:
+		// A frame that was cut may still hold the whole datagram, and not the link's padding.
+		if s.Datagrams++; d.Cut {
+			s.Cut++
+		}
+		return true
+	}
+	return false
 }
 
 // count takes a frame into the statistics.
@@ -135,6 +168,7 @@ func (p *Reader) count(d *Datagram) {
 	p.stats.Frames++
 	d.Frame = p.stats.Frames
 	if d.At.IsZero() {
+		p.stats.Untimed++
 		return
 	}
 	if p.stats.First.IsZero() || d.At.Before(p.stats.First) {
@@ -146,26 +180,41 @@ func (p *Reader) count(d *Datagram) {
 }
 
 // record reads a packet of a pcap file. A record is seconds, fraction, captured length
-// and length on the wire, 32 bits each. The last is not needed: the IP header tells how
-// much is missing.
-func (p *Reader) record(d *Datagram) (frame []byte, link uint32, ok bool, err error) {
+// and length on the wire, 32 bits each. A modified file has more behind them: the
+// interface, the EtherType, Linux's packet type and a byte that means nothing.
+func (p *Reader) record(d *Datagram) (f frame, ok bool, err error) {
 	at := p.offset
-	h, err := p.read(16)
+	h, err := p.read(16 + p.more)
 	if err != nil {
-		return nil, 0, false, err
+		return f, false, err
 	}
 	i := p.links[0]
 	sec, frac, n := p.order.Uint32(h), p.order.Uint32(h[4:]), p.order.Uint32(h[8:])
 	if n > maxBlock {
-		return nil, 0, false, &FormatError{at, fmt.Sprintf("the packet is longer than %d bytes", maxBlock)}
+		return f, false, &FormatError{at, fmt.Sprintf("the packet is longer than %d bytes", maxBlock)}
 	}
 	ns := int64(frac)
 	if i.power == 6 {
 		ns *= 1000
 	}
 	d.At = time.Unix(int64(sec), ns)
-	frame, err = p.read(int(n))
-	return frame, i.link, true, whole(err)
+	d.Origin.Iface = p.section << 32
+	if p.more > 0 {
+		d.Origin.Iface, d.Origin.Own = d.Origin.Iface|uint64(p.order.Uint32(h[16:])), true
+		d.Dir = cooked(uint16(h[22]))
+	}
+	f.link, f.lost = i.link, missing(n, p.order.Uint32(h[12:]))
+	f.data, err = p.read(int(n))
+	return f, true, whole(err)
+}
+
+// missing is how many bytes of a packet were not captured. A length on the wire that is
+// less than what was captured is wrong, and says nothing.
+func missing(captured, sent uint32) int {
+	if sent <= captured || sent > maxBlock {
+		return 0
+	}
+	return int(sent - captured)
 }
 
 // read gives the next n bytes, valid until the next call; io.EOF only if there is none.

@@ -53,6 +53,16 @@ func classic(order binary.ByteOrder, magic, link uint32, frame []byte) []byte {
 	return append(b, frame...)
 }
 
+// modified makes a pcap file of one frame as Kuznetsov's patch did: 8 bytes more.
+func modified(order binary.AppendByteOrder, link uint32, frame []byte) []byte {
+	b := classic(order.(binary.ByteOrder), 0xa1b2cd34, link, nil)
+	n := uint32(len(frame))
+	order.(binary.ByteOrder).PutUint32(b[32:], n)
+	order.(binary.ByteOrder).PutUint32(b[36:], n)
+	b = order.AppendUint16(order.AppendUint32(b, 7), 0x0800) // of interface 7
+	return append(append(b, 4, 0), frame...)                 // outgoing
+}
+
 // modern makes a pcapng file: blocks of type, body.
 func modern(order binary.AppendByteOrder, blocks ...any) []byte {
 	var b []byte
@@ -129,6 +139,26 @@ func TestLinks(t *testing.T) {
 		{"null, IPv6 of macOS", 0, "1e000000" + ip6("11", udp4), from6, to6, 0},
 		{"null, IPv6 of FreeBSD", 0, "0000001c" + ip6("11", udp4), from6, to6, 0},
 		{"loop", 108, "00000002" + ip4, from, to, 0},
+		{"null, EtherType", 0, "00000800" + ip4, from, to, 0},
+		{"Ethernet, old tags", 1, macs + "9200 0001 9300 0001" + "0800" + ip4, from, to, 0},
+		{"Ethernet, SNAP", 1, macs + "002b aaaa03 000000 0800" + ip4, from, to, 0},
+		{"Ethernet, MPLS", 1, macs + "8847 00064040 00065140" + ip4, from, to, 0},
+		{"Ethernet, MPLS, IPv6", 1, macs + "8848 00065140" + ip6("11", udp4), from6, to6, 0},
+		{"Ethernet, MPLS, Ethernet", 1, macs + "8847 00065140 00000000" + macs + "0800" + ip4, from, to, 0},
+		{"Ethernet, MPLS, something", 1, macs + "8847 00065140 1000000000000000", "", "", 0},
+		{"Ethernet, MPLS, cut", 1, macs + "8847 000640", "", "", 0},
+		{"Ethernet, MPLS without end", 1, macs + "8847" + strings.Repeat("00064040", 20) + ip4, "", "", 0},
+		{"Ethernet, PPPoE", 1, macs + "8864 11000001 0025 0021" + ip4, from, to, 0},
+		{"Ethernet, PPPoE, IPv6", 1, macs + "8864 11000001 0039 0057" + ip6("11", udp4), from6, to6, 0},
+		{"Ethernet, PPPoE, LCP", 1, macs + "8864 11000001 0006 c021 09000008", "", "", 0},
+		{"Ethernet, PPPoE, discovery", 1, macs + "8863 11090000 0004 01010000", "", "", 0},
+		{"Ethernet, PPPoE, cut", 1, macs + "8864 11000001", "", "", 0},
+		{"PPP", 9, "ff03 0021" + ip4, from, to, 0},
+		{"PPP, short form", 9, "21" + ip4, from, to, 0},
+		{"PPP, HDLC", 50, "ff03 0057" + ip6("11", udp4), from6, to6, 0},
+		{"PPP with direction", 204, "01 ff03 0021" + ip4, from, to, 0},
+		{"PPPoE alone", 51, "11000001 0025 0021" + ip4, from, to, 0},
+		{"PPP, cut", 9, "ff03", "", "", 0},
 		{"loop, other family", 108, "00000007" + ip4, "", "", 0},
 		{"loop, cut", 108, "0000", "", "", 0},
 		{"unknown link", 105, ip4, "", "", 0},
@@ -168,7 +198,7 @@ func TestLinks(t *testing.T) {
 			if err != nil || stats.Frames != 1 {
 				t.Fatalf("%+v, %v", stats, err)
 			}
-			if sum := stats.Datagrams + stats.Other + stats.Fragments + stats.Malformed + stats.Strange; sum != 1 {
+			if sum := stats.Datagrams + stats.Other + stats.Fragments + stats.Joined + stats.Malformed + stats.Strange + stats.Short; sum != 1 {
 				t.Errorf("it counts %d times: %+v", sum, stats)
 			}
 			if tt.src == "" {
@@ -227,6 +257,8 @@ func TestFormats(t *testing.T) {
 	}{
 		{"pcap, little endian", classic(le, 0xa1b2c3d4, 101, frame), micro},
 		{"pcap, big endian", classic(be, 0xa1b2c3d4, 101, frame), micro},
+		{"pcap, modified", modified(le, 101, frame), micro},
+		{"pcap, modified, big endian", modified(be, 101, frame), micro},
 		{"pcap, ns, little endian", classic(le, 0xa1b23c4d, 101, frame), time.Unix(1624478787, 779894)},
 		{"pcap, ns, big endian", classic(be, 0xa1b23c4d, 101, frame), time.Unix(1624478787, 779894)},
 		{"pcapng, µs, little endian", modern(le, 1, describe(le, 101), 6, packet(le, uint32(us>>32), uint32(us), frame)), micro},
@@ -308,7 +340,7 @@ func TestBadFormats(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ file, what string }{
-		{"abc", ""}, {"a text", ""}, {"\xa1\xb2\xcd\x34aaaaaaaaaaaaaaaaaaaaaaaaa", ""},
+		{"abc", ""}, {"a text", ""}, {"\xa1\xb2\xcd\x35aaaaaaaaaaaaaaaaaaaaaaaaa", ""},
 		{"", ": it is empty"}, {"\x1f\x8b\x08\x00", ": it is compressed by gzip: gunzip it first"}, {"\xfd7zXZ", ": it is compressed by xz: unxz it first"},
 		{"(\xb5/\xfd", ": it is compressed by zstd: unzstd it first"}, {"BZh91AY", ": it is compressed by bzip2: bunzip2 it first"},
 	} {
@@ -386,7 +418,7 @@ func FuzzRead(f *testing.F) {
 			all = append(all, d)
 		}
 		s := r.Stats()
-		if s.Frames != s.Datagrams+s.Other+s.Fragments+s.Malformed+s.Strange || s.Datagrams != int64(len(all)) || s.Frames > int64(len(b)/16) {
+		if s.Frames != s.Datagrams+s.Other+s.Fragments+s.Joined+s.Malformed+s.Strange+s.Short || s.Datagrams != int64(len(all)) || s.Frames > int64(len(b)/16) {
 			t.Fatalf("%d bytes, %d datagrams: %+v", len(b), len(all), s)
 		}
 		// What was read can be written, and reads the same.

@@ -7,9 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// linkRaw is the link type of packets that begin with an IP header.
-const linkRaw = 101
-
 // maxComment bounds a comment in bytes: an option's length has 16 bits. It is far below
 // those 16 bits, so that a stranger's text does not swell the file.
 const maxComment = 4096

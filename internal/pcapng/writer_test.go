@@ -154,6 +154,12 @@ func TestRoundTrip(t *testing.T) {
 	for i := range want {
 		want[i].Frame = int64(i + 1)
 	}
+	for i := range got {
+		if got[i].Origin.TTL != 64 || got[i].Origin.Iface == 0 {
+			t.Errorf("%+v", got[i].Origin)
+		}
+		got[i].Origin = pcapng.Origin{}
+	}
 	want[4].Data = []byte{128, 0, 0x7b, 0xb5, 0, 1, 0, 1, 7} // the checksum was left to the writer
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 		t.Error(diff)
@@ -201,7 +207,7 @@ func TestRoundTripAny(t *testing.T) {
 		if err != nil || len(got) != 2 {
 			r.Fatalf("%d read, %v", len(got), err)
 		}
-		d.Frame = 2
+		d.Frame, d.Origin = 2, got[1].Origin
 		if diff := cmp.Diff(d, got[1], cmpopts.EquateComparable(netip.AddrPort{}), cmpopts.EquateEmpty()); diff != "" {
 			r.Fatal(diff)
 		}

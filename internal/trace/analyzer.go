@@ -1,10 +1,10 @@
 package trace
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/netip"
-	"time"
 
 	"mdalp/internal/pcapng"
 	"mdalp/wire"
@@ -31,6 +31,8 @@ type Analyzer struct {
 	asked   []pair // the keys of intents, as they came
 	echoes  echoes
 	copies  copies
+	clock   clock
+	count   int64 // datagrams so far
 }
 
 type (
@@ -64,13 +66,16 @@ func Read(r io.Reader) (*Trace, error) {
 }
 
 // Add takes the next datagram. Nothing of it is kept. It reports whether the datagram is
-// news, and not the second copy of the one before, which counts for nothing.
+// news, and not a copy of one before, which counts for nothing. Where the clock of the
+// capture was set back, it sets d.At right.
 func (a *Analyzer) Add(d *pcapng.Datagram) (fresh bool) {
 	if a.byKey == nil {
 		a.byKey = make(map[key]*Transaction)
 		a.intents = make(map[pair]*Intent)
 	}
-	if a.copies.seen(d) {
+	d.At = a.clock.set(d.At)
+	a.count++
+	if a.copies.isCopy(d) {
 		a.trace.Copies++
 		return false
 	}
@@ -81,17 +86,30 @@ func (a *Analyzer) Add(d *pcapng.Datagram) (fresh bool) {
 // add takes a datagram that is no copy.
 func (a *Analyzer) add(d *pcapng.Datagram) {
 	if d.Proto != pcapng.UDP {
-		if a.echoes.add(d) {
+		if a.echoes.add(d, a.count) {
 			a.trace.Echoes++
+		} else {
+			a.trace.Foreign++
 		}
 		return
 	}
 	m, err := wire.Parse(d.Data)
-	if err != nil {
-		// Any other UDP traffic in the capture is none of ours, and nothing to complain of.
-		if len(d.Data) >= 5 && string(d.Data[:5]) == "Type:" {
-			a.trace.Malformed++
-		}
+	ours := len(d.Data) >= 5 && string(d.Data[:5]) == "Type:"
+	switch {
+	// A number may end where the datagram does, so of one that was cut nothing is sure that
+	// is not before DATA.
+	case ours && d.Cut && (err != nil || m.Data == nil):
+		a.trace.Cut++
+		return
+	case ours && err != nil:
+		a.trace.Malformed++
+		return
+	case err != nil: // any other traffic is nothing to complain of
+		a.trace.Foreign++
+		return
+	}
+	if needs := m.Type == wire.Data || m.Type == wire.Ack; needs && m.Seq == wire.Absent || (needs || m.Type == wire.Offer) && m.TID == wire.Absent {
+		a.trace.Malformed++
 		return
 	}
 	a.trace.Messages++
@@ -101,13 +119,9 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 	case wire.Offer:
 		a.offer(d, &m)
 	case wire.Data:
-		if m.TID != wire.Absent && m.Seq != wire.Absent {
-			a.transaction(d.Src, m.TID).data(d, &m)
-		}
+		a.transaction(d.Src, m.TID).data(d, &m, a.count)
 	case wire.Ack:
-		if m.TID != wire.Absent && m.Seq != wire.Absent {
-			a.transaction(d.Dst, m.TID).ack(d, &m)
-		}
+		a.transaction(d.Dst, m.TID).ack(d, &m)
 	// PROTOCOL.md keeps both types for later. Nobody has to send them now, so wire has no
 	// names for them, and they count only in a transaction that is known: alone they tell
 	// nothing.
@@ -128,18 +142,26 @@ func (a *Analyzer) transaction(client netip.AddrPort, tid int64) *Transaction {
 	k := key{client, tid}
 	t := a.byKey[k]
 	if t == nil {
-		t = &Transaction{TID: tid, Client: client, segments: make(map[int64]*segment), byAddr: make(map[netip.AddrPort]*Receiver)}
+		t = &Transaction{TID: tid, Client: client, byAddr: make(map[netip.AddrPort]*Receiver), first: a.count}
 		a.byKey[k] = t
 		a.open = append(a.open, t)
 	}
 	return t
 }
 
+// intent begins to wait for an offer.
 func (a *Analyzer) intent(d *pcapng.Datagram) {
 	k := pair{d.Src, d.Dst}
+	// The capture may have it a moment behind its offer.
+	if n := len(a.open); n > 0 {
+		if t := a.open[n-1]; t.Client == k.client && t.Orchestrator == k.orchestrator && t.Intents == 0 && moment(t.Offer, d.At, a.count-t.offered) {
+			t.Intent, t.Intents = d.At, 1
+			return
+		}
+	}
 	i := a.intents[k]
 	if i == nil {
-		i = &Intent{At: d.At, Client: d.Src, Orchestrator: d.Dst}
+		i = &Intent{At: d.At, Client: d.Src, Orchestrator: d.Dst, count: a.count}
 		a.intents[k] = i
 		a.asked = append(a.asked, k)
 	}
@@ -148,9 +170,6 @@ func (a *Analyzer) intent(d *pcapng.Datagram) {
 
 // offer begins a transaction. One that is repeated changes nothing but a count.
 func (a *Analyzer) offer(d *pcapng.Datagram, m *wire.Message) {
-	if m.TID == wire.Absent {
-		return
-	}
 	k := pair{d.Dst, d.Src}
 	if t := a.byKey[key{d.Dst, m.TID}]; t != nil && t.Datagrams > 0 && a.intents[k] != nil {
 		delete(a.byKey, key{d.Dst, m.TID}) // the TID is used anew
@@ -159,14 +178,28 @@ func (a *Analyzer) offer(d *pcapng.Datagram, m *wire.Message) {
 	if t.Offers++; t.Offers > 1 {
 		return
 	}
-	t.Offer, t.Orchestrator = d.At, d.Src
+	t.Offer, t.Orchestrator, t.offered = d.At, d.Src, a.count
 	if i := a.intents[k]; i != nil {
-		t.Intent, t.Intents = i.At, i.Times
+		t.Intent, t.Intents, t.first = i.At, i.Times, i.count
 		delete(a.intents, k)
 	}
-	var offered []wire.Receiver
-	if offered, t.BadOffer = wire.ParseReceivers(m.Data); t.BadOffer == nil && m.Data == nil {
+	t.offer(d, m.Data)
+}
+
+// offer reads the list of an offer. Of one that was cut, those receivers are known that
+// are there whole.
+func (t *Transaction) offer(d *pcapng.Datagram, list []byte) {
+	offered, err := wire.ParseReceivers(list)
+	switch {
+	case err == nil && list == nil:
 		t.BadOffer = errors.New("it has no DATA")
+	case err != nil && d.Cut:
+		t.CutOffer = true
+		if i := bytes.LastIndexByte(list, '}'); i >= 0 {
+			offered, _ = wire.ParseReceivers(append(bytes.Clone(list[:i+1]), ']'))
+		}
+	case err != nil:
+		t.BadOffer = err
 	}
 	seen := t.Receivers
 	t.Receivers = nil
@@ -190,109 +223,5 @@ func (a *Analyzer) offer(d *pcapng.Datagram, m *wire.Message) {
 		if !r.Offered {
 			t.Receivers = append(t.Receivers, r)
 		}
-	}
-}
-
-// receiver gives the receiver at an address, and makes it if need be, but does not put
-// it into the order.
-func (t *Transaction) receiver(addr netip.AddrPort) *Receiver {
-	r := t.byAddr[addr]
-	if r == nil {
-		r = &Receiver{Addr: addr, shots: make(map[int64]*shot), open: make(map[int64]struct{})}
-		t.byAddr[addr] = r
-	}
-	return r
-}
-
-// met is receiver for one that was met on the way.
-func (t *Transaction) met(addr netip.AddrPort) *Receiver {
-	if t.byAddr[addr] == nil && len(t.byAddr) < maxReceivers {
-		t.Receivers = append(t.Receivers, t.receiver(addr))
-	}
-	return t.byAddr[addr]
-}
-
-// data takes a segment.
-func (t *Transaction) data(d *pcapng.Datagram, m *wire.Message) {
-	r := t.met(d.Dst)
-	if r == nil {
-		return
-	}
-	if t.Begin.IsZero() {
-		t.Begin = d.At
-	}
-	t.End = d.At
-	t.Datagrams++
-	r.Datagrams++
-	if r.First.IsZero() {
-		r.First = d.At
-	}
-	if s := r.shots[m.Seq]; s != nil {
-		s.again = append(s.again, d.At)
-		return
-	}
-	r.shots[m.Seq] = &shot{sent: d.At}
-	r.order = append(r.order, m.Seq)
-	r.open[m.Seq] = struct{}{}
-	r.Segments++
-	r.Bytes += int64(len(m.Data))
-	s := t.segments[m.Seq]
-	if s == nil {
-		s = &segment{bytes: int64(len(m.Data))}
-		t.segments[m.Seq] = s
-		t.Segments++
-		t.Bytes += s.bytes
-	}
-	if s.at++; s.at == 2 {
-		t.Moved++
-	}
-}
-
-// ack takes an acknowledgement, and the ranges that a newer receiver tells with it.
-func (t *Transaction) ack(d *pcapng.Datagram, m *wire.Message) {
-	r := t.met(d.Src)
-	if r == nil {
-		return
-	}
-	switch s := r.shots[m.Seq]; {
-	case s == nil:
-		r.Unsent++
-	case s.acked.IsZero():
-		t.take(r, m.Seq, s, d.At)
-	default:
-		r.Duplicate++
-	}
-	ranges, err := wire.ParseRanges(m.Data)
-	if err != nil {
-		return
-	}
-	for _, x := range ranges {
-		// Whichever is shorter is walked: a range is a stranger's word and may span 2^63 numbers,
-		// which the test for seq >= 0 ends where adding 1 wraps round.
-		if x.Last-x.First < int64(len(r.open)) {
-			for seq := x.First; seq <= x.Last && seq >= 0; seq++ {
-				if _, ok := r.open[seq]; ok {
-					t.take(r, seq, r.shots[seq], d.At)
-				}
-			}
-			continue
-		}
-		for seq := range r.open { // order does not show
-			if x.First <= seq && seq <= x.Last {
-				t.take(r, seq, r.shots[seq], d.At)
-			}
-		}
-	}
-}
-
-// take notes that a segment is acknowledged.
-func (t *Transaction) take(r *Receiver, seq int64, s *shot, at time.Time) {
-	s.acked = at
-	delete(r.open, seq)
-	r.Acked++
-	r.Last, t.End = at, at
-	if g := t.segments[seq]; !g.acked {
-		g.acked = true
-		t.Acked++
 	}
 }

@@ -6,7 +6,12 @@
 // client, and its receivers by what was sent to them.
 //
 // Times come from the host that captured. A capture made at the client tells ack
-// delays as the client saw them; one made at a receiver shows the receiver's own.
+// delays as the client saw them; one made at a receiver shows the receiver's own. Where
+// the clock of the capture was set back, all behind that is moved on by as much, so that
+// times can be subtracted. What has no time, as in simple packet blocks, counts all the
+// same.
+//
+// Memory does not grow with what was sent, but for what is listed below with a bound.
 package trace
 
 import (
@@ -21,11 +26,17 @@ import (
 type Trace struct {
 	Stats pcapng.Stats
 	// Messages counts the datagrams of the protocol; Malformed those that begin as one
-	// and do not parse; Echoes the ICMP echoes and their answers; Copies the datagrams
-	// that the capture holds a second time, because they passed two interfaces.
-	Messages, Malformed, Echoes, Copies int64
-	Unanswered                          []Intent       // intents without an offer, in the order of time
-	Transactions                        []*Transaction // in the order of their beginnings
+	// and do not parse, or lack a number that they must have; Cut those that the capture
+	// has too little of; Echoes the ICMP echoes and their answers; Copies the datagrams
+	// that the capture holds once more, because they passed several interfaces; Foreign
+	// all other UDP datagrams and ICMP messages.
+	Messages, Malformed, Cut, Echoes, Copies, Foreign int64
+	// SetBack counts how often the clock was set back, by Back in all.
+	SetBack int64
+	Back    time.Duration
+
+	Unanswered   []Intent       // intents without an offer, in the order of the capture
+	Transactions []*Transaction // in the order of their beginnings
 }
 
 // An Intent is a request that no offer in the capture answers.
@@ -33,6 +44,7 @@ type Intent struct {
 	At                   time.Time
 	Client, Orchestrator netip.AddrPort
 	Times                int // it was sent
+	count                int64
 }
 
 // A Transaction is one payload on its way, as far as the capture shows it.
@@ -42,10 +54,14 @@ type Transaction struct {
 	Orchestrator netip.AddrPort // the zero value if neither intent nor offer is there
 
 	// Intent, Offer, Begin and End are the instants of the intent, the offer, the first
-	// segment and the last segment or fresh ack; the zero Time if they are not there.
+	// segment and the last segment or fresh ack; the zero Time if they are not there, or
+	// have no time.
 	Intent, Offer, Begin, End time.Time
 	Intents, Offers           int
 	BadOffer                  error // why the offer's list cannot be read, or nil
+	// CutOffer says that the capture has only the beginning of the offer, which may name
+	// more receivers than are known.
+	CutOffer bool
 
 	Receivers []*Receiver // in the order of the offer, then of appearance
 	Segments  int64       // distinct sequence numbers that were sent
@@ -60,8 +76,13 @@ type Transaction struct {
 	Finishes int
 	Verdicts []string // of the orchestrator, as it wrote them
 
-	segments map[int64]*segment
-	byAddr   map[netip.AddrPort]*Receiver
+	byAddr map[netip.AddrPort]*Receiver
+	// Sequence numbers, whoever got them: a segment that was moved has several receivers,
+	// and is to count once.
+	sent, acked, moved set
+	// The numbers of the datagrams, in the order of the capture, with which it began, with
+	// which it was offered, and of its first segment; 0 if they are not there.
+	first, offered, begun int64
 }
 
 // A Receiver is one receiver's part of a transaction.
@@ -71,9 +92,10 @@ type Receiver struct {
 	Offered bool   // the offer names it
 
 	// Echoes are the round trips that answered an echo, in their order; EchoesSent
-	// counts all echoes.
-	Echoes     []time.Duration
-	EchoesSent int
+	// counts all echoes, and Answered those with an answer, also where the capture does not
+	// tell how long it took.
+	Echoes               []time.Duration
+	EchoesSent, Answered int
 
 	Segments  int64 // distinct sequence numbers sent to it
 	Bytes     int64 // of them
@@ -86,14 +108,23 @@ type Receiver struct {
 	Lost        int64
 	First, Last time.Time // its first segment, and the last fresh ack
 	// Delays are from the transmission that an ack belongs to until the ack, by sequence
-	// number.
+	// number. Of very many they are a part, evenly over the transfer. An ack that the
+	// capture has before its segment has no delay.
 	Delays []Delay
 
-	// What was sent to it, by sequence number.
-	shots map[int64]*shot
-	order []int64 // the keys of shots, as they came
-	// Those not acknowledged, so that a range in an ack does not have to walk all.
-	open map[int64]struct{}
+	spread digest // of all delays
+	thin   thinner
+	// What was sent to it and what it acknowledged, by sequence number.
+	sent, acked set
+	// What is out, by sequence number, and in the order it was first sent.
+	open  map[int64]*shot
+	queue []int64
+	// Acknowledged after it was sent more than once: at the end it shows which transmission
+	// that was.
+	doubtful []*shot
+	floor    time.Duration // the least delay that is beyond doubt
+	// Acks whose segments have not been seen.
+	early early
 }
 
 // A Delay is how long a segment took to be acknowledged.
@@ -138,17 +169,20 @@ func (t *Transaction) Complete() bool {
 	return t.Segments > 0 && t.Acked == t.Segments && len(t.Unseen) == 0
 }
 
-// segment is a sequence number, whoever got it. It is kept apart from the receivers, as
-// a segment that was moved has more than one, and is to count once.
-type segment struct {
-	bytes int64
-	at    int // receivers that got it
-	acked bool
-}
+// Wait, Probe and Took are the phases: from the intent to the offer, from there to the
+// first segment, and from that to the end. ok is false where an instant is not known.
+func (t *Transaction) Wait() (d time.Duration, ok bool) { return between(t.Intent, t.Offer) }
+
+// Probe is documented at [Transaction.Wait].
+func (t *Transaction) Probe() (d time.Duration, ok bool) { return between(t.Offer, t.Begin) }
+
+// Took is documented at [Transaction.Wait].
+func (t *Transaction) Took() (d time.Duration, ok bool) { return between(t.Begin, t.End) }
 
 // shot is a segment that was sent to one receiver.
 type shot struct {
+	seq   int64
 	sent  time.Time
-	again []time.Time // more transmissions
+	again []time.Time // more transmissions, at most maxTries
 	acked time.Time
 }

@@ -20,6 +20,9 @@ type echoes struct {
 	all []echo
 	// An identifier and sequence number that are used anew stand for the latest echo.
 	last map[echoKey]int // the place of the latest with that key, in all
+	// The latest answers to no echo, in a ring: the capture may have one a moment early.
+	early [maxEarly]echo
+	next  int
 }
 
 type echoKey struct {
@@ -29,14 +32,16 @@ type echoKey struct {
 
 // An echo was sent, and answered unless took is negative.
 type echo struct {
-	key  echoKey
-	sent time.Time
-	took time.Duration
+	key   echoKey
+	sent  time.Time
+	took  time.Duration
+	known bool  // how long it took
+	count int64 // the datagram's number
 }
 
 // add takes an ICMP message; it reports whether that is an echo or its answer (RFC 792;
-// RFC 4443, section 4).
-func (e *echoes) add(d *pcapng.Datagram) bool {
+// RFC 4443, section 4). count is the datagram's number.
+func (e *echoes) add(d *pcapng.Datagram, count int64) bool {
 	if len(d.Data) < 8 || d.Data[1] != 0 {
 		return false
 	}
@@ -48,13 +53,21 @@ func (e *echoes) add(d *pcapng.Datagram) bool {
 		}
 		if len(e.all) < maxEchoes {
 			e.last[k] = len(e.all)
-			e.all = append(e.all, echo{k, d.At, -1})
+			e.all = append(e.all, echo{key: k, sent: d.At, took: -1, count: count})
+			for i := range e.early {
+				if x := &e.early[i]; x.count > 0 && x.key == k && moment(x.sent, d.At, count-x.count) {
+					e.all[e.last[k]].took, x.count = 0, 0
+				}
+			}
 		}
 		return true
 	case d.Proto == pcapng.ICMP && typ == 0, d.Proto == pcapng.ICMPv6 && typ == 129:
 		k.from, k.to = k.to, k.from
-		if i, ok := e.last[k]; ok && e.all[i].took < 0 {
-			e.all[i].took = max(0, d.At.Sub(e.all[i].sent))
+		if i, ok := e.last[k]; !ok {
+			e.early[e.next] = echo{key: k, sent: d.At, count: count}
+			e.next = (e.next + 1) % maxEarly
+		} else if x := &e.all[i]; x.took < 0 {
+			x.took, x.known = between(x.sent, d.At)
 		}
 		return true
 	}
@@ -88,14 +101,13 @@ func (e *echoes) assign(all []*Transaction) {
 		x := &e.all[i]
 		var best *part
 		for _, p := range by[hosts{x.key.from, x.key.to}] {
-			from := p.t.Offer
-			if from.IsZero() {
-				from = p.t.Begin.Add(-before)
-			}
-			if x.sent.Before(from) || !p.t.Begin.IsZero() && x.sent.After(p.t.Begin) {
+			if p.t.begun > 0 && x.count > p.t.begun || x.count < p.t.offered {
 				continue
 			}
-			if best == nil || p.t.start().After(best.t.start()) {
+			if early, ok := between(x.sent, p.t.Begin); p.t.offered == 0 && ok && early > before {
+				continue
+			}
+			if best == nil || p.t.first > best.t.first {
 				best = p
 			}
 		}
@@ -104,6 +116,9 @@ func (e *echoes) assign(all []*Transaction) {
 		}
 		for _, r := range best.rs {
 			if r.EchoesSent++; x.took >= 0 {
+				r.Answered++
+			}
+			if x.known {
 				r.Echoes = append(r.Echoes, x.took)
 			}
 		}

@@ -49,8 +49,10 @@ type peer struct {
 	socks []*net.UDPConn
 	other *net.UDPConn  // a port that is none of the peer's
 	marks chan struct{} // what other sent has been read
-	ended sync.WaitGroup
-	mu    sync.Mutex
+	// An intent has come that asked has not seen; of several, one.
+	intents chan struct{}
+	ended   sync.WaitGroup
+	mu      sync.Mutex
 	// All below is shared by the goroutines of the sockets and by the script, under mu.
 	lose   int
 	intent int
@@ -65,7 +67,7 @@ func newPeer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || of(ts).peers[args[0]] != nil {
 		ts.Fatalf("usage: peer NAME [KEY=VALUE...]")
 	}
-	p := &peer{tid: 3740, ack: "right", parts: make(map[int64][]byte), marks: make(chan struct{}, 1)}
+	p := &peer{tid: 3740, ack: "right", parts: make(map[int64][]byte), marks: make(chan struct{}, 1), intents: make(chan struct{}, 1)}
 	addr, n := netip.AddrFrom4([4]byte{127, 0, 0, 1}), 3
 	offer, spoof := "", ""
 	for _, a := range args[1:] {
@@ -174,6 +176,10 @@ func (p *peer) serve(i int) {
 			p.wrong = fmt.Sprintf("%v: %q", err, b[:n])
 		case m.Type == wire.Intent && i == 0:
 			p.intent++
+			select {
+			case p.intents <- struct{}{}:
+			default: // one that nobody waited for
+			}
 			clear(p.parts) // another transaction
 			if p.spoof != nil {
 				p.other.WriteToUDPAddrPort(p.spoof, from)
@@ -286,6 +292,19 @@ func got(ts *testscript.TestScript, neg bool, args []string) {
 		if have != v {
 			ts.Fatalf("%s is %s instead of %s", k, have, v)
 		}
+	}
+}
+
+// asked is the command asked: it waits for an intent.
+func asked(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || of(ts).peers[args[0]] == nil {
+		ts.Fatalf("usage: asked NAME")
+	}
+	p := of(ts).peers[args[0]]
+	select {
+	case <-p.intents:
+	case <-time.After(patience):
+		ts.Fatalf("nobody asks the peer")
 	}
 }
 

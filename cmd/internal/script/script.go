@@ -87,9 +87,13 @@ func (s suite) Run() int {
 //	                             and with ! none may come in half a second
 //	peer NAME [KEY=VALUE...]     starts an orchestrator; see [peer]
 //	got NAME KEY=VALUE...        what the peer must have received; see [peer]
+//	asked NAME                   waits until the peer gets an intent, or has got one
+//	                             since the last asked
 //
 // A program after -nobody is run by a user without privileges, one after -in FILE
-// reads that file, one after -broken writes to a pipe that nobody reads.
+// reads that file, one after -broken writes to a pipe whose reader is gone, one after
+// -stuckout or -stuckerr has an output that is full and stays so. CODE may be several,
+// as in 130|143.
 func Run(t *testing.T) {
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
@@ -105,7 +109,7 @@ func Run(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": run, "start": start, "await": await, "signal": signal, "finish": finish, "threads": threads,
 			"oneline": oneline, "payload": payload, "fifo": fifo, "want": want,
-			"ask": ask, "peer": newPeer, "got": got,
+			"ask": ask, "peer": newPeer, "got": got, "asked": asked,
 		},
 	})
 }
@@ -153,6 +157,9 @@ func setup(e *testscript.Env) error {
 	if err := os.Chmod(filepath.Join(e.WorkDir, ".tmp"), 0o777); err != nil {
 		return err
 	}
+	if err := cover(e); err != nil {
+		return err
+	}
 	// The race detector would wait a second at the end of every program.
 	if os.Getenv("GORACE") == "" {
 		e.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -170,6 +177,38 @@ func setup(e *testscript.Env) error {
 		e.Setenv(v, strconv.Itoa(port))
 	}
 	s.vars = e.Vars
+	return nil
+}
+
+// cover gives the programs a folder for what go test -cover has them write, where other
+// users may write too: a complaint that they cannot would be taken for their output.
+func cover(e *testscript.Env) error {
+	dir := e.Getenv("GOCOVERDIR")
+	if dir == "" {
+		return nil
+	}
+	own := filepath.Join(e.WorkDir, ".cover")
+	if err := os.Mkdir(own, 0o777); err != nil {
+		return err
+	}
+	// Mkdir minds the umask.
+	if err := os.Chmod(own, 0o777); err != nil {
+		return err
+	}
+	e.Setenv("GOCOVERDIR", own)
+	e.Defer(func() {
+		// Their names differ but for the description of the program, which is the same.
+		files, _ := os.ReadDir(own)
+		for _, f := range files {
+			b, err := os.ReadFile(filepath.Join(own, f.Name()))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, f.Name()), b, 0o644)
+			}
+			if err != nil {
+				e.T().Log("coverage: ", err)
+			}
+		}
+	})
 	return nil
 }
 

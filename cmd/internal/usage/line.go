@@ -2,14 +2,10 @@ package usage
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -21,21 +17,7 @@ func Line(err error) string {
 	if e, ok := err.(*fs.PathError); ok && e.Path == os.Stdout.Name() {
 		text = "standard output: " + e.Err.Error()
 	}
-	var b strings.Builder
-	for len(text) > 0 {
-		r, n := utf8.DecodeRuneInString(text)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[0])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-		}
-		text = text[n:]
-	}
-	return b.String()
+	return Text(text)
 }
 
 // An Output is where help and the version go: standard output. cobra passes over an error
@@ -61,6 +43,8 @@ func (o *Output) Or(err error) error {
 // Help makes the command help of root, which cobra's own would not do: it shows the help
 // of root for a command that there is not.
 func Help(root *cobra.Command) {
+	// As all our commands tell it; cobra would say "version" in between.
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Tell how a command is used",

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"mdalp"
+)
+
+// A painter hands reports to a screen from a goroutine of its own, as a terminal may take
+// nothing for as long as its user likes. It keeps a copy of the newest one alone.
+type painter struct {
+	wake chan struct{} // closed at the end
+	done chan struct{}
+
+	mu   sync.Mutex
+	next mdalp.Report // if fresh
+	// Whether next was not painted yet.
+	fresh bool
+}
+
+// newPainter starts it.
+func newPainter(s *screen) *painter {
+	p := &painter{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go p.run(s)
+	return p
+}
+
+// see takes a report, and does not wait.
+func (p *painter) see(r *mdalp.Report) {
+	p.mu.Lock()
+	all := append(p.next.Receivers[:0], r.Receivers...)
+	p.next = *r
+	p.next.Receivers, p.fresh = all, true
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the goroutine. At its end the bars are gone.
+func (p *painter) run(s *screen) {
+	defer close(p.done)
+	var r mdalp.Report
+	for range p.wake {
+		p.mu.Lock()
+		fresh := p.fresh
+		if fresh {
+			// The other's room for receivers is used again.
+			r, p.next, p.fresh = p.next, r, false
+		}
+		p.mu.Unlock()
+		if fresh {
+			s.see(&r)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+}
+
+// end takes the bars away, and waits for that until ctx ends.
+func (p *painter) end(ctx context.Context) {
+	close(p.wake)
+	await(ctx, p.done)
+}
