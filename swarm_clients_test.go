@@ -125,6 +125,14 @@ func (sc *scenario) follow(now time.Time) {
 	sc.nodes[0].Restart(w)
 }
 
+// node is where a client runs; one that follows another is where that was.
+func (sc *scenario) node(w *watch) *sim.Node {
+	if w.id < len(sc.nodes) {
+		return sc.nodes[w.id]
+	}
+	return sc.nodes[0]
+}
+
 // add lets a client start.
 func (sc *scenario) add(w *watch) {
 	sc.session(w, sim.Epoch)
