@@ -120,6 +120,7 @@ func (sc *scenario) follow(now time.Time) {
 	sc.followed = true
 	w := newWatch(sc, len(sc.clients), sc.follower)
 	w.addr4, w.addr6 = sc.clients[0].addr4, sc.clients[0].addr6
+	w.capped = sc.paused > 0
 	sc.clients = append(sc.clients, w)
 	sc.session(w, now)
 	sc.nodes[0].Restart(w)
