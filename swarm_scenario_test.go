@@ -152,7 +152,7 @@ func (sc *scenario) drawServer() {
 	if six { // an orchestrator of IPv4 alone would make a socket that cannot reach them
 		sc.cfg.Bind = netip.IPv6Unspecified()
 	}
-	cfg := server.Config{Limit: forever, Idle: forever, IntentRate: -1, Concurrent: 4, Remember: 16}
+	cfg := server.Config{Base: true, Limit: forever, Idle: forever, IntentRate: -1, Concurrent: 4, Remember: 16}
 	for i := range n {
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		if six && r.IntN(2) == 0 {

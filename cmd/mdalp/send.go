@@ -88,7 +88,6 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	usage.Duration(f, &o.deadline, "deadline", 0, "give up after this time (0: never)")
 	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &o.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
-	o.extended.declare(f)
 	o.common(f)
 	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
 	f.StringVar(&o.progress, "progress", "auto", "bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
@@ -102,6 +101,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 // common declares the options that every command has which asks an orchestrator for
 // receivers and pings them: they mean the same in all.
 func (o *sendOptions) common(f *pflag.FlagSet) {
+	o.extended.declare(f)
 	f.StringVar(&o.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
 	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "use IPv6 only")
