@@ -48,7 +48,14 @@ func newRig(t testing.TB, cfg Config) *rig {
 	return newRigAt(t, epoch, cfg)
 }
 
+// newRigAt speaks the base protocol alone, see newExtendedRig.
 func newRigAt(t testing.TB, now time.Time, cfg Config) *rig {
+	t.Helper()
+	cfg.Base = true
+	return startRig(t, now, cfg)
+}
+
+func startRig(t testing.TB, now time.Time, cfg Config) *rig {
 	t.Helper()
 	r := &rig{t: t, now: now}
 	if cfg.Receivers == nil {

@@ -49,7 +49,8 @@ func faulty(p *lab.Profile, n int) bool {
 // alone.
 func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	payload := sample(sampleSize, o.seed)
-	cfg.Payload = payload
+	// The modes and the verdicts that are compared are those of the base protocol.
+	cfg.Payload, cfg.Base = payload, true
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
 	asked := newTable()
