@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"mdalp"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -26,6 +27,8 @@ type extendedOptions struct {
 	rate    rate        // bytes a second, of all receivers together; 0 is no bound
 	base    bool
 	offload string
+
+	noVerify bool
 }
 
 // declare adds the options to f.
@@ -35,6 +38,7 @@ func (o *extendedOptions) declare(f *pflag.FlagSet) {
 	f.Var(&o.rate, "rate", "send no faster than this, over all receivers: `bits` a second as 10M, or bytes as 1.5MB (0: no bound)")
 	f.BoolVar(&o.base, "base", false, "speak the base protocol, also where all could more")
 	f.StringVar(&o.offload, "offload", "auto", "let the kernel cut trains of segments: auto or off")
+	f.BoolVar(&o.noVerify, "no-verify", false, "send no digest and ask for no verdict: acknowledged is enough")
 	f.Lookup("rate").DefValue = "0" // which the help leaves out, as it does for numbers
 }
 
@@ -52,6 +56,12 @@ func (o *extendedOptions) check() error {
 		return usage.Errorf("--window %d does not go with --base, which has one segment out at a receiver", o.window)
 	}
 	return nil
+}
+
+// apply puts what was asked for into a configuration.
+func (o *extendedOptions) apply(c *mdalp.Config) {
+	c.Base, c.Segment, c.Window, c.Rate = o.base, int(o.segment), o.window, int64(o.rate)
+	c.NoOffload, c.NoVerify = o.offload == "off", o.noVerify
 }
 
 // A segmentSize is the value of --segment.

@@ -65,12 +65,16 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 			}
 		}
 	}
-	all := []*transfer{}
+	all, untimed := []*transfer{}, false
 	found := a.Finish().Transactions
 	// They are sorted by their beginnings, so the next with that TID is the one behind.
 	for i, x := range found {
 		// Asking alone, or pings, leaves nothing to draw.
 		if x.Datagrams == 0 {
+			continue
+		}
+		if x.Begin.IsZero() {
+			untimed = true
 			continue
 		}
 		// Sendings are kept by TID, and an orchestrator may use a TID anew: then only their
@@ -83,6 +87,10 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 			}
 		}
 		all = append(all, newTransfer(x, sent, until))
+	}
+	// A picture is of times.
+	if len(all) == 0 && untimed {
+		return nil, errors.New("its packets have no times: nothing can be drawn of it")
 	}
 	// Frames as Wireshark numbers them, for whoever wants to look at the place.
 	frames := p.Stats().Frames
@@ -118,6 +126,7 @@ func newTransfer(x *trace.Transaction, sent sendings, until time.Time) *transfer
 		// Transmissions count from 1 in the order of the capture, as in trace.Delay.Try.
 		tries := make(map[int64]int)
 		for _, s := range sent[flow{x.Client, y.Addr, x.TID}] {
+			// Without a time there is no place for it.
 			if s.at.Before(x.Begin) || !until.IsZero() && !s.at.Before(until) {
 				continue
 			}

@@ -96,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		l.closeSockets()
 		return nil, err
 	}
-	w := newWan(srv, cfg.Seed, places, order)
+	w := newWan(srv, cfg.Seed, cfg.Profile.Access, places, order)
 	ctx, l.cancel = context.WithCancel(ctx)
 	go l.run(ctx, srv, w, cfg.Log)
 	return l, nil
