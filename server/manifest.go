@@ -127,7 +127,6 @@ func (s *Server) announced(now time.Time, t *transaction, p *wire.Manifest) (ref
 		m := Meta{TID: t.tid, Segment: int(p.Seg), Client: t.client, Offered: t.start}
 		var err error
 		if place, err = store.Place(m, p.Bytes); err != nil {
-			s.stats.StoreErrors++
 			s.tell(now, tellStore, "a payload is refused", "tid", t.tid, "bytes", p.Bytes, "err", err)
 			return reason(err)
 		}
@@ -268,7 +267,7 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 			// The client is there and wants to know. What arrived is kept.
 			v.verdict, v.comment = wire.Refused, reason(d.err)
 			t.err, t.goal, t.busy = d.err, keep, false
-			s.stats.StoreErrors++
+			s.stats.Retried++
 			s.tell(now, tellPublish, "the payload cannot be published, it is kept", "tid", t.tid, "err", d.err)
 			s.concludeBlocks(t)
 			return

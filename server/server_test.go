@@ -141,7 +141,8 @@ func causes(st Stats) uint64 {
 	return st.Malformed + st.Unexpected + st.AfterClose + st.Accepted + st.Repeated + st.Waiting +
 		st.RateLimited + st.QueueFull + st.UnknownTID + st.Elsewhere + st.OutOfBounds + st.Empty +
 		st.Oversize + st.TooMuch + st.Late + st.Stored + st.Duplicates + st.StoreErrors +
-		st.Draining + st.SourceFull + st.Foreign + st.NoPlace + st.Conflicts
+		st.Draining + st.SourceFull + st.Foreign + st.NoPlace + st.Conflicts +
+		st.Manifests + st.WrongKind + st.TooScattered
 }
 
 // segment is a message of type 2.
