@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -93,7 +94,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	}
 	w := newWan(srv, cfg.Seed, cfg.Profile.Access, places, order)
 	ctx, l.cancel = context.WithCancel(ctx)
-	go l.run(ctx, srv, w, cfg.Log)
+	go l.run(ctx, srv, w, cmp.Or(cfg.Idle, server.DefaultIdle), cfg.Log)
 	return l, nil
 }
 
@@ -184,14 +185,16 @@ func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
 }
 
 // run is the goroutine of the network.
-func (l *Lab) run(ctx context.Context, srv *server.Server, w *wan, log *slog.Logger) {
+func (l *Lab) run(ctx context.Context, srv *server.Server, w *wan, idle time.Duration, log *slog.Logger) {
 	defer close(l.ended)
 	err := loop.Run(ctx, w, l.socks...)
 	if ctx.Err() == nil {
 		log.Error("the network of the lab broke", "err", err)
 		l.err = err
 	}
-	srv.Close(time.Now())
+	// Whoever sends has ended when the network does: the silence by which a server tells the
+	// end of a payload need not be waited for.
+	srv.Close(time.Now().Add(idle))
 	l.stats = w.stats
 	l.closeSockets()
 }
