@@ -73,14 +73,10 @@ func (s *Server) block(now time.Time, t *transaction, i int, m *wire.Message, e 
 		st.Oversize++
 		return
 	}
-	if t.phase == settled { // its client hears the verdict, and needs no acknowledgement
-		st.Late++
-		return
-	}
 	if x.have.has(m.Seq) {
 		st.Duplicates++
 		t.shares[i].Duplicates++
-	} else if t.phase != open {
+	} else if t.phase != open { // after the verdict nothing is stored any more, see bury
 		st.Late++
 		return
 	} else if !s.take(now, t, i, m) {

@@ -255,9 +255,20 @@ func TestStoreFails(t *testing.T) {
 			f := &flaw{Memory: new(Memory)}
 			r := newExtendedRig(t, Config{Store: f})
 			r.announce(2050, 100)
+			// The same, where it takes a while to keep what there is.
+			var l later
+			slow := newExtendedRig(t, Config{Store: f, Beside: l.beside})
+			slow.announce(2050, 100)
+			tt.fail(f)
+			slow.want(texts(slow.in(datagrams(tt.burst...)...)))
+			f.write, f.taken, f.holds = nil, nil, 0
+			l.do(slow)
 			r.want(texts(r.in(datagrams(numbered(0, 0, 100), numbered(1, 1, 100))...)), acked(0, "0-1"))
 			tt.fail(f)
 			r.want(texts(r.in(datagrams(tt.burst...)...)))
+			if len(r.results) != 1 {
+				t.Fatal("it waits for the next datagram")
+			}
 			f.write, f.taken, f.holds = nil, nil, 0
 			r.want(r.to(sao, client, numbered(9, 9, 100)))
 			r.want(r.to(orch, client, manifest(1, ask)), state(1, "'refused', 'comment': '"+tt.why+"'"))
