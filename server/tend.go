@@ -112,7 +112,9 @@ func (s *Server) beside(job func() func(time.Time)) {
 			if now.After(s.now) {
 				s.now = now
 			}
-			back(s.now)
+			if back != nil {
+				back(s.now)
+			}
 			s.work(s.now)
 		}
 	}
