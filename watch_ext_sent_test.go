@@ -133,10 +133,9 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 
 // out is how many segments are in flight at least.
 func (w *bulkWatch) out(now time.Time, d *lane) (n int) {
-	wait := time.Duration(1.125*max(d.rtt.latest, d.rtt.smoothed)) - slack
 	for k := d.low; k < len(d.shots); k++ {
 		if s := &d.shots[k]; !s.acked && !s.gone {
-			if s.gone = int64(k) < d.largest && now.Sub(s.at) >= wait; !s.gone {
+			if s.gone = int64(k) < d.largest && now.Sub(s.at) >= d.rtt.threshold(); !s.gone {
 				n++
 			}
 		}

@@ -83,13 +83,14 @@ type shot struct {
 
 // A trip estimates round trips as RFC 9002, section 5.3, in floating point.
 type trip struct {
-	latest, smoothed, variance float64
-	known                      bool
+	latest, smoothed, variance, most float64
+	known                            bool
+	doubt                            bool // a sample may be none: it was of what is forgotten
 }
 
 func (t *trip) sample(d time.Duration) {
 	x := max(float64(d), 1)
-	t.latest = x
+	t.latest, t.most = x, max(x, t.most)
 	if !t.known {
 		t.known, t.smoothed, t.variance = true, x, x/2
 		return
@@ -98,9 +99,21 @@ func (t *trip) sample(d time.Duration) {
 	t.smoothed = 0.875*t.smoothed + 0.125*x
 }
 
-// pto is the probe timeout, with all the back-off that there may be.
+// pto is the most that a probe timeout may be before its back-off.
 func (t *trip) pto() time.Duration {
-	return max(10*time.Millisecond, time.Duration(t.smoothed+max(4*t.variance, 1e6)))
+	d := max(10*time.Millisecond, time.Duration(t.smoothed+max(4*t.variance, 1e6)))
+	if t.doubt {
+		d = max(d, time.Duration(5*max(t.most, 333e6)))
+	}
+	return d
+}
+
+// threshold is the least after which what was overtaken may be called lost.
+func (t *trip) threshold() time.Duration {
+	if t.doubt {
+		return 0
+	}
+	return time.Duration(1.125*max(t.latest, t.smoothed)) - slack
 }
 
 func newBulkWatch(sc *bulk, id int, payload []byte) *bulkWatch {
@@ -277,7 +290,8 @@ func (w *bulkWatch) ack(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 // tells that were not known; unsure are the SEQs of those that may be forgotten.
 func (w *bulkWatch) acked(now time.Time, d *lane, ranges []wire.Range) (newly int, unsure []int64) {
 	largest := ranges[0].Last
-	if s := &d.shots[largest]; !s.acked && !w.old(now, d, largest) {
+	if s := &d.shots[largest]; !s.acked {
+		d.rtt.doubt = d.rtt.doubt || w.old(now, d, largest)
 		d.rtt.sample(now.Sub(s.at))
 	}
 	for _, r := range ranges {
@@ -305,8 +319,7 @@ func (w *bulkWatch) acked(now time.Time, d *lane, ranges []wire.Range) (newly in
 	d.largest = max(d.largest, largest)
 	for num := d.low; num <= int(d.largest); num++ {
 		s := &d.shots[num]
-		wait := time.Duration(1.125 * max(d.rtt.latest, d.rtt.smoothed))
-		s.gone = s.gone || int64(num)+3 <= d.largest || now.Sub(s.at) >= wait-slack
+		s.gone = s.gone || int64(num)+3 <= d.largest || now.Sub(s.at) >= d.rtt.threshold()
 	}
 	for d.low < len(d.shots) && (d.shots[d.low].acked || d.shots[d.low].gone) {
 		d.low++

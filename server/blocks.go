@@ -67,6 +67,9 @@ func (s *Server) block(now time.Time, t *transaction, i int, m *wire.Message, e 
 	case x == nil:
 		st.WrongKind++ // nothing was announced, or it is a transaction of the base protocol
 		return
+	case t.phase == settled: // its client is told the verdict; what came to whom is forgotten
+		st.Late++
+		return
 	case m.Seq >= x.total:
 		st.OutOfBounds++
 		return
@@ -109,17 +112,20 @@ func (s *Server) take(now time.Time, t *transaction, i int, m *wire.Message) boo
 		st.SourceFull++
 		return false
 	}
-	if added, full := x.have.add(m.Seq, x.have.len() < mostRanges); full || !added {
-		st.TooScattered++
-		return false
-	}
 	off := m.Seq * x.segment
 	w := &s.train
-	if w.t != t || w.off+int64(len(w.b)) != off || len(w.b)+len(m.Data) > trainBytes {
+	more := w.t == t && w.off+int64(len(w.b)) == off && len(w.b)+len(m.Data) <= trainBytes
+	if !more {
 		s.writeTrain(now)
 		if t.phase != open { // it was this transaction's, and could not be written
 			return false
 		}
+	}
+	if _, full := x.have.add(m.Seq, x.have.len() < mostRanges); full {
+		st.TooScattered++
+		return false
+	}
+	if !more {
 		w.t, w.off, w.first = t, off, m.Seq
 		if w.b == nil {
 			w.b = make([]byte, 0, trainBytes)
@@ -249,7 +255,7 @@ func (s *Server) transmitBlockAck(now time.Time, e *loop.Envelope, b []byte) ([]
 	for s.blockAcks.len() > 0 {
 		k := s.blockAcks.pop()
 		x := k.t.ext
-		if x == nil {
+		if x == nil || x.arrived == nil { // it has its verdict, or is of the base protocol now
 			continue
 		}
 		a := &x.arrived[k.i]
