@@ -127,7 +127,7 @@ func (s *session) anew(now time.Time, why string) {
 	s.timers.Stop(timerManifest)
 	s.cfg.Segment = safeSegment
 	s.cfg.key[30]++ // echoes of before shall not count for those to come
-	s.report.Receivers, s.report.Segments = nil, 0
+	s.report.Receivers, s.report.Segments, s.report.Extended, s.report.Segment = nil, 0, false, 0
 	s.tid, s.peers, s.place = 0, nil, nil
 	s.start()
 	s.enter(now, Waiting)
