@@ -60,8 +60,7 @@ func (w *bulkWatch) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b
 		w.fail("segments are %d bytes, a receiver takes %d", p.Seg, w.sc.server.cfg.Segment)
 	case w.base:
 		w.fail("a manifest comes after a segment of the base protocol")
-	case w.unanswered > 0 && p.SHA256 == before.SHA256 && p.From == before.From && now.Sub(w.asked) < askFirst && w.lanes == nil,
-		w.unanswered > 2 && now.Sub(w.asked) < askFirst/2:
+	case w.unanswered > 0 && p.SHA256 == before.SHA256 && p.From == before.From && now.Sub(w.asked) < askFirst && (w.lanes == nil || w.unanswered > 2):
 		w.fail("manifest %d comes %v after the one before, and nothing was answered", n, now.Sub(w.asked))
 	case w.lanes == nil && w.unanswered >= announcements:
 		w.fail("manifest %d, and none of the %d before was answered", n, w.unanswered)
