@@ -245,7 +245,7 @@ func (x *blocks) stands(now time.Time, st *wire.State) {
 		}
 	case wire.Busy:
 		s.timers.Arm(timerManifest, now.Add(time.Duration(st.Wait)*time.Millisecond))
-		s.dialog.wait = max(askFirst, 3*s.roundTrip())
+		s.dialog.wait = s.dialog.patience()
 	case wire.Open:
 		if !x.asking {
 			s.dialog.stop()

@@ -52,10 +52,15 @@ func (d *dialog) ask(now time.Time) {
 	if !d.asked {
 		d.since = now
 	}
-	d.ready, d.asked, d.wait, d.tries = true, true, askFirst, 0
-	if d.opened {
-		d.wait = max(askFirst, 3*d.s.roundTrip())
+	d.ready, d.asked, d.wait, d.tries = true, true, d.patience(), 0
+}
+
+// patience is how long the first answer to a question is waited for.
+func (d *dialog) patience() time.Duration {
+	if !d.opened {
+		return askFirst
 	}
+	return min(max(askFirst, 3*d.s.roundTrip()), askMost)
 }
 
 // undecided reports whether it is not known yet which protocol will be spoken.
