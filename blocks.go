@@ -235,8 +235,8 @@ func (x *blocks) hash(now time.Time) {
 }
 
 // stands takes how the payload stands: the answer to a question in the midst of sending,
-// or the verdict.
-func (x *blocks) stands(now time.Time, st *wire.State) {
+// or the verdict. One that answers an earlier question may lack what was acknowledged since.
+func (x *blocks) stands(now time.Time, st *wire.State, earlier bool) {
 	s := x.s
 	switch st.Standing {
 	case wire.Complete:
@@ -251,7 +251,7 @@ func (x *blocks) stands(now time.Time, st *wire.State) {
 			s.dialog.stop()
 		}
 	case wire.Incomplete:
-		if x.asking {
+		if x.asking && !earlier {
 			x.again(now, st)
 		}
 	}
@@ -276,7 +276,7 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	}
 	s.log.Warn("the server lacks what it had acknowledged: it is sent again", "segments", n)
 	s.dialog.stop()
-	x.asking = false
+	x.asking, s.dialog.manifest.SHA256 = false, ""
 	if x.transfer.Left() > 0 {
 		s.enter(now, Sending)
 		return

@@ -44,7 +44,7 @@ func (sc *bulk) drawFaults() {
 	if sc.with("hostile", 0.3) {
 		sc.hostile = r.Float64()
 	}
-	thin, lie, silent, shrink := sc.with("thin", 0.2), sc.with("liars", 0.05), sc.with("no-answer", 0.05), sc.with("shrinking", 0.05)
+	thin, lie, silent, shrink := sc.with("thin", 0.2), sc.with("liars", 0.08), sc.with("no-answer", 0.05), sc.with("shrinking", 0.05)
 	sc.lies, sc.silent, sc.shrinks = lie, silent, shrink
 	sc.faults = sc.faults || thin || lie || silent
 	sc.lossy = sc.lossy || thin || lie
@@ -127,6 +127,19 @@ func shrink(r *rand.Rand, m *wire.Message) []byte {
 	return wire.AppendState(nil, m.TID, m.Seq, &st)
 }
 
+// swallow loses some of what a client sends to liars.
+func (sc *bulk) swallow(w *bulkWatch) {
+	r := rand.New(rand.NewPCG(sc.seed, 0x5a10+uint64(w.id)))
+	for _, a := range []netip.Addr{w.addr4.Addr(), w.addr6.Addr()} {
+		sc.world.Host(a).Mutate = func(_ netip.AddrPort, b []byte) []byte {
+			if m, err := wire.Parse(b); err == nil && m.Num >= 0 && r.IntN(10) == 0 {
+				return nil
+			}
+			return b
+		}
+	}
+}
+
 // stop draws times in which clients or server stand still, as suspended machines do, and in
 // which a client's own host does not send.
 func (sc *bulk) stop() {
@@ -164,6 +177,11 @@ func (sc *bulk) stop() {
 					return errno
 				}
 			}
+		}
+	}
+	for _, w := range sc.clients {
+		if sc.lies {
+			sc.swallow(w)
 		}
 	}
 	if sc.with("hole", 0.06) { // large packets vanish without a word

@@ -2,6 +2,7 @@ package mdalp
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -197,6 +198,7 @@ func (w *bulkWatch) observe(now time.Time) {
 		d, st := &w.lanes[i], x.Stats(i)
 		if st.Timeouts != d.timeouts {
 			d.probes += st.Timeouts - d.timeouts
+			d.silent += st.Timeouts - d.timeouts
 			d.timeouts, d.last = st.Timeouts, now
 		}
 		dead := st.Err != nil
@@ -205,6 +207,9 @@ func (w *bulkWatch) observe(now time.Time) {
 				d.shots[k].gone = true
 			}
 			w.progress = now
+			if errors.Is(st.Err, sched.ErrSilent) && (d.silent < 3 || now.Sub(d.heard) < 5*time.Second) {
+				w.fail("receiver %d is dead after %d probe timeouts and %v", i, d.silent, now.Sub(d.heard))
+			}
 		}
 		d.dead = dead
 	}
@@ -225,7 +230,7 @@ func (w *bulkWatch) begin(now time.Time) {
 		if w.s.dialog.open.Window > 0 {
 			win = w.s.dialog.open.Window
 		}
-		w.lanes = append(w.lanes, lane{addr: p.addr, win: win, largest: -1, last: now,
+		w.lanes = append(w.lanes, lane{addr: p.addr, win: win, largest: -1, last: now, heard: now,
 			rtt: trip{smoothed: float64(max(sched.FirstRTT, w.s.report.Receivers[i].Latency)), variance: float64(max(sched.FirstRTT, w.s.report.Receivers[i].Latency)) / 2}})
 		w.place[p.addr] = i
 	}

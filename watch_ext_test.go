@@ -65,6 +65,8 @@ type lane struct {
 	largest  int64 // NUM acknowledged
 	rtt      trip
 	timeouts int64 // that were seen
+	silent   int64 // of these, since its last new ack
+	heard    time.Time
 	probes   int64 // that may still be sent
 	last     time.Time
 	dead     bool
@@ -324,7 +326,9 @@ func (w *bulkWatch) acked(now time.Time, d *lane, ranges []wire.Range) (newly in
 	for d.low < len(d.shots) && (d.shots[d.low].acked || d.shots[d.low].gone) {
 		d.low++
 	}
-	w.progress = now
+	if w.progress = now; newly > 0 {
+		d.heard, d.silent = now, 0
+	}
 	return newly, unsure
 }
 
@@ -392,9 +396,9 @@ func (w *bulkWatch) reopen(st *wire.State, from, more int64) {
 	w.again += n
 	for i := range w.lanes {
 		for k := range w.lanes[i].shots { // their acks may be older than the loss
-			if s := &w.lanes[i].shots[k]; !s.acked && back[s.seq] {
-				s.void = true
-			}
+			s := &w.lanes[i].shots[k]
+			s.void = s.void || !s.acked && back[s.seq]
+			s.gone = true // nobody may have waited for it when all was delivered
 		}
 	}
 	if n != more {

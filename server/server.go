@@ -250,7 +250,10 @@ func (s *Server) expire(now time.Time) {
 // for each of them, but an offer is not held up by any number of them.
 func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte, ok bool) {
 	s.now = now
-	s.burst(now)
+	if len(s.dirty) > 0 {
+		s.burst(now)
+		s.work(now)
+	}
 	if out, ok := s.transmitBlockAck(now, e, b); ok {
 		return out, true
 	}

@@ -71,6 +71,9 @@ func (s *Server) stalled(late time.Duration) {
 	for _, t := range s.slots {
 		if t != nil && t.phase == open && s.now.Sub(t.last) > late {
 			t.last = t.last.Add(late)
+			if t.ext != nil {
+				t.limit = t.limit.Add(late)
+			}
 		}
 	}
 }

@@ -176,7 +176,7 @@ const verdictLines = 8
 func verdicts(w io.Writer, all []server.Result) {
 	if len(all) <= verdictLines {
 		for i := range all {
-			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), all[i].Comment)
+			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), usage.Text(all[i].Comment))
 		}
 		return
 	}
@@ -193,7 +193,7 @@ func verdicts(w io.Writer, all []server.Result) {
 	}
 	fmt.Fprintf(w, "lab: %d transactions, %d payloads whole\n", len(all), whole)
 	for _, c := range said {
-		fmt.Fprintf(w, "lab: %d times: %s\n", times[c], c)
+		fmt.Fprintf(w, "lab: %d times: %s\n", times[c], usage.Text(c))
 	}
 }
 
