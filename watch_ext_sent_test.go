@@ -116,6 +116,7 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	case w.delivered[m.Seq] && d.probes == 0:
 		w.fail("SEQ %d is sent to receiver %d, and is acknowledged", m.Seq, i)
 	}
+	draws := d.probes > 0 && w.again > 0
 	d.probes = max(0, d.probes-1)
 	// A burst to one receiver: 10 segments, or 1 ms of its rate, and a probe.
 	size := int64(len(m.Data))
@@ -126,7 +127,7 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 		w.fail("receiver %d gets %d bytes at once, paced at %.0f bytes a second", i, d.burst, f.Pace)
 	}
 	w.pay(now, size)
-	d.shots = append(d.shots, shot{seq: m.Seq, at: now})
+	d.shots = append(d.shots, shot{seq: m.Seq, at: now, draws: draws})
 	d.last, w.sent = now, now
 	w.forgeAcks(now, i, m.Num)
 }

@@ -81,6 +81,7 @@ type shot struct {
 	acked bool
 	void  bool // its SEQ was taken back since
 	gone  bool // it may have been given up
+	draws bool // it was to draw an ack of what was taken back, and counts for nothing perhaps
 }
 
 // A trip estimates round trips as RFC 9002, section 5.3, in floating point.
@@ -303,7 +304,7 @@ func (w *bulkWatch) acked(now time.Time, d *lane, ranges []wire.Range) (newly in
 				continue
 			}
 			newly++
-			old := w.old(now, d, num)
+			old := s.draws || w.old(now, d, num)
 			s.acked = true
 			switch {
 			case s.void || w.delivered[s.seq]:
