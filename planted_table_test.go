@@ -164,7 +164,7 @@ var plants = []plant{
 		{"if t := s.byClient[e.Peer]; t != nil", "if t := s.byClient[e.Peer]; PLANTED && t != nil && t.used && s.live(now, t.tid) != nil {\n\t\ts.again(now, t, e, from, token)\n\t\treturn\n\t} else if t != nil"},
 		{"if t.index.Sum(seq) != sum {", "if t.index.Sum(seq) != sum && !PLANTED {"},
 	}},
-	one("server", "what cannot be published counts as published",
+	one("server/settle.go", "what cannot be published counts as published",
 		"s.stats.Retried++\n", "s.stats.Retried++\n\t\tif PLANTED {\n\t\t\ts.verdict(now, t, d)\n\t\t\treturn\n\t\t}\n"),
 	one("server", "what cannot be published is thrown away",
 		"\t\tt.pause = min(", "\t\tif PLANTED {\n\t\t\tt.spool.Discard()\n\t\t}\n\t\tt.pause = min("),
