@@ -26,6 +26,7 @@ type blocks struct {
 
 	digest string // of the payload, in hexadecimal; "" while it is computed
 	asking bool   // for the verdict
+	told   bool   // the server knows the digest
 }
 
 // receive is the hot path: one acknowledgement.
@@ -195,7 +196,7 @@ func (x *blocks) conclude(now time.Time) {
 		s.finish(now, nil)
 	case x.asking:
 	case x.digest != "":
-		x.asking = true
+		x.asking, x.told = true, true
 		if s.phase == Sending {
 			s.report.Transfer = now.Sub(s.entered)
 			s.enter(now, Finishing)
@@ -240,7 +241,9 @@ func (x *blocks) stands(now time.Time, st *wire.State, earlier bool) {
 	s := x.s
 	switch st.Standing {
 	case wire.Complete:
-		if x.asking {
+		// It may come while segments are sent again that the server lacked: it has them now.
+		if x.told {
+			x.transfer.Have([]sched.Range{{First: 0, Last: x.transfer.Total() - 1}})
 			s.finish(now, nil)
 		}
 	case wire.Busy:

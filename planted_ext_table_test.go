@@ -3,8 +3,8 @@ package mdalp
 // plantsExtended are the bugs that TestSwarmExtended is to find.
 var plantsExtended = []plant{
 	// What is out at a receiver, and what of it is lost.
-	one("sched/acks.go", "acks of NUMs that were never sent count",
-		"if r.Last >= f.next ||", "if r.Last >= f.next+int64(map[bool]int{true: 1 << 50}[PLANTED]) ||"),
+	one("sched/acks.go", "an ack of a NUM that was never sent counts for those that were",
+		"if r.Last >= f.next ||", "if PLANTED && r.Last >= f.next && r.First < f.next {\n\t\t\tranges = []Range{{r.First, f.next - 1}}\n\t\t\tbreak\n\t\t}\n\t\tif r.Last >= f.next ||"),
 	one("sched/runs.go", "a byte counts with every copy",
 		"h, open := l.held[s.seq]\n\tif !open || s.flags&isVoid != 0 {\n\t\treturn false\n\t}\n\tif h.queued",
 		"h, open := l.held[s.seq]\n\tif !open || s.flags&isVoid != 0 {\n\t\treturn PLANTED\n\t}\n\tif h.queued"),
@@ -35,8 +35,10 @@ var plantsExtended = []plant{
 	one("sched/feed.go", "a full window is no reason to take a probe's SEQ out",
 		"room := l.flight.out < l.window && !l.flight.full()", "room := l.flight.out < l.window && !l.flight.full() || PLANTED"),
 	// The client.
-	one("blocks.go", "the peer of an ack is not checked",
-		"if !ok && e.Peer != s.cfg.Orchestrator {", "if !ok && e.Peer != s.cfg.Orchestrator && !PLANTED {"),
+	{"the peer of an ack is not checked", "blocks.go", []edit{
+		{"if !ok && e.Peer != s.cfg.Orchestrator {", "if !ok && e.Peer != s.cfg.Orchestrator && !PLANTED {"},
+		{"case !ok || m.Type", "case !ok && !PLANTED || m.Type"},
+	}},
 	{"an ack is the expected peer's, whoever sent it", "blocks.go", []edit{
 		{"if s.peers[i].addr != e.Peer {", "if s.peers[i].addr != e.Peer && !PLANTED {"},
 	}},

@@ -46,7 +46,7 @@ func (sc *bulk) drawFaults() {
 	}
 	thin, lie, silent, shrink := sc.with("thin", 0.2), sc.with("liars", 0.08), sc.with("no-answer", 0.05), sc.with("shrinking", 0.05)
 	sc.lies, sc.silent, sc.shrinks = lie, silent, shrink
-	sc.faults = sc.faults || thin || lie || silent
+	sc.faults = sc.faults || thin || lie || silent || shrink
 	sc.lossy = sc.lossy || thin || lie
 	seen := map[netip.Addr]bool{}
 	for i, a := range append([]netip.AddrPort{sc.home}, sc.receivers...) {
@@ -89,7 +89,7 @@ func (sc *bulk) failHost(h *sim.Host) {
 func (sc *bulk) bend(a netip.Addr, salt uint64, thin bool) {
 	r := rand.New(rand.NewPCG(sc.seed, 0xbe4d+salt))
 	few := 0.2 + 0.6*r.Float64()
-	lies := 0
+	lies, shrunk := 0, 0
 	mute, from := r.IntN(2) == 0, time.Duration(r.Int64N(int64(2*time.Second)))
 	sc.world.Host(a).Mutate = func(to netip.AddrPort, b []byte) []byte {
 		m, err := wire.Parse(b)
@@ -106,16 +106,25 @@ func (sc *bulk) bend(a netip.Addr, salt uint64, thin bool) {
 			return wire.AppendAckRanges(nil, m.TID, m.Seq, []wire.Range{{First: 0, Last: m.Num}})
 		case m.Type == wire.StateType && sc.silent && (mute || since > from):
 			return nil
-		case m.Type == wire.StateType && sc.shrinks && r.IntN(2) == 0:
+		case m.Type == wire.StateType && sc.shrinks && r.IntN(2) == 0 && shrunk < 6:
+			shrunk++
 			return shrink(r, &m)
 		}
 		return b
 	}
 }
 
-// shrink lets a state tell less of what is stored, and say so or not.
+// shrink lets a state tell less of what is stored, and say so or not. One that all is
+// there says that it is not.
 func shrink(r *rand.Rand, m *wire.Message) []byte {
 	st, err := wire.ParseState(m.Data)
+	if err == nil && (st.Standing == wire.Busy || st.Standing == wire.Complete) {
+		st = wire.NewState(wire.Incomplete)
+		st.Told = true
+		if k := r.Int64N(30); k > 0 {
+			st.Have = []wire.Range{{First: 0, Last: k}}
+		}
+	}
 	if err == nil && len(st.Have) > 0 {
 		k := r.IntN(len(st.Have))
 		if r.IntN(2) == 0 && k > 0 {

@@ -144,6 +144,9 @@ func (sc *bulk) drawServer() {
 	if sc.with("too-large", 0.02) {
 		cfg.MaxBytes, sc.faults = int64(max(1, len(sc.payloads[0])/2)), true
 	}
+	if sc.with("source-full", 0.03) {
+		cfg.SourceBytes, sc.faults = int64(max(1, len(sc.payloads[0])/2)), true
+	}
 	sc.server = newVault(sc, cfg)
 	sc.host = sc.world.Add("server", sc.server, listening(sc.home, sc.receivers)...)
 }

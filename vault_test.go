@@ -56,6 +56,7 @@ type bulkTx struct {
 	spots     []spot
 	manifest  int64          // the highest SEQ of one from the client's address
 	from      netip.AddrPort // where that came from
+	heard     time.Time      // when something of it came last
 	states    int
 	questions int
 }
@@ -155,6 +156,7 @@ func (v *vault) Receive(now time.Time, e *loop.Envelope, b []byte) {
 		switch {
 		case m.Type == wire.ManifestType && t.client != nil && e.Peer.Addr() == t.client.own(e.Peer.Addr()):
 			t.questions++
+			t.heard = now
 			if m.Seq >= t.manifest {
 				t.manifest, t.from = m.Seq, e.Peer
 			}
@@ -180,6 +182,9 @@ func (v *vault) arrives(t *bulkTx, e *loop.Envelope, m *wire.Message) {
 		s.seqs = append(s.seqs, -1)
 	}
 	s.seqs[m.Num] = m.Seq
+	if !t.taken.has[m.Seq] {
+		t.heard = v.sc.world.Now()
+	}
 	s.owed, s.path = true, e.Peer
 }
 
@@ -447,11 +452,21 @@ func (p *bulkPlace) Keep(have []wire.Range) string {
 			}
 		}
 	}
+	if quiet := v.sc.world.Now().Sub(t.heard); quiet < v.silence() && !v.over && v.late == 0 && !t.failed && v.unable == 0 {
+		v.fail("transaction %d is closed after a silence of %v", t.tid, quiet)
+	}
 	if n != t.taken.n {
 		v.fail("transaction %d is kept with %d of %d segments", t.tid, n, t.taken.n)
 	}
 	t.closed = true
 	return "kept"
+}
+
+func (v *vault) silence() time.Duration {
+	if v.cfg.Silence == 0 {
+		return server.DefaultSilence
+	}
+	return v.cfg.Silence
 }
 
 // Discard implements server.Place.

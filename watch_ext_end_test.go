@@ -94,7 +94,11 @@ func (w *bulkWatch) forgeStates(now time.Time, n int64) {
 	st := wire.NewState([]wire.Standing{wire.Open, wire.Busy, wire.Complete, wire.Incomplete, wire.Damaged, wire.Refused}[r.IntN(6)])
 	st.Wait, st.Told = 10, st.Standing == wire.Open || st.Standing == wire.Incomplete
 	b := wire.AppendState(nil, w.tid, n, &st)
-	switch r.IntN(6) {
+	switch r.IntN(7) {
+	case 6:
+		if len(w.lanes) > 0 {
+			w.throw(now, w.lanes[r.IntN(len(w.lanes))].addr, b)
+		}
 	case 0:
 		w.throw(now, stranger, b)
 	case 1:

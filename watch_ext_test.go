@@ -362,6 +362,10 @@ func (w *bulkWatch) state(now time.Time, e *loop.Envelope, m *wire.Message, b []
 		return
 	}
 	more := w.s.blocks.transfer.Left() - left
+	if good && st.Standing == wire.Complete && w.s.phase == Finished {
+		w.left = 0 // acknowledged or not
+		return
+	}
 	if more == 0 {
 		return
 	}
