@@ -182,9 +182,6 @@ func (v *vault) arrives(t *bulkTx, e *loop.Envelope, m *wire.Message) {
 		s.seqs = append(s.seqs, -1)
 	}
 	s.seqs[m.Num] = m.Seq
-	if !t.taken.has[m.Seq] {
-		t.heard = v.sc.world.Now()
-	}
 	s.owed, s.path = true, e.Peer
 }
 
@@ -401,7 +398,7 @@ func (p *bulkPlace) Taken(rs []wire.Range) error {
 				v.fail("transaction %d: SEQ %d is said to be taken", t.tid, seq)
 				return errStore
 			}
-			t.taken.has[seq] = true
+			t.taken.has[seq], t.heard = true, v.sc.world.Now()
 			t.taken.n++
 		}
 	}

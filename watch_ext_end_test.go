@@ -30,7 +30,7 @@ func (w *bulkWatch) forgeAcks(now time.Time, i int, num int64) {
 	}
 	peer, all := w.lanes[i].addr, []wire.Range{{First: 0, Last: num}}
 	ack := func(tid, seq int64, rs ...wire.Range) []byte { return wire.AppendAckRanges(nil, tid, seq, rs) }
-	switch r.IntN(12) {
+	switch r.IntN(11) {
 	case 0:
 		w.throw(now, stranger, ack(w.tid, 0, all...))
 	case 1:
@@ -59,9 +59,7 @@ func (w *bulkWatch) forgeAcks(now time.Time, i int, num int64) {
 		w.sc.world.At(now.Sub(sim.Epoch), func(time.Time) {
 			w.node.Post(func(now time.Time) { w.forgeError(now, peer, err, quote) })
 		})
-	case 10:
-		w.throw(now, peer, wire.AppendState(nil, w.tid, int64(len(w.manifests)-1), &wire.State{Standing: wire.Complete, Upto: -1, Bytes: -1, Seg: -1, Resume: -1}))
-	case 11: // for the server
+	case 10: // for the server
 		at := now.Sub(sim.Epoch)
 		m := wire.Manifest{Bytes: 1 + r.Int64N(1000), Seg: 100, Resume: wire.Absent}
 		sc.world.Inject(at, stranger, sc.home, wire.AppendManifest(nil, w.tid, 1000, &m))
@@ -96,8 +94,8 @@ func (w *bulkWatch) forgeStates(now time.Time, n int64) {
 	b := wire.AppendState(nil, w.tid, n, &st)
 	switch r.IntN(7) {
 	case 6:
-		if len(w.lanes) > 0 {
-			w.throw(now, w.lanes[r.IntN(len(w.lanes))].addr, b)
+		if len(w.lanes) > 0 && w.lanes[0].addr != sc.home {
+			w.throw(now, w.lanes[0].addr, b)
 		}
 	case 0:
 		w.throw(now, stranger, b)
