@@ -1,5 +1,12 @@
 package mdalp
 
+// inner is a plant of which nothing shows from outside.
+func inner(dir, name, old, new string) plant {
+	p := one(dir, name, old, new)
+	p.inner = true
+	return p
+}
+
 // plantsExtended are the bugs that TestSwarmExtended is to find.
 var plantsExtended = []plant{
 	// What is out at a receiver, and what of it is lost.
@@ -30,16 +37,16 @@ var plantsExtended = []plant{
 		"x.orphans.push(s.seq, s.seq+1)\n", "if !PLANTED {\n\t\t\t\t\tx.orphans.push(s.seq, s.seq+1)\n\t\t\t\t}\n"),
 	one("sched/runs.go", "what is given away is kept too",
 		"r.q[at].end = split\n", "r.q[at].end = split + int64(map[bool]int{true: 1}[PLANTED])\n"),
-	one("sched/have.go", "an old ack delivers what was taken back",
+	inner("sched/have.go", "an old ack delivers what was taken back",
 		"\tx.void(&gaps)\n", "\tif !PLANTED {\n\t\tx.void(&gaps)\n\t}\n"),
-	one("sched/feed.go", "a full window is no reason to take a probe's SEQ out",
+	inner("sched/feed.go", "a full window is no reason to take a probe's SEQ out",
 		"room := l.flight.out < l.window && !l.flight.full()", "room := l.flight.out < l.window && !l.flight.full() || PLANTED"),
 	// The client.
-	{"the peer of an ack is not checked", "blocks.go", []edit{
+	{name: "the peer of an ack is not checked", dir: "blocks.go", edits: []edit{
 		{"if !ok && e.Peer != s.cfg.Orchestrator {", "if !ok && e.Peer != s.cfg.Orchestrator && !PLANTED {"},
 		{"case !ok || m.Type", "case !ok && !PLANTED || m.Type"},
 	}},
-	{"an ack is the expected peer's, whoever sent it", "blocks.go", []edit{
+	{name: "an ack is the expected peer's, whoever sent it", dir: "blocks.go", edits: []edit{
 		{"if s.peers[i].addr != e.Peer {", "if s.peers[i].addr != e.Peer && !PLANTED {"},
 	}},
 	one("blocks.go", "the TID of an ack is not checked",

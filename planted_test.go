@@ -26,7 +26,7 @@ const plantedEnv = "MDALP_PLANTED"
 // (go build -overlay); the binary then runs the swarm for each number until a
 // check fails. With number 0 there is no bug, and nothing may be found. Each is
 // hunted twice: with the audit of the transfer's own state after every event, and
-// by what can be seen from outside alone.
+// by what can be seen from outside alone, where anything can.
 func TestPlanted(t *testing.T) {
 	if os.Getenv(plantedEnv) != "" {
 		t.Skip("this is the binary with the bugs")
@@ -42,7 +42,10 @@ func TestPlanted(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for k := range work {
-				found[k] = [2]string{hunt(t, bin, k, false), hunt(t, bin, k, true)}
+				found[k][0] = hunt(t, bin, k, false)
+				if found[k][1] = found[k][0]; k == 0 || !all[k-1].inner {
+					found[k][1] = hunt(t, bin, k, true)
+				}
 			}
 		})
 	}

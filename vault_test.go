@@ -156,9 +156,8 @@ func (v *vault) Receive(now time.Time, e *loop.Envelope, b []byte) {
 		switch {
 		case m.Type == wire.ManifestType && t.client != nil && e.Peer.Addr() == t.client.own(e.Peer.Addr()):
 			t.questions++
-			t.heard = now
 			if m.Seq >= t.manifest {
-				t.manifest, t.from = m.Seq, e.Peer
+				t.manifest, t.from, t.heard = m.Seq, e.Peer, now
 			}
 		case m.Type == wire.ManifestType:
 			t.questions++

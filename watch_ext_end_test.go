@@ -65,6 +65,9 @@ func (w *bulkWatch) forgeAcks(now time.Time, i int, num int64) {
 		sc.world.Inject(at, stranger, sc.home, wire.AppendManifest(nil, w.tid, 1000, &m))
 		sc.world.Inject(at, stranger, peer, append(wire.AppendSegmentHeader(nil, w.tid+1+r.Int64N(9), 0, 0, 1, 1), "garbage"...))
 		sc.world.Inject(at, stranger, peer, append(wire.AppendSegmentHeader(nil, w.tid, 1<<40, num, 1, 1), "garbage"...))
+		if n := len(w.manifests) - 2; n >= 0 { // an old one, late
+			sc.world.Inject(at, netip.AddrPortFrom(w.own(sc.home.Addr()), 5000), sc.home, wire.AppendManifest(nil, w.tid, int64(n), &w.manifests[n]))
+		}
 		if len(w.payload) > 2 {
 			sc.world.Inject(at, stranger, peer, append(wire.AppendSegmentHeader(nil, w.tid, 0, num+1, 1, 1), 'x'))
 		}
