@@ -1,12 +1,14 @@
 package mdalp
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"syscall"
 	"time"
 
 	"mdalp/internal/sim"
+	"mdalp/loop"
 	"mdalp/wire"
 )
 
@@ -193,17 +195,30 @@ func (sc *bulk) stop() {
 			sc.swallow(w)
 		}
 	}
-	if sc.with("hole", 0.06) { // large packets vanish without a word
-		sc.lossy, sc.faults = true, true // until that is found out
-		least := safeSegment + 100 + r.IntN(2000)
-		for _, w := range sc.clients {
-			for _, a := range []netip.Addr{w.addr4.Addr(), w.addr6.Addr()} {
-				sc.world.Host(a).Mutate = func(_ netip.AddrPort, b []byte) []byte {
-					if len(b) > least {
-						return nil
-					}
+	if sc.with("hole", 0.06) {
+		sc.hole(r.IntN(2) == 0)
+	}
+}
+
+// hole lets large packets vanish on their way: without a word, or a router says so.
+func (sc *bulk) hole(told bool) {
+	sc.lossy, sc.faults = true, sc.faults || !told // it takes its time to find out
+	least := safeSegment + 100 + sc.rng.IntN(2000)
+	for _, w := range sc.clients {
+		for _, a := range []netip.Addr{w.addr4.Addr(), w.addr6.Addr()} {
+			sc.world.Host(a).Mutate = func(to netip.AddrPort, b []byte) []byte {
+				if len(b) <= least {
 					return b
 				}
+				if told {
+					quote := bytes.Clone(b[:200])
+					sc.world.At(sc.world.Now().Sub(sim.Epoch)+time.Millisecond, func(time.Time) {
+						w.node.Post(func(now time.Time) {
+							w.Fail(now, &loop.Envelope{Peer: to, At: now, Remote: true, Quote: quote}, syscall.EMSGSIZE)
+						})
+					})
+				}
+				return nil
 			}
 		}
 	}
