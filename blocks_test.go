@@ -122,6 +122,8 @@ func TestAnew(t *testing.T) {
 		t.Errorf("%v, extended %t, %d segments of %d bytes", x.s.phase, r.Extended, r.Segments, r.Segment)
 	}
 	x.sends("Type:0;")
+	x.gets(orchestrator, "Type:1;TID:7;DATA:[{'ip_address': '"+receiverA.Addr().String()+"', 'seg': 2000, 'win': 9}];") // a copy
+	x.sends()
 	x.gets(orchestrator, "Type:1;TID:8;DATA:[{'ip_address': '"+receiverA.Addr().String()+"', 'seg': 2000, 'win': 9}];")
 	x.sends("Type:4;TID:8;SEQ:0;DATA:{'bytes': 5000, 'seg': 1200};")
 }

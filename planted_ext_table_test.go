@@ -75,6 +75,10 @@ var plantsExtended = []plant{
 		"if hard(e, err) && whole {", "if hard(e, err) && (whole || PLANTED) {"),
 	one("source.go", "a train goes on from what was read before",
 		"*a = extent{off, off + n}\n\t}\n\treturn w[off-a.off:]", "if *a = (extent{off, off + n}); PLANTED && n == s.window && off > n {\n\t\t\ts.fill(w[:1], 0)\n\t\t}\n\t}\n\treturn w[off-a.off:]"),
+	one("waiting.go", "the offer of a transaction that was given up is taken again",
+		"m.TID == s.given && s.given != 0 {", "m.TID == s.given && s.given != 0 && !PLANTED {"),
+	one("session.go", "who begins anew has segments of before",
+		"s.cfg.Segment = safeSegment\n", "if !PLANTED {\n\t\ts.cfg.Segment = safeSegment\n\t}\n"),
 	// The server.
 	one("server/blocks.go", "a segment is acknowledged that is not taken",
 		"} else if !s.take(now, t, i, m) {", "} else if !s.take(now, t, i, m) && !PLANTED {"),
