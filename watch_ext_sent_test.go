@@ -29,6 +29,9 @@ func (w *bulkWatch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte,
 		if w.intents++; w.phase != Waiting || e.Peer != w.cfg.Orchestrator {
 			w.fail("while %v it sends %q to %v", w.phase, out, e.Peer)
 		}
+		if w.anew > 0 && w.rng.IntN(2) == 0 { // a copy that is late
+			w.throw(now, w.cfg.Orchestrator, w.offer)
+		}
 	case m.Type == wire.ManifestType:
 		w.manifest(now, e, &m, out)
 	case m.Type == wire.Data && m.Num == wire.Absent:
@@ -59,6 +62,8 @@ func (w *bulkWatch) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b
 		w.fail("manifest %d says %d bytes in segments of %d", n, p.Bytes, p.Seg)
 	case p.Seg > int64(w.sc.server.cfg.Segment) && p.Seg > wire.MinSegment:
 		w.fail("segments are %d bytes, a receiver takes %d", p.Seg, w.sc.server.cfg.Segment)
+	case m.TID == w.gave:
+		w.fail("transaction %d was given up, and is announced again", m.TID)
 	case w.base:
 		w.fail("a manifest comes after a segment of the base protocol")
 	case w.unanswered > 0 && p.SHA256 == before.SHA256 && p.From == before.From && now.Sub(w.asked) < askFirst && (w.lanes == nil || w.unanswered > 2):

@@ -34,7 +34,9 @@ type bulkWatch struct {
 	progress time.Time // when something last went forward
 	intents  int
 	tid      int64
-	anew     int // how often it began anew
+	anew     int    // how often it began anew
+	gave     int64  // the transaction that it gave up for that
+	offer    []byte // the last that came
 
 	// What was asked of the orchestrator.
 	manifests  []wire.Manifest
@@ -174,7 +176,7 @@ func (w *bulkWatch) reset(now time.Time) {
 	w.manifests, w.newest, w.answers, w.unanswered, w.told = nil, -1, 0, 0, wire.Unknown
 	w.lanes, w.place, w.delivered, w.left, w.again, w.shown = nil, nil, nil, 0, 0, 0
 	w.progress, w.sent, w.spent = now, now, 0
-	w.tid = 0
+	w.gave, w.tid = w.tid, 0
 }
 
 // beside does a job after a time that is drawn; its answer comes after another.
@@ -232,6 +234,9 @@ func (w *bulkWatch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	m, err := wire.Parse(b)
 	switch {
 	case e.Sock != sockUDP || err != nil:
+		w.s.Receive(now, e, b)
+	case m.Type == wire.Offer && w.phase == Waiting && e.Peer == w.cfg.Orchestrator:
+		w.offer = bytes.Clone(b)
 		w.s.Receive(now, e, b)
 	case m.Type == wire.StateType:
 		w.state(now, e, &m, b)
