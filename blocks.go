@@ -26,6 +26,7 @@ type blocks struct {
 
 	digest string // of the payload, in hexadecimal; "" while it is computed
 	asking bool   // for the verdict
+	told   bool   // the server knows the digest
 }
 
 // receive is the hot path: one acknowledgement.
@@ -195,7 +196,7 @@ func (x *blocks) conclude(now time.Time) {
 		s.finish(now, nil)
 	case x.asking:
 	case x.digest != "":
-		x.asking = true
+		x.asking, x.told = true, true
 		if s.phase == Sending {
 			s.report.Transfer = now.Sub(s.entered)
 			s.enter(now, Finishing)
@@ -235,23 +236,25 @@ func (x *blocks) hash(now time.Time) {
 }
 
 // stands takes how the payload stands: the answer to a question in the midst of sending,
-// or the verdict.
-func (x *blocks) stands(now time.Time, st *wire.State) {
+// or the verdict. One that answers an earlier question may lack what was acknowledged since.
+func (x *blocks) stands(now time.Time, st *wire.State, earlier bool) {
 	s := x.s
 	switch st.Standing {
 	case wire.Complete:
-		if x.asking {
+		// It may come while segments are sent again that the server lacked: it has them now.
+		if x.told {
+			x.transfer.Have([]sched.Range{{First: 0, Last: x.transfer.Total() - 1}})
 			s.finish(now, nil)
 		}
 	case wire.Busy:
 		s.timers.Arm(timerManifest, now.Add(time.Duration(st.Wait)*time.Millisecond))
-		s.dialog.wait = max(askFirst, 3*s.roundTrip())
+		s.dialog.wait = s.dialog.patience()
 	case wire.Open:
 		if !x.asking {
 			s.dialog.stop()
 		}
 	case wire.Incomplete:
-		if x.asking {
+		if x.asking && !earlier {
 			x.again(now, st)
 		}
 	}
@@ -276,7 +279,7 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	}
 	s.log.Warn("the server lacks what it had acknowledged: it is sent again", "segments", n)
 	s.dialog.stop()
-	x.asking = false
+	x.asking, s.dialog.manifest.SHA256 = false, ""
 	if x.transfer.Left() > 0 {
 		s.enter(now, Sending)
 		return

@@ -31,6 +31,7 @@ type dialog struct {
 
 	seq    int64         // of the next manifest
 	newest int64         // of the newest state that was acted on
+	first  int64         // of the first manifest that asks what is asked now
 	ready  bool          // a manifest is to be sent
 	asked  bool          // an answer is awaited
 	tries  int           // manifests sent since the last answer
@@ -52,10 +53,16 @@ func (d *dialog) ask(now time.Time) {
 	if !d.asked {
 		d.since = now
 	}
-	d.ready, d.asked, d.wait, d.tries = true, true, askFirst, 0
-	if d.opened {
-		d.wait = max(askFirst, 3*d.s.roundTrip())
+	d.first = d.seq
+	d.ready, d.asked, d.wait, d.tries = true, true, d.patience(), 0
+}
+
+// patience is how long the first answer to a question is waited for.
+func (d *dialog) patience() time.Duration {
+	if !d.opened {
+		return askFirst
 	}
+	return min(max(askFirst, 3*d.s.roundTrip()), askMost)
 }
 
 // undecided reports whether it is not known yet which protocol will be spoken.
@@ -151,7 +158,7 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 		d.opening(now, &st)
 		return
 	}
-	s.blocks.stands(now, &st)
+	s.blocks.stands(now, &st, m.Seq < d.first)
 }
 
 // opening takes the answer to the announcement. What the server has may take several

@@ -42,6 +42,9 @@ func (s *session) settle(now time.Time) {
 		return
 	}
 	r.Acked, r.Left = 0, t.Left()
+	if r.Extended {
+		r.Acked = -t.Reopened() // a byte counts once, however often it is acknowledged
+	}
 	for i := range r.Receivers {
 		rr, st := &r.Receivers[i], t.Stats(i)
 		rr.Bytes, rr.Acked = st.Bytes, st.Acked

@@ -6,12 +6,15 @@ type plant struct {
 	name  string
 	dir   string // of the package, or a file of it
 	edits []edit
+	inner bool // only the audit of the transfer can see it
 }
 
 type edit struct{ old, new string }
 
 // one is a plant of a single edit.
-func one(dir, name, old, new string) plant { return plant{name, dir, []edit{{old, new}}} }
+func one(dir, name, old, new string) plant {
+	return plant{name: name, dir: dir, edits: []edit{{old, new}}}
+}
 
 var plants = []plant{
 	// The transfer.
@@ -152,7 +155,7 @@ var plants = []plant{
 		"Last: seq - 1}", "Last: seq - 1 + map[bool]int64{true: 1}[PLANTED]}"),
 	one("server/server.go", "an ack leaves from any address",
 		"path.to(e)\n\t\treturn wire.AppendAck(", "if PLANTED {\n\t\t\tpath.local = s.cfg.Receivers[0].Addr\n\t\t}\n\t\tpath.to(e)\n\t\treturn wire.AppendAck("),
-	{"a transaction is acknowledged after its limit", "server", []edit{
+	{name: "a transaction is acknowledged after its limit", dir: "server", edits: []edit{
 		{"if !now.Before(t.limit) {\n\t\t\ts.stats.AcksDropped++", "if !now.Before(t.limit) && !PLANTED {\n\t\t\ts.stats.AcksDropped++"},
 		{"if !now.Before(t.limit) {\n\t\t// The timer", "if !now.Before(t.limit) && !PLANTED {\n\t\t// The timer"},
 		{"default:\n\t\treturn t.limit\n", "default:\n\t\tif PLANTED {\n\t\t\treturn t.limit.Add(time.Minute)\n\t\t}\n\t\treturn t.limit\n"},
@@ -160,7 +163,7 @@ var plants = []plant{
 	// The server, and what was acknowledged.
 	one("server", "a port that comes again gets the transaction before",
 		"t != nil && !t.used &&", "t != nil && (!t.used || PLANTED) &&"),
-	{"other bytes are acknowledged where a port comes again", "server", []edit{
+	{name: "other bytes are acknowledged where a port comes again", dir: "server", edits: []edit{
 		{"if t := s.byClient[e.Peer]; t != nil", "if t := s.byClient[e.Peer]; PLANTED && t != nil && t.used && s.live(now, t.tid) != nil {\n\t\ts.again(now, t, e, from, token)\n\t\treturn\n\t} else if t != nil"},
 		{"if t.index.Sum(seq) != sum {", "if t.index.Sum(seq) != sum && !PLANTED {"},
 	}},

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ const plantedEnv = "MDALP_PLANTED"
 // (go build -overlay); the binary then runs the swarm for each number until a
 // check fails. With number 0 there is no bug, and nothing may be found. Each is
 // hunted twice: with the audit of the transfer's own state after every event, and
-// by what can be seen from outside alone.
+// by what can be seen from outside alone, where anything can.
 func TestPlanted(t *testing.T) {
 	if os.Getenv(plantedEnv) != "" {
 		t.Skip("this is the binary with the bugs")
@@ -33,14 +34,18 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a binary of its own")
 	}
-	bin := buildPlanted(t)
-	found := make([][2]string, len(plants)+1)
+	all := slices.Concat(plants, plantsExtended)
+	bin := buildPlanted(t, all)
+	found := make([][2]string, len(all)+1)
 	work := make(chan int)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
 			for k := range work {
-				found[k] = [2]string{hunt(t, bin, k, false), hunt(t, bin, k, true)}
+				found[k][0] = hunt(t, bin, k, false)
+				if found[k][1] = found[k][0]; k == 0 || !all[k-1].inner {
+					found[k][1] = hunt(t, bin, k, true)
+				}
 			}
 		})
 	}
@@ -56,7 +61,7 @@ func TestPlanted(t *testing.T) {
 			}
 			continue
 		}
-		p := &plants[k-1]
+		p := &all[k-1]
 		t.Logf("%2d %-17s %-54s %.150s", k, p.dir, p.name, what[0])
 		if what[1] != what[0] {
 			t.Logf("%75s from outside: %.150s", "", what[1])
@@ -68,7 +73,7 @@ func TestPlanted(t *testing.T) {
 }
 
 // buildPlanted compiles the tests of this package with all the bugs in the source.
-func buildPlanted(t *testing.T) (bin string) {
+func buildPlanted(t *testing.T, all []plant) (bin string) {
 	tmp := t.TempDir()
 	root, err := filepath.Abs(".")
 	if err != nil {
@@ -76,7 +81,7 @@ func buildPlanted(t *testing.T) (bin string) {
 	}
 	replace := map[string]string{}
 	texts := map[string]string{} // of the files that are touched, by path
-	for k, p := range plants {
+	for k, p := range all {
 		for _, e := range p.edits {
 			file := find(t, root, p, e.old, texts)
 			texts[file] = strings.Replace(texts[file], e.old, strings.ReplaceAll(e.new, "PLANTED", fmt.Sprintf("planted(%d)", k+1)), 1)
@@ -161,7 +166,13 @@ func hunt(t *testing.T, bin string, k int, blind bool) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-test.run", "TestSwarm$", "-seeds", seeds, "-blind="+strconv.FormatBool(blind))
+	swarm := "TestSwarm$"
+	if k > len(plants) {
+		swarm = "TestSwarmExtended$"
+	} else if k == 0 {
+		swarm = "TestSwarm"
+	}
+	cmd := exec.CommandContext(ctx, bin, "-test.run", swarm, "-seeds", seeds, "-blind="+strconv.FormatBool(blind))
 	cmd.Env = append(os.Environ(), plantedEnv+"="+strconv.Itoa(k), "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {

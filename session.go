@@ -75,6 +75,7 @@ type session struct {
 	bufferAcks int // acks that the receive buffer holds; 0: any number
 
 	tid   int64
+	given int64  // the transaction that was given up for a new one, or 0
 	peers []peer // whom segments go to; their places are the transfer's numbers
 	place map[netip.AddrPort]int
 
@@ -127,8 +128,8 @@ func (s *session) anew(now time.Time, why string) {
 	s.timers.Stop(timerManifest)
 	s.cfg.Segment = safeSegment
 	s.cfg.key[30]++ // echoes of before shall not count for those to come
-	s.report.Receivers, s.report.Segments = nil, 0
-	s.tid, s.peers, s.place = 0, nil, nil
+	s.report.Receivers, s.report.Segments, s.report.Extended, s.report.Segment = nil, 0, false, 0
+	s.given, s.tid, s.peers, s.place = s.tid, 0, nil, nil
 	s.start()
 	s.enter(now, Waiting)
 	s.waiting.begin(now)

@@ -162,6 +162,9 @@ func (w *watch) beside(job func() func(now time.Time)) {
 		back := job()
 		a := w.asked
 		w.sc.node(w).Post(func(now time.Time) {
+			if w.killed {
+				return
+			}
 			w.clock(now)
 			if w.phase == Pinging && !w.s.pinging.names.late && a.IsValid() {
 				w.found = append(w.found, a)

@@ -103,7 +103,7 @@ func campaign(t *testing.T, build func(seed uint64, trace io.Writer) world) map[
 
 // class names what a caller can tell an error by.
 func class(err error) string {
-	for _, c := range []error{ErrConfig, ErrNoOffer, ErrBadOffer, ErrIncomplete, ErrPayload} {
+	for _, c := range []error{ErrConfig, ErrNoOffer, ErrBadOffer, ErrIncomplete, ErrPayload, ErrRefused, ErrDamaged} {
 		if errors.Is(err, c) {
 			return c.Error()
 		}

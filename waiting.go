@@ -75,6 +75,10 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
 		return
 	}
+	if err == nil && m.TID == s.given && s.given != 0 { // a copy that is late
+		s.drop(&s.report.Dropped.Unwanted, "of the transaction before", e, b)
+		return
+	}
 	var offer []wire.Receiver
 	switch {
 	case err != nil:

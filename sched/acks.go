@@ -160,6 +160,10 @@ func (x *extended) expire(now time.Duration) {
 // that, but one segment goes out to draw an ack.
 func (x *extended) timeout(now time.Duration, i int) {
 	l := &x.to[i]
+	if x.left == 0 {
+		l.flight.abandon() // copies of what was delivered: nobody waits for them
+		return
+	}
 	l.stats.Timeouts++
 	l.recovery.backoff++
 	l.recovery.lastSent = now // the next one counts from here, even if a cap holds the probe up

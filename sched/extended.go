@@ -64,6 +64,7 @@ type extended struct {
 	total   int64 // segments
 	left    int64 // of these, not delivered
 	had     int64 // delivered by have, less what was taken back
+	back    int64 // bytes that were taken back
 	living  int
 
 	to      []lane

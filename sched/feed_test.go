@@ -241,6 +241,39 @@ func TestHave(t *testing.T) {
 	want(t, "left", tr.Left(), int64(0))
 }
 
+// TestReopened: what is taken back is counted in bytes, of which the last segment has fewer.
+func TestReopened(t *testing.T) {
+	tr := NewExtended(epoch, 250, 100, []ExtendedReceiver{{Window: 5, Share: 3}}, ExtendedConfig{})
+	sent(t, tr, at(0))
+	ack(t, tr, at(10), 0, 3, Fresh, Range{0, 2})
+	want(t, "again", tr.Reopen(0, 3, []Range{{0, 0}}), int64(2))
+	want(t, "bytes", tr.Reopened(), int64(150))
+	want(t, "sent", sent(t, tr, at(20)), [][]int64{{1, 2}})
+	ack(t, tr, at(30), 0, 2, Fresh, Range{0, 4})
+	want(t, "counted", tr.Stats(0).Bytes-tr.Reopened(), int64(250))
+}
+
+// TestNobodyWaits: once all is delivered, no receiver falls silent over copies that are
+// still out, and no timer is left.
+func TestNobodyWaits(t *testing.T) {
+	tr := pair(1, 1, 5, ExtendedConfig{})
+	sent(t, tr, at(0))
+	tr.Expire(at(999))
+	want(t, "probe", sent(t, tr, at(999)), [][]int64{{0}})
+	ack(t, tr, at(1000), 0, 1, Fresh, Range{0, 0})
+	for now := range int64(10) {
+		tr.Expire(at(1000 * (now + 2)))
+	}
+	if _, ok := tr.Next(); ok || tr.Living() != 1 || tr.Stats(0).Timeouts != 1 || tr.Flow(0).Out != 0 {
+		t.Errorf("a timer: %t, %d receivers live, %+v", ok, tr.Living(), tr.Stats(0))
+	}
+	// What is taken back begins as if nothing had been.
+	want(t, "again", tr.Reopen(0, 1, nil), int64(1))
+	want(t, "sent", sent(t, tr, at(20000)), [][]int64{{0}})
+	ack(t, tr, at(20010), 0, 1, Fresh, Range{2, 2})
+	want(t, "left", tr.Left(), int64(0))
+}
+
 // TestBackups: an idle receiver copies what is out at a slow one, and of all never more
 // than a hundredth.
 func TestBackups(t *testing.T) {

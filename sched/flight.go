@@ -88,6 +88,15 @@ func (f *flight) leave(s *shot, why uint8) {
 	f.bytes -= int64(s.size)
 }
 
+// abandon takes all that is out out of the flight.
+func (f *flight) abandon() {
+	for ; f.oldest < f.next; f.oldest++ {
+		if s := f.at(f.oldest); s.flags&isOut != 0 {
+			f.leave(s, isLost)
+		}
+	}
+}
+
 // unacked is the largest NUM from first to num that is not acknowledged, or -1.
 func (f *flight) unacked(num, first int64) int64 {
 	first = max(first, f.head)

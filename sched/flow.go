@@ -32,6 +32,10 @@ func (t *Transfer) Reopen(from, upto int64, stored []Range) (again int64) {
 	return t.ext.reopen(from, upto, stored)
 }
 
+// Reopened is how many bytes Reopen has taken back in all: they count as often in the Stats
+// as they were acknowledged.
+func (t *Transfer) Reopened() int64 { return t.ext.back }
+
 // A Flow is what is known of the way to a receiver of an extended transfer.
 type Flow struct {
 	Out      int   // segments in flight

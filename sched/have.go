@@ -68,6 +68,9 @@ func (x *extended) reopen(from, upto int64, ranges []Range) (again int64) {
 	}
 	gaps.without(pending)
 	again = gaps.n
+	for _, r := range gaps.q[gaps.head:] {
+		x.back += min(r.end*int64(x.segment), x.size) - r.first*int64(x.segment)
+	}
 	x.void(&gaps)
 	gaps.cut(gaps.n, to)
 	x.unsent += again

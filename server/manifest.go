@@ -209,6 +209,11 @@ func (s *Server) standing(t *transaction) wire.State {
 		st.Standing, st.Comment, st.Bytes, st.Seg = wire.Refused, t.refusal, x.size, x.segment
 	case d.verdict != wire.Unknown:
 		st.Standing, st.Comment = d.verdict, d.comment
+	case t.phase == settled && d.asked:
+		// It was published before anybody asked. A store that keeps nothing has no digest.
+		if st.Standing = wire.Complete; t.sum != d.want && t.sum != ([sha256.Size]byte{}) {
+			st.Standing = wire.Damaged
+		}
 	case t.phase == settling:
 		st.Standing, st.Wait = wire.Busy, busyWait.Milliseconds()
 	default:
@@ -283,6 +288,8 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 		v.verdict = wire.Complete
 	case t.goal == whole && v.asked: // its digest came when the payload was published already
 		v.verdict = wire.Damaged
+	case t.goal == whole:
+		// It was silent, and all is there and has its name. Who asks later is answered then.
 	case v.verdict == wire.Unknown:
 		v.verdict, v.comment = wire.Refused, "it was silent for too long"
 	}
