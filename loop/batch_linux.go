@@ -182,8 +182,9 @@ func (o *outbox) put(s *Socket, e *Envelope, b []byte, z *zones) bool {
 	if e.Local.IsValid() {
 		o.from(i, e.Local.Addr(), z)
 	}
-	// In the base protocol no two neighbours have one peer, and eight bytes show it.
-	if i > 0 && sameStart(&o.name[i], &o.name[i-1]) {
+	// In the base protocol a client's neighbours have no peer in common, and a server's
+	// no source.
+	if i > 0 && sameStart(&o.name[i], &o.name[i-1]) && (!e.Local.IsValid() || o.sameSource(i, i-1)) {
 		o.alike = true
 	}
 	o.n++

@@ -70,7 +70,7 @@ func (o *outbox) run(i int, s *Socket) (n int) {
 func (o *outbox) sameWay(i, k int) bool {
 	a, b := &o.msg[i].hdr, &o.msg[k].hdr
 	return sameStart(&o.name[i], &o.name[k]) && (a.Namelen == unix.SizeofSockaddrInet4 || o.name[i] == o.name[k]) &&
-		a.Controllen == b.Controllen && (a.Controllen == 0 || o.ctl[i] == o.ctl[k])
+		a.Controllen == b.Controllen && (a.Controllen == 0 || o.sameSource(i, k))
 }
 
 // lengthen gives slot i memory of its own for the next time, since b was too long for it: what
