@@ -173,8 +173,8 @@ func (r *runner) parts(s *Socket, e *Envelope, b []byte) {
 // offload finds out what the kernel can do for a UDP socket, and asks it to hand on trains
 // as they are.
 func (s *Socket) offload(c *socket.Conn) {
-	if s.opts.Offload == OffloadOff {
-		return
+	if s.opts.Offload == OffloadOff || s.opts.Stamp {
+		return // what is stamped leaves alone
 	}
 	// A kernel before Linux 4.18 would ignore the size in the control message, and send the
 	// train as one datagram.
