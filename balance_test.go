@@ -33,7 +33,7 @@ func (c *race) run(t *testing.T) (time.Duration, *Report) {
 	home := netip.MustParseAddrPort("10.254.0.1:4650")
 	client := netip.MustParseAddrPort("10.255.0.1:5000")
 	sock := sim.Socket{PacketInfo: true, Addrs: []netip.AddrPort{home}}
-	cfg := server.Config{Limit: forever, Idle: forever, IntentRate: -1, Remember: 1, Concurrent: 1}
+	cfg := server.Config{Base: true, Limit: forever, Idle: forever, IntentRate: -1, Remember: 1, Concurrent: 1}
 	for i, d := range c.acks {
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		sock.Addrs = append(sock.Addrs, netip.AddrPortFrom(a, Port))

@@ -37,7 +37,7 @@ func TestNames(t *testing.T) {
 	for p := Waiting; p <= Finished; p++ {
 		got = append(got, p.String())
 	}
-	want := "icmp equal none adaptive waiting pinging sending finished"
+	want := "icmp equal none adaptive waiting pinging sending finishing finished"
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("%s, want %s", s, want)
 	}

@@ -38,7 +38,7 @@ func ExampleSend() {
 	go func() { defer close(ended); loop.Run(ctx, srv, socks...) }()
 	defer func() { cancel(); <-ended }()
 
-	payload := strings.NewReader(strings.Repeat("a segment ", 100))
+	payload := strings.NewReader(strings.Repeat("a segment ", 10000))
 	report, err := mdalp.Send(ctx, payload, payload.Size(), &mdalp.Config{
 		Orchestrator: socks[0].LocalAddr(),
 		Balance:      mdalp.Equal,
@@ -46,12 +46,9 @@ func ExampleSend() {
 	if errors.Is(err, mdalp.ErrIncomplete) {
 		fmt.Println("missing:", report.Missing)
 	}
-	fmt.Println(report.Acked, "bytes in", report.Segments, "segments, error:", err)
-	for _, r := range report.Receivers {
-		fmt.Println(r.Addr.Addr(), r.Bytes)
-	}
+	fmt.Println(report.Acked, "of", report.Size, "bytes, extended:", report.Extended, "error:", err)
+	fmt.Println(len(report.Receivers), "receivers, missing:", report.Missing)
 	// Output:
-	// 1000 bytes in 10 segments, error: <nil>
-	// 127.0.0.2 500
-	// 127.0.0.3 500
+	// 100000 of 100000 bytes, extended: true error: <nil>
+	// 2 receivers, missing: []
 }

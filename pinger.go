@@ -19,11 +19,11 @@ type pinger struct {
 	cfg     *PingConfig
 	prober  *icmp.Prober
 	began   time.Time
+	tell    time.Time          // when Progress is due, if there is one
 	sock6   int                // the socket for IPv6 hosts; that for IPv4 is 0
 	first   []int              // the prober's host → its first place in the report
 	place   map[netip.Addr]int // the reverse
 	firstOf []int              // a place in the report → the first of the same host
-	tell    time.Time          // when Progress is due, if there is one
 	soft    int                // hosts with an error that may pass
 }
 

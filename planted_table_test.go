@@ -4,7 +4,7 @@ package mdalp
 // exactly once in the package's files; PLANTED stands for "this bug is on".
 type plant struct {
 	name  string
-	dir   string
+	dir   string // of the package, or a file of it
 	edits []edit
 }
 
@@ -97,9 +97,9 @@ var plants = []plant{
 		"if !ok {\n\t\tif e.Peer", "if !ok && !PLANTED {\n\t\tif e.Peer"),
 	one(".", "an ack is the expected peer's, whoever sent it",
 		"if x.peers[i].addr != e.Peer {", "if x.peers[i].addr != e.Peer && !PLANTED {"),
-	one(".", "the TID of an ack is not checked",
+	one("segments.go", "the TID of an ack is not checked",
 		"m.TID != s.tid ||", "m.TID != s.tid && !PLANTED ||"),
-	one(".", "the type of an ack is not checked",
+	one("segments.go", "the type of an ack is not checked",
 		"if m.Type != wire.Ack ||", "if m.Type != wire.Ack && !PLANTED ||"),
 	one(".", "anybody may make an offer",
 		"if e.Peer != s.cfg.Orchestrator {", "if e.Peer != s.cfg.Orchestrator && !PLANTED {"),
@@ -107,13 +107,13 @@ var plants = []plant{
 		"s.timers.Arm(timerDeadline, now.Add(cfg.Deadline))", "if !PLANTED {\n\t\t\ts.timers.Arm(timerDeadline, now.Add(cfg.Deadline))\n\t\t}"),
 	one(".", "the intent is repeated once only",
 		"w.ready = true\n\t\ts.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))", "w.ready = true\n\t\tif !PLANTED {\n\t\t\ts.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))\n\t\t}"),
-	one(".", "a refusal is not heard",
+	one("segments.go", "a refusal is not heard",
 		"x.transfer.Kill(now, i, &PeerError{e.Peer, \"data\", err})\n", "if PLANTED {\n\t\t\treturn\n\t\t}\n\t\tx.transfer.Kill(now, i, &PeerError{e.Peer, \"data\", err})\n"),
 	one(".", "an error that may pass is taken for a refusal",
 		"return e.Remote && (errors.Is(err, syscall.ECONNREFUSED)", "return PLANTED || e.Remote && (errors.Is(err, syscall.ECONNREFUSED)"),
 	one(".", "an intent that failed is not sent again",
 		"s.timers.Arm(timerAgain, now.Add(w.again))", "if !PLANTED {\n\t\ts.timers.Arm(timerAgain, now.Add(w.again))\n\t}"),
-	one(".", "a refusal need not quote what is out",
+	one("segments.go", "a refusal need not quote what is out",
 		"if hard(e, err) && whole {", "if hard(e, err) && (whole || PLANTED) {"),
 	one(".", "a refusal may quote another segment",
 		"agrees, whole := wire.Quotes(e.Quote, s.tid, seq)\n", "agrees, whole := wire.Quotes(e.Quote, s.tid, seq)\n\tif PLANTED && len(e.Quote) > 0 {\n\t\tagrees, whole = true, true\n\t}\n"),
@@ -131,14 +131,14 @@ var plants = []plant{
 		"s.timers.Arm(timerNames, now.Add(wait))", "if !PLANTED {\n\t\ts.timers.Arm(timerNames, now.Add(wait))\n\t}"),
 	one(".", "a name that is found is left out",
 		"\ts.choose()\n\tp.probe(now)\n", "\tif !PLANTED {\n\t\ts.choose()\n\t}\n\tp.probe(now)\n"),
-	one(".", "failover although it is off",
+	one("probe.go", "failover although it is off",
 		"NoFailover: s.cfg.NoFailover || s.cfg.Balance == None,", "NoFailover: (s.cfg.NoFailover || s.cfg.Balance == None) && !PLANTED,"),
 	one(".", "the missing ranges end one too far",
 		"wire.Range{First: m.Seq, Last: m.End - 1}", "wire.Range{First: m.Seq, Last: m.End - 1 + map[bool]int64{true: 1}[PLANTED]}"),
 	one(".", "the window is wrong after it is read again",
-		"*a = extent{off, off + n}", "if PLANTED && a.end > 0 {\n\t\t\ta.end = off + n\n\t\t} else {\n\t\t\t*a = extent{off, off + n}\n\t\t}"),
+		"*a = extent{off, off + n}\n\t}\n\treturn w[off-s.at", "if PLANTED && a.end > 0 {\n\t\t\ta.end = off + n\n\t\t} else {\n\t\t\t*a = extent{off, off + n}\n\t\t}\n\t}\n\treturn w[off-s.at"),
 	one(".", "the window ends a segment late",
-		"|| end > a.end {", "|| end > a.end && !(PLANTED && end <= a.end+100 && off+int64(length)-a.off <= s.window) {"),
+		"a := &s.at[i]; off < a.off || end > a.end {", "a := &s.at[i]; off < a.off || end > a.end && !(PLANTED && end <= a.end+100 && off+int64(length)-a.off <= s.window) {"),
 	// The server.
 	one("server", "a segment is acknowledged that was not stored",
 		"s.failed(now, t, err)\n\t\treturn false, false", "s.failed(now, t, err)\n\t\treturn PLANTED, false"),
@@ -150,8 +150,8 @@ var plants = []plant{
 		"l.n++\n\tq.waits++\n", "l.n++\n\tq.waits++\n\tif PLANTED && l.n == 1 {\n\t\treturn q.put(t, seq, e, false)\n\t}\n"),
 	one("server", "what is missing holds one too many",
 		"Last: seq - 1}", "Last: seq - 1 + map[bool]int64{true: 1}[PLANTED]}"),
-	one("server", "an ack leaves from any address",
-		"path.to(e)\n\t\treturn wire.AppendAck", "if PLANTED {\n\t\t\tpath.local = s.cfg.Receivers[0].Addr\n\t\t}\n\t\tpath.to(e)\n\t\treturn wire.AppendAck"),
+	one("server/server.go", "an ack leaves from any address",
+		"path.to(e)\n\t\treturn wire.AppendAck(", "if PLANTED {\n\t\t\tpath.local = s.cfg.Receivers[0].Addr\n\t\t}\n\t\tpath.to(e)\n\t\treturn wire.AppendAck("),
 	{"a transaction is acknowledged after its limit", "server", []edit{
 		{"if !now.Before(t.limit) {\n\t\t\ts.stats.AcksDropped++", "if !now.Before(t.limit) && !PLANTED {\n\t\t\ts.stats.AcksDropped++"},
 		{"if !now.Before(t.limit) {\n\t\t// The timer", "if !now.Before(t.limit) && !PLANTED {\n\t\t// The timer"},
@@ -165,7 +165,7 @@ var plants = []plant{
 		{"if t.index.Sum(seq) != sum {", "if t.index.Sum(seq) != sum && !PLANTED {"},
 	}},
 	one("server", "what cannot be published counts as published",
-		"s.stats.Retried++\n", "s.stats.Retried++\n\t\tif PLANTED {\n\t\t\ts.verdict(now, t, d)\n\t\t\treturn\n\t\t}\n"),
+		"s.stats.Retried++\n\t\tif s.closed", "s.stats.Retried++\n\t\tif PLANTED {\n\t\t\ts.verdict(now, t, d)\n\t\t\treturn\n\t\t}\n\t\tif s.closed"),
 	one("server", "what cannot be published is thrown away",
 		"\t\tt.pause = min(", "\t\tif PLANTED {\n\t\t\tt.spool.Discard()\n\t\t}\n\t\tt.pause = min("),
 	one("server", "a restart forgets a transaction",

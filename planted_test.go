@@ -57,9 +57,9 @@ func TestPlanted(t *testing.T) {
 			continue
 		}
 		p := &plants[k-1]
-		t.Logf("%2d %-6s %-48s %.150s", k, p.dir, p.name, what[0])
+		t.Logf("%2d %-17s %-54s %.150s", k, p.dir, p.name, what[0])
 		if what[1] != what[0] {
-			t.Logf("%58s from outside: %.150s", "", what[1])
+			t.Logf("%75s from outside: %.150s", "", what[1])
 		}
 		if what[0] == "" || what[1] == "" {
 			t.Errorf("bug %d is not found: %s: %s", k, p.dir, p.name)
@@ -113,11 +113,15 @@ func buildPlanted(t *testing.T) (bin string) {
 	return bin
 }
 
-// find gives the one file of the plant's package that holds the text once. A bug
+// find gives the one file of the plant's package, or its own, that holds the text once. A bug
 // whose place is gone or no longer unique must be planted anew.
 func find(t *testing.T, root string, p plant, old string, texts map[string]string) (file string) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(root, p.dir, "*.go"))
+	pattern := filepath.Join(root, p.dir)
+	if !strings.HasSuffix(p.dir, ".go") {
+		pattern = filepath.Join(pattern, "*.go")
+	}
+	names, err := filepath.Glob(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (c *capture) replay(t *testing.T, cfg Config) (*Report, server.Result) {
 	client := netip.MustParseAddrPort("172.31.43.71:49710")
 	sock := sim.Socket{PacketInfo: true, Addrs: []netip.AddrPort{orchestrator}}
 	var res server.Result
-	sc := server.Config{Idle: 30 * time.Second, Settled: func(r server.Result) { res = r }}
+	sc := server.Config{Base: true, Idle: 30 * time.Second, Settled: func(r server.Result) { res = r }}
 	for _, r := range c.Receivers {
 		a := netip.AddrPortFrom(r.Addr, Port)
 		sock.Addrs = append(sock.Addrs, a)

@@ -55,6 +55,7 @@ func serve(t testing.TB, want []byte, hosts ...string) *site {
 	x := &site{store: new(server.Memory), result: make(chan server.Result, 16)}
 	var socks []*loop.Socket
 	cfg := server.Config{
+		Base:       true,
 		Store:      x.store,
 		Expect:     &server.Payload{Size: int64(len(want)), SHA256: sha256.Sum256(want)},
 		IntentRate: -1,

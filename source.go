@@ -88,7 +88,7 @@ func (s *source) next(i int, off int64, length int) ([]byte, error) {
 	w := s.arena[int64(i)*s.window:][:s.window]
 	a := &s.at[i]
 	if off < a.off || end > a.end {
-		if off != a.end && off != s.last {
+		if (off < a.off || off > a.end) && off != s.last {
 			b := s.scratch[:length]
 			s.fill(b, off)
 			s.last = end

@@ -120,9 +120,18 @@ func (sc *scenario) follow(now time.Time) {
 	sc.followed = true
 	w := newWatch(sc, len(sc.clients), sc.follower)
 	w.addr4, w.addr6 = sc.clients[0].addr4, sc.clients[0].addr6
+	w.capped = sc.paused > 0
 	sc.clients = append(sc.clients, w)
 	sc.session(w, now)
 	sc.nodes[0].Restart(w)
+}
+
+// node is where a client runs; one that follows another is where that was.
+func (sc *scenario) node(w *watch) *sim.Node {
+	if w.id < len(sc.nodes) {
+		return sc.nodes[w.id]
+	}
+	return sc.nodes[0]
 }
 
 // add lets a client start.

@@ -161,7 +161,7 @@ func (w *watch) beside(job func() func(now time.Time)) {
 	w.sc.world.At(w.now.Sub(sim.Epoch)+d, func(time.Time) {
 		back := job()
 		a := w.asked
-		w.sc.nodes[w.id].Post(func(now time.Time) {
+		w.sc.node(w).Post(func(now time.Time) {
 			w.clock(now)
 			if w.phase == Pinging && !w.s.pinging.names.late && a.IsValid() {
 				w.found = append(w.found, a)
@@ -275,8 +275,10 @@ func (w *watch) forge(now time.Time, peer netip.AddrPort, quote []byte) {
 // reject lets an error of the network come in.
 func (w *watch) reject(now time.Time, peer netip.AddrPort, err error, quote []byte) {
 	w.sc.world.At(now.Sub(sim.Epoch), func(time.Time) {
-		w.sc.nodes[w.id].Post(func(now time.Time) {
-			w.Fail(now, &loop.Envelope{Peer: peer, At: now, Remote: true, Quote: quote}, err)
+		w.sc.node(w).Post(func(now time.Time) {
+			if !w.killed {
+				w.Fail(now, &loop.Envelope{Peer: peer, At: now, Remote: true, Quote: quote}, err)
+			}
 		})
 	})
 }

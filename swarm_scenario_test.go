@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
@@ -22,11 +21,7 @@ const forever = 900 * time.Hour
 // A scenario is what a seed stands for: a world with a server, its receivers and
 // one or two clients, and what is wrong with it.
 type scenario struct {
-	seed  uint64
-	rng   *rand.Rand
-	quiet bool     // nothing is wrong
-	on    []string // the features that are on, for the reader of a failure
-
+	draw
 	world     *sim.World
 	home      netip.AddrPort // of the orchestrator
 	receivers []netip.AddrPort
@@ -70,24 +65,9 @@ func (sc *scenario) String() string {
 	return b.String()
 }
 
-// with draws whether a feature is on.
-func (sc *scenario) with(name string, p float64) bool {
-	if sc.rng.Float64() >= p || sc.quiet {
-		return false
-	}
-	sc.on = append(sc.on, name)
-	return true
-}
-
-// span draws a time between lo and hi, each order of magnitude as likely as another.
-func (sc *scenario) span(lo, hi time.Duration) time.Duration {
-	return time.Duration(float64(lo) * math.Pow(float64(hi)/float64(lo), sc.rng.Float64()))
-}
-
 // newScenario draws the scenario of a seed.
 func newScenario(seed uint64, trace io.Writer) *scenario {
-	sc := &scenario{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6d64616c70)), cfg: Config{Balance: Balance(seed % 4)}}
-	sc.quiet = sc.rng.IntN(4) == 0
+	sc := &scenario{draw: newDraw(seed, 0x6d64616c70), cfg: Config{Balance: Balance(seed % 4)}}
 	closed := []sim.State{sim.Silent, sim.Refusing}[sc.rng.IntN(2)]
 	sc.world = sim.New(sim.Config{Seed: seed, Limit: 1000 * time.Hour, Closed: closed, Check: sc.check, Trace: trace})
 	sc.drawConfig()
@@ -152,7 +132,7 @@ func (sc *scenario) drawServer() {
 	if six { // an orchestrator of IPv4 alone would make a socket that cannot reach them
 		sc.cfg.Bind = netip.IPv6Unspecified()
 	}
-	cfg := server.Config{Limit: forever, Idle: forever, IntentRate: -1, Concurrent: 4, Remember: 16}
+	cfg := server.Config{Base: true, Limit: forever, Idle: forever, IntentRate: -1, Concurrent: 4, Remember: 16}
 	for i := range n {
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		if six && r.IntN(2) == 0 {
@@ -203,28 +183,7 @@ func (sc *scenario) drawServer() {
 		late = sc.span(time.Millisecond, 10*time.Second)
 	}
 	sc.server = newRecorder(sc, cfg, store, unable, late)
-	sc.host = sc.world.Add("server", sc.server, sc.sockets()...)
-}
-
-// sockets are those of the server: one for each port, with all addresses of it.
-func (sc *scenario) sockets() (socks []sim.Socket) {
-	at := map[uint16]int{}
-	listen := func(a netip.AddrPort) {
-		k, ok := at[a.Port()]
-		if !ok {
-			k = len(socks)
-			at[a.Port()] = k
-			socks = append(socks, sim.Socket{PacketInfo: true})
-		}
-		socks[k].Addrs = append(socks[k].Addrs, a)
-	}
-	if sc.home != sc.receivers[0] {
-		listen(sc.home)
-	}
-	for _, a := range sc.receivers {
-		listen(a)
-	}
-	return socks
+	sc.host = sc.world.Add("server", sc.server, listening(sc.home, sc.receivers)...)
 }
 
 // run lets the world go on until all clients have ended, and checks the end.
@@ -276,28 +235,38 @@ func (sc *scenario) calm(segments int64) bool {
 	// The receiver is dead after the sum of its timeouts: with a timer that is not
 	// fixed at least these, by RFC 6298 with our bounds.
 	timeouts := make([]time.Duration, sc.cfg.Tries)
-	var patience time.Duration
 	for k := range timeouts {
 		if timeouts[k] = sc.cfg.RTO; sc.cfg.RTO == 0 {
 			timeouts[k] = min(200*time.Millisecond<<min(k, 10), 6*time.Second)
 		}
-		patience += timeouts[k]
 	}
-	// Transmissions whose answer comes before that, and those of them that a receiver
-	// gets before its first acknowledgement.
-	var early, first float64
-	for k, d := range timeouts {
-		if sc.trip < patience {
-			if early++; k < firstSegments {
-				first++
-			}
-		}
-		patience -= d
-	}
+	early, first := sc.early(timeouts, len(timeouts)), sc.early(timeouts, min(firstSegments, len(timeouts)))
 	intents := 100 * time.Second / max(sc.cfg.IntentRetry, 1)
 	odds := float64(segments)*math.Pow(sc.lose, early) + float64(len(sc.receivers))*math.Pow(sc.lose, first)
 	return odds < 1e-9 && early > 0 &&
 		math.Pow(sc.lose, float64(intents)) < 1e-9 && sc.trip < 50*time.Second
+}
+
+// early counts the transmissions, of n, whose answer comes before their receiver is dead: the
+// last of them is waited for as long as is left of the timeouts. Forged errors may quarter
+// all waits but that.
+func (sc *scenario) early(timeouts []time.Duration, n int) (count float64) {
+	var waits []time.Duration
+	var patience time.Duration
+	for k, d := range timeouts {
+		if k < n-1 && sc.hostile > 0 {
+			d /= 4
+		}
+		waits = append(waits, d)
+		patience += d
+	}
+	for _, d := range waits[:n] {
+		if sc.trip < patience {
+			count++
+		}
+		patience -= d
+	}
+	return count
 }
 
 var _ loop.Handler = (*watch)(nil)

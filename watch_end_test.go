@@ -132,13 +132,13 @@ func (w *watch) cause(err error) {
 		ok = c.Balance == None && c.Server > len(w.sc.receivers)
 	case errors.Is(err, ErrPayload):
 		ok = w.sc.reader > 0 && errors.Is(err, errRead)
+	case errors.Is(err, ErrBadOffer): // nobody's name was found
+		ok = len(w.names) > 0 && len(w.s.peers) == 0
 	case w.soft > 0 && !errors.Is(err, ErrNoOffer) && !errors.Is(err, ErrIncomplete): // this host refused for long
 		ok = c.IntentRetry == 0 && c.IntentTimeout == 0 && c.Deadline == 0 && w.s.report.Elapsed >= notSent
 	case errors.Is(err, ErrNoOffer):
 		ok = errors.Is(err, ErrIntentTimeout) && c.IntentTimeout > 0 && w.s.report.Elapsed >= c.IntentTimeout ||
 			errors.Is(err, syscall.ECONNREFUSED) && c.IntentRetry == 0
-	case errors.Is(err, ErrBadOffer): // nobody's name was found
-		ok = len(w.names) > 0 && len(w.s.peers) == 0
 	case errors.Is(err, ErrDeadline):
 		ok = errors.Is(err, ErrIncomplete) && c.Deadline > 0 && w.s.report.Elapsed >= c.Deadline
 	case errors.Is(err, ErrAllDead), errors.Is(err, ErrNoTakeover):

@@ -248,8 +248,8 @@ func (w *watch) judge(now time.Time, i int, e *loop.Envelope, err error) {
 	case refusal && quoted:
 		w.failed = i
 		return
-	case refusal && short && !d.judged && now.Before(d.due):
-		d.due = later(now, d.last.Add(w.wait(d)/4))
+	case refusal && short && !d.judged && now.Before(d.due) && d.tries < w.most(d):
+		d.due = later(now, d.last.Add(d.rto.rto()/4))
 		w.hints++
 	case !refusal && (quoted || !e.Remote) && !d.judged && !now.After(d.last.Add(d.rto.rto())):
 		if d.lost++; now.Before(d.due) {

@@ -15,15 +15,15 @@ func (t *Transfer) Out(i int) (seq int64, ok bool) {
 }
 
 // Hint says that what is out at receiver i may be lost for good, as an error does that
-// could be anybody's. The next try comes sooner: after a quarter of the timeout. Once for
-// each transmission; the tries decide, as ever.
+// could be anybody's. The next try comes sooner: after a quarter of the timeout. The tries
+// decide, as ever: the last of them is waited for in full.
 func (t *Transfer) Hint(now time.Time, i int) {
 	s := &t.to[i]
-	if !s.out || s.judged == s.stats.Sent {
+	if !s.out || s.judged == s.stats.Sent || s.tries >= t.most(s) {
 		return
 	}
 	s.judged = s.stats.Sent
-	t.wheel.arm(i, max(t.since(now), s.sent+t.patience(s)/hintPart))
+	t.wheel.arm(i, max(t.since(now), s.sent+s.rtt.RTO()/hintPart))
 }
 
 // Lost says that the last transmission to receiver i is known not to have reached it. It

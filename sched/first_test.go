@@ -66,7 +66,8 @@ func TestFirst(t *testing.T) {
 			for range 100 {
 				x.Hint(now, 0)
 			}
-		}, []float64{0, 0.75, 2.25}, 11.25},
+		}, []float64{0, 0.75, 2.25}, 38.25},
+		{"hints and no bound", TransferConfig{}, func(x *Transfer, now time.Time) { x.Hint(now, 0) }, []float64{0, 0.75, 2.25, 3.75, 5.25, 6.75, 8.25, 9.75}, 15.75},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at, dead := firstRun(t, c.cfg, c.told)

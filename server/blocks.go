@@ -54,10 +54,9 @@ func (x *extended) whole() bool { return x.have.n == x.total }
 
 // A train is segments in a row that are not written yet: one write for them all.
 type train struct {
-	t     *transaction
-	off   int64
-	b     []byte
-	first int64 // SEQ
+	t   *transaction
+	off int64
+	b   []byte
 }
 
 // block takes a segment with NUM that came to receiver i.
@@ -74,7 +73,10 @@ func (s *Server) block(now time.Time, t *transaction, i int, m *wire.Message, e 
 		st.Oversize++
 		return
 	}
-	a := &x.arrived[i]
+	if t.phase == settled { // its client hears the verdict, and needs no acknowledgement
+		st.Late++
+		return
+	}
 	if x.have.has(m.Seq) {
 		st.Duplicates++
 		t.shares[i].Duplicates++
@@ -84,6 +86,7 @@ func (s *Server) block(now time.Time, t *transaction, i int, m *wire.Message, e 
 	} else if !s.take(now, t, i, m) {
 		return
 	}
+	a := &x.arrived[i]
 	a.nums.add(m.Num)
 	a.path.from(e)
 	if !a.pending {
@@ -109,18 +112,21 @@ func (s *Server) take(now time.Time, t *transaction, i int, m *wire.Message) boo
 		st.SourceFull++
 		return false
 	}
-	if added, full := x.have.add(m.Seq, x.have.len() < mostRanges); full || !added {
-		st.TooScattered++
-		return false
-	}
 	off := m.Seq * x.segment
 	w := &s.train
 	if w.t != t || w.off+int64(len(w.b)) != off || len(w.b)+len(m.Data) > trainBytes {
 		s.writeTrain(now)
 		if t.phase != open { // it was this transaction's, and could not be written
+			st.Late++
 			return false
 		}
-		w.t, w.off, w.first = t, off, m.Seq
+	}
+	if _, full := x.have.add(m.Seq, x.have.len() < mostRanges); full {
+		st.TooScattered++
+		return false
+	}
+	if w.t == nil {
+		w.t, w.off = t, off
 		if w.b == nil {
 			w.b = make([]byte, 0, trainBytes)
 		}
@@ -156,7 +162,6 @@ func (s *Server) writeTrain(now time.Time) {
 	w.t = nil
 	if t.phase == open && t.ext != nil {
 		if err := t.ext.place.Write(w.b, w.off); err != nil {
-			s.stats.StoreErrors++
 			s.unwritten(now, t, err)
 		}
 	}
@@ -180,7 +185,6 @@ func (s *Server) burst(now time.Time) {
 			continue
 		}
 		if err := x.place.Taken(x.fresh); err != nil {
-			s.stats.StoreErrors++
 			s.unwritten(now, t, err)
 			continue
 		}
@@ -195,7 +199,13 @@ func (s *Server) burst(now time.Time) {
 func (s *Server) unwritten(now time.Time, t *transaction, err error) {
 	x := t.ext
 	for _, r := range x.fresh { // not known to be there
+		had := x.bytes()
 		x.have.remove(r)
+		lost, n := had-x.bytes(), uint64(r.Last-r.First+1)
+		s.stats.Stored -= n
+		s.stats.StoreErrors += n
+		s.stats.Bytes -= uint64(lost)
+		t.origin.bytes -= lost
 	}
 	x.fresh = x.fresh[:0]
 	if t.err == nil {
@@ -236,8 +246,11 @@ func (s *Server) advance(t *transaction) {
 			if err != nil && t.err == nil {
 				t.err = err
 			}
-			if t.phase == settling {
+			switch {
+			case t.phase == settling:
 				s.concludeBlocks(t)
+			case s.closed:
+				s.end(now, t)
 			}
 		}
 	})
@@ -245,7 +258,10 @@ func (s *Server) advance(t *transaction) {
 
 // transmitExtended ends the burst, and gives an acknowledgement or a state.
 func (s *Server) transmitExtended(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	s.burst(now)
+	if len(s.dirty) > 0 {
+		s.burst(now)
+		s.work(now)
+	}
 	if out, ok := s.transmitBlockAck(now, e, b); ok {
 		return out, true
 	}
@@ -258,7 +274,7 @@ func (s *Server) transmitBlockAck(now time.Time, e *loop.Envelope, b []byte) ([]
 	for s.blockAcks.len() > 0 {
 		k := s.blockAcks.pop()
 		x := k.t.ext
-		if x == nil {
+		if x == nil || k.t.phase > settling {
 			continue
 		}
 		a := &x.arrived[k.i]

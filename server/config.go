@@ -109,7 +109,9 @@ type Config struct {
 	OfferDelay time.Duration
 	// Expect is the payload that every transaction must bring; nil when unknown.
 	Expect *Payload
-	// Store keeps the payloads; nil is a Memory of its own.
+	// Store keeps the payloads; nil is a Memory of its own, and for extended payloads
+	// nothing: they are counted, and their digests believed. A Store that is no [Placer]
+	// has the base protocol offered alone.
 	Store Store
 	// Beside runs what may block, as a flush does, outside the loop; nil has it run in
 	// place, at the end of the call that needs it.
@@ -170,6 +172,7 @@ type Config struct {
 	Silence time.Duration
 
 	bounded bool // MaxBytes was given
+	sinks   bool // no Store was
 }
 
 // withDefaults fills in what is 0 and checks the rest.
@@ -194,8 +197,11 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.IntentBurst, DefaultIntentBurst)
 	c.Queue = max(0, c.Queue)
 	c.Remember = max(0, c.Remember)
-	if c.Store == nil {
+	if c.sinks = c.Store == nil; c.sinks {
 		c.Store = new(Memory)
+	}
+	if _, ok := c.Store.(Placer); !ok { // what it cannot keep is not offered
+		c.Base = true
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -247,23 +253,31 @@ func (c *Config) offered() ([]wire.Receiver, error) {
 		named[i] = bare[i]
 		named[i].Name = r.Name
 	}
-	offer := c.extend(named)
-	for _, shorter := range [][]wire.Receiver{c.extend(bare), bare} {
-		if offerLen(offer) > original {
-			offer = shorter
-		}
+	// The most that an original client reads; where nothing helps, the most that is a
+	// datagram.
+	forms := [][]wire.Receiver{c.extend(named), c.extend(bare), bare}
+	offer := fitting(forms, original)
+	if offer == nil {
+		offer = fitting(forms, wire.MaxDatagram)
 	}
-	if offerLen(offer) > original {
-		offer = c.extend(named) // nothing helps, so nothing is left out
-	}
-	if n := offerLen(offer); n > wire.MaxDatagram {
-		return nil, fmt.Errorf("server: an offer of %d receivers has %d bytes, more than a datagram", len(offer), n)
+	if offer == nil {
+		return nil, fmt.Errorf("server: an offer of %d receivers has %d bytes, more than a datagram", len(bare), offerLen(named))
 	}
 	// What we would not read ourselves we do not send.
 	if _, err := wire.ParseReceivers(wire.AppendReceivers(nil, offer)); err != nil {
 		return nil, fmt.Errorf("server: receivers cannot be offered: %w", err)
 	}
 	return offer, nil
+}
+
+// fitting is the first of several offers that has at most so many bytes; nil when none has.
+func fitting(offers [][]wire.Receiver, most int) []wire.Receiver {
+	for _, rs := range offers {
+		if offerLen(rs) <= most {
+			return rs
+		}
+	}
+	return nil
 }
 
 // extend adds what makes an offer one of the extended protocol; the longest window stands

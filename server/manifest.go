@@ -110,6 +110,8 @@ func (s *Server) announced(now time.Time, t *transaction, p *wire.Manifest) (ref
 		return "only the base protocol is spoken here"
 	}
 	switch {
+	case s.cfg.Expect != nil && p.Bytes != s.cfg.Expect.Size:
+		return fmt.Sprintf("a payload of %d bytes is expected", s.cfg.Expect.Size)
 	case p.Bytes > s.mostBlocks:
 		return fmt.Sprintf("too large: %d bytes are the most", s.mostBlocks)
 	case p.Seg > int64(s.cfg.Segment) && p.Seg > wire.MinSegment:
@@ -121,11 +123,10 @@ func (s *Server) announced(now time.Time, t *transaction, p *wire.Manifest) (ref
 		return "too many transactions"
 	}
 	var place Place = sink{}
-	if store, ok := s.cfg.Store.(Placer); ok {
+	if store, ok := s.cfg.Store.(Placer); ok && !s.cfg.sinks {
 		m := Meta{TID: t.tid, Segment: int(p.Seg), Client: t.client, Offered: t.start}
 		var err error
 		if place, err = store.Place(m, p.Bytes); err != nil {
-			s.stats.StoreErrors++
 			s.tell(now, tellStore, "a payload is refused", "tid", t.tid, "bytes", p.Bytes, "err", err)
 			return reason(err)
 		}
@@ -148,6 +149,8 @@ func (s *Server) announced(now time.Time, t *transaction, p *wire.Manifest) (ref
 func (s *Server) unannounce(t *transaction) {
 	place := t.ext.place
 	t.ext = nil
+	t.limit = t.start.Add(s.cfg.Limit)
+	s.arm(t, t.limit)
 	s.beside(func() func(time.Time) {
 		place.Discard()
 		return nil
@@ -176,6 +179,9 @@ func (s *Server) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byt
 		return b, false
 	}
 	r := s.replies.pop()
+	if r.t != nil && r.t.ext == nil && r.t.refusal == "" { // it is of the base protocol now
+		return s.transmitState(now, e, b)
+	}
 	s.stats.States++
 	st := wire.NewState(wire.Refused)
 	path, seq := r.path, r.seq
@@ -231,6 +237,12 @@ func (s *Server) concludeBlocks(t *transaction) {
 		w := x.dialog.want
 		want = &w
 	}
+	if e := s.cfg.Expect; e != nil && t.goal == whole {
+		if want != nil && *want != e.SHA256 {
+			t.goal, x.dialog.verdict, x.dialog.comment = keep, wire.Refused, "another payload is expected"
+		}
+		want = &e.SHA256
+	}
 	have, _ := x.have.from(nil, 0, mostRanges+1)
 	goal := t.goal
 	s.beside(func() func(time.Time) {
@@ -255,7 +267,7 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 			// The client is there and wants to know. What arrived is kept.
 			v.verdict, v.comment = wire.Refused, reason(d.err)
 			t.err, t.goal, t.busy = d.err, keep, false
-			s.stats.StoreErrors++
+			s.stats.Retried++
 			s.tell(now, tellPublish, "the payload cannot be published, it is kept", "tid", t.tid, "err", d.err)
 			s.concludeBlocks(t)
 			return
@@ -267,8 +279,10 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 	case errors.Is(d.err, ErrDamaged):
 		v.verdict, t.goal, t.err = wire.Damaged, keep, d.err
 		d.err = nil
-	case t.goal == whole && v.asked:
+	case t.goal == whole && v.asked && (d.sum == [sha256.Size]byte{} || d.sum == v.want):
 		v.verdict = wire.Complete
+	case t.goal == whole && v.asked: // its digest came when the payload was published already
+		v.verdict = wire.Damaged
 	case v.verdict == wire.Unknown:
 		v.verdict, v.comment = wire.Refused, "it was silent for too long"
 	}

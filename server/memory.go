@@ -218,12 +218,7 @@ func (s *memorySpool) Publish(partial bool) (string, error) {
 		return "", nil
 	}
 	s.m.used += int64(len(b)) // it was counted until now
-	s.m.kept += int64(len(b))
-	if s.m.payloads == nil {
-		s.m.payloads = make(map[int64][]byte)
-	}
-	s.m.payloads[s.tid] = b
-	s.m.order = append(s.m.order, s.tid)
+	s.m.keep(s.tid, b)
 	return "", nil
 }
 

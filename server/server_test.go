@@ -48,7 +48,14 @@ func newRig(t testing.TB, cfg Config) *rig {
 	return newRigAt(t, epoch, cfg)
 }
 
+// newRigAt speaks the base protocol alone, see newExtendedRig.
 func newRigAt(t testing.TB, now time.Time, cfg Config) *rig {
+	t.Helper()
+	cfg.Base = true
+	return startRig(t, now, cfg)
+}
+
+func startRig(t testing.TB, now time.Time, cfg Config) *rig {
 	t.Helper()
 	r := &rig{t: t, now: now}
 	if cfg.Receivers == nil {
@@ -134,7 +141,8 @@ func causes(st Stats) uint64 {
 	return st.Malformed + st.Unexpected + st.AfterClose + st.Accepted + st.Repeated + st.Waiting +
 		st.RateLimited + st.QueueFull + st.UnknownTID + st.Elsewhere + st.OutOfBounds + st.Empty +
 		st.Oversize + st.TooMuch + st.Late + st.Stored + st.Duplicates + st.StoreErrors +
-		st.Draining + st.SourceFull + st.Foreign + st.NoPlace + st.Conflicts
+		st.Draining + st.SourceFull + st.Foreign + st.NoPlace + st.Conflicts +
+		st.Manifests + st.WrongKind + st.TooScattered
 }
 
 // segment is a message of type 2.

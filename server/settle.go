@@ -221,7 +221,7 @@ func (s *Server) bury(now time.Time, t *transaction) {
 	if t.ext != nil {
 		// The verdict is repeated for a while; nothing else is remembered of it.
 		t.limit = now.Add(repeatFor)
-		t.ext.place, t.ext.arrived = nil, nil
+		t.ext.place, t.ext.arrived, t.ext.have, t.ext.fresh = nil, nil, rangeSet{}, nil
 	}
 	if !t.used || !now.Before(t.limit) { // there is nothing to acknowledge any more
 		s.forget(t)

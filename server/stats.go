@@ -27,11 +27,11 @@ type Stats struct {
 	Stored      uint64 // segments that were stored
 	Duplicates  uint64 // segments that were stored before
 	Conflicts   uint64 // segments with the number of a stored one and other bytes, not acknowledged
-	StoreErrors uint64 // segments that the store refused
-
-	Manifests    uint64 // manifests
-	WrongKind    uint64 // segments of the other protocol than their transaction's
-	TooScattered uint64 // extended segments that would leave too many gaps
+	Manifests   uint64 // manifests
+	WrongKind   uint64 // segments of the other protocol than their transaction's
+	// Extended segments that would leave too many gaps.
+	TooScattered uint64
+	StoreErrors  uint64 // segments that the store refused
 
 	Bytes         uint64 // payload stored
 	Offers        uint64 // offers sent, repeated ones too

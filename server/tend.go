@@ -71,6 +71,9 @@ func (s *Server) stalled(late time.Duration) {
 	for _, t := range s.slots {
 		if t != nil && t.phase == open && s.now.Sub(t.last) > late {
 			t.last = t.last.Add(late)
+			if t.ext != nil {
+				t.limit = t.limit.Add(late)
+			}
 		}
 	}
 }
@@ -112,7 +115,9 @@ func (s *Server) beside(job func() func(time.Time)) {
 			if now.After(s.now) {
 				s.now = now
 			}
-			back(s.now)
+			if back != nil {
+				back(s.now)
+			}
 			s.work(s.now)
 		}
 	}

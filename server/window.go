@@ -42,6 +42,10 @@ func (c *Config) leastBuffer() int64 {
 	least := int64(wire.MaxWindow) * truesize(wire.MaxSegment)
 	for i := range c.Receivers {
 		sock, buffer := c.Receivers[i].Sock, int64(kernelBuffer)
+		if sock < 0 { // which one it is nobody said, so that it shares with nobody
+			least = min(least, buffer*3/4)
+			continue
+		}
 		if sock < len(c.Buffers) && c.Buffers[sock] > 0 {
 			buffer = int64(c.Buffers[sock])
 		}

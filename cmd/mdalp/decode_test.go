@@ -83,14 +83,30 @@ func TestDecodeOdd(t *testing.T) {
 		}},
 		{"no intent, too long, verdict", []*pcapng.Datagram{
 			say(0, false, "Type:1;TID:1;DATA:[{'ip_address': '10.0.0.2', 'name': '\\x1b[2J'}]"),
-			say(1, true, "Type:2;TID:1;SEQ:0;DATA:a"), say(100, false, "Type:3;TID:1;SEQ:0;"), say(101, false, "Type:5;TID:1;DATA:\x1b[2J"),
+			say(1, true, "Type:2;TID:1;SEQ:0;DATA:a"), say(100, false, "Type:3;TID:1;SEQ:0;"), say(101, false, "Type:5;TID:1;SEQ:0;DATA:{'state': 'refused', 'comment': '\x1b[2J'}"),
 		}, []string{
-			"everything was acknowledged", "1 receiver; the intent is not in the capture",
-			"  limit   it went on for 100.000 s after the offer; receivers may fall silent after 1m30s", `  verdict "\x1b[2J"`, `\x1b[2J`,
+			"NOT COMPLETE, the orchestrator says: refused", "1 receiver; the intent is not in the capture", `  state   22:15:01.000000  refused: "\x1b[2J"`,
+			"  limit   it went on for 100.000 s after the offer; receivers may fall silent after 1m30s", `\x1b[2J`,
 		}},
 		{"late", []*pcapng.Datagram{
 			say(0, true, "Type:2;TID:1;SEQ:5;DATA:a"), say(1, false, "Type:3;TID:1;SEQ:5;"), say(2, true, "Type:2"), say(2, true, "Type:;"),
 		}, []string{"also there: 2 malformed MDALP messages", "all that is in the capture was acknowledged, but parts are not in it", "  offer   not in the capture", "  unseen  not in the capture: SEQ 0-4"}},
+		{"extended", []*pcapng.Datagram{
+			say(0, false, "Type:1;TID:1;DATA:[{'ip_address': '10.0.0.2', 'seg': 1200, 'win': 9}]"),
+			say(1, true, "Type:4;TID:1;SEQ:0;DATA:{'bytes': 250, 'seg': 100, 'name': 'a b', 'resume': 4}"), say(2, false, "Type:5;TID:1;SEQ:0;DATA:{'state': 'open', 'have': '0-1'}"),
+			say(3, true, "Type:2;TID:1;SEQ:2;NUM:0;DATA:a"), say(4, true, "Type:2;TID:1;SEQ:2;NUM:1;DATA:a"), say(5, false, "Type:3;TID:1;SEQ:0;NUM:1;DATA:1"),
+			say(6, false, "Type:5;TID:1;SEQ:1;DATA:{'state': 'complete'}"),
+		}, []string{
+			"transaction 1 of 10.0.0.1:7: complete, the orchestrator says",
+			`  payload 22:13:21.000000  250 bytes in segments of 100, named "a b", resumes transaction 4; sent once, answered 2 times`,
+			"  state   22:13:22.000000  open, 2 segments stored", "  state   22:13:26.000000  complete", "  resent  1 retransmission; 1 first transmission lost",
+			"acks  in flight  bytes/s",
+		}},
+		{"cut and without times", []*pcapng.Datagram{
+			{Proto: pcapng.UDP, Src: netip.MustParseAddrPort("10.0.0.2:4650"), Dst: netip.MustParseAddrPort("10.0.0.1:7"), Data: []byte("Type:1;TID:1;DATA:[{'ip_address': '10.0.0.2'}, {'ip_a"), Cut: true, Missing: 20},
+			{Proto: pcapng.UDP, Src: netip.MustParseAddrPort("10.0.0.1:7"), Dst: netip.MustParseAddrPort("10.0.0.2:4650"), Data: []byte("Type:2;TID:1;SEQ:0;DATA:a"), Cut: true, Missing: 99},
+			{Proto: pcapng.UDP, Src: netip.MustParseAddrPort("10.0.0.2:4650"), Dst: netip.MustParseAddrPort("10.0.0.1:7"), Data: []byte("Type:3;TID:1;SEQ:0;")},
+		}, []string{"everything was acknowledged", "  offer   at no time  from 10.0.0.2:4650, cut short by the capture: 1 receiver of it and perhaps more", "  data    at no time: 1 segment, 100 bytes in 1 datagram", "  acks    1 of 1 segments, 0 duplicates"}},
 		{"acks", []*pcapng.Datagram{say(0, false, "Type:3;TID:1;SEQ:5;")}, []string{"only acknowledgements are in the capture"}},
 	}
 	for _, tt := range tests {

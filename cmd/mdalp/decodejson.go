@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"time"
 
 	"mdalp/icmp"
@@ -82,10 +83,29 @@ type (
 		Moved   int64       `json:"moved_segments"`
 		Missing []rangeJSON `json:"missing"`
 		// Below the greatest SEQ and not in the capture: it lacks them, or the client gave up.
-		Unseen    []rangeJSON          `json:"unseen"`
-		Finishes  int                  `json:"finish_messages"`
-		Verdicts  []string             `json:"verdicts"`
+		Unseen []rangeJSON `json:"unseen"`
+		announcedJSON
 		Receivers []tracedReceiverJSON `json:"receivers"`
+	}
+	// announcedJSON is what an extended transaction says beside its segments; null and empty
+	// in the base protocol.
+	announcedJSON struct {
+		Extended  bool        `json:"extended"`
+		At        *string     `json:"manifest_at"`
+		Size      *int64      `json:"announced_bytes"`
+		Unit      *int64      `json:"segment_bytes"`
+		Name      *string     `json:"payload_name"`
+		Resume    *int64      `json:"resumed_tid"`
+		Manifests int         `json:"manifest_messages"`
+		States    int         `json:"state_messages"`
+		Reports   []stateJSON `json:"states"`
+	}
+	// stateJSON is a word of the orchestrator that was another than before.
+	stateJSON struct {
+		At      *string `json:"state_at"`
+		State   string  `json:"state"`
+		Comment string  `json:"comment"`
+		Held    int64   `json:"stored_segments"`
 	}
 	// tracedJSON counts what was sent and acknowledged, by one receiver or all.
 	tracedJSON struct {
@@ -108,6 +128,16 @@ type (
 		tracedJSON
 		// Acknowledgements of what the capture does not show being sent.
 		Unsent int64 `json:"unsent_acks"`
+		// What the offer says that it takes, in the extended protocol.
+		Seg *int `json:"seg_bytes"`
+		Win *int `json:"win_segments"`
+		// Of extended transactions; 0 in the base protocol, but for the most in flight.
+		Acks    int64 `json:"ack_messages"`
+		Doubled int64 `json:"doubled_datagrams"`
+		// Numbers of transmissions that the capture lacks.
+		UnseenNums int64    `json:"unseen_datagrams"`
+		Flight     int64    `json:"most_in_flight_segments"`
+		Rate       *float64 `json:"rate_bytes_per_second"`
 		// From the transmission that was answered, not from the first.
 		AckMinMS    *float64 `json:"ack_min_ms"`
 		AckMedianMS *float64 `json:"ack_median_ms"`
@@ -149,7 +179,7 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 		Wait: known(t.Wait()), Probe: known(t.Probe()), Transfer: known(t.Took()),
 		tracedJSON: tracedJSON{t.Segments, t.Bytes, t.Datagrams, t.Again(), t.Lost(), t.Acked, t.Duplicate()},
 		Moved:      t.Moved, Missing: ranges(t.Missing), Unseen: ranges(t.Unseen),
-		Finishes: t.Finishes, Verdicts: append([]string{}, t.Verdicts...), Receivers: []tracedReceiverJSON{},
+		announcedJSON: newAnnounced(t), Receivers: []tracedReceiverJSON{},
 	}
 	if t.Orchestrator.IsValid() {
 		j.Orchestrator = ptr(t.Orchestrator.String())
@@ -165,7 +195,16 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 			echoesJSON: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: r.Answered, Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
 			EchoesMS:   []float64{},
 			tracedJSON: tracedJSON{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
-			Unsent:     r.Unsent,
+			Unsent:     r.Unsent, Acks: r.Acks, Doubled: r.Doubled, UnseenNums: r.Unseen, Flight: r.Flight,
+		}
+		if r.Seg > 0 {
+			x.Seg = &r.Seg
+		}
+		if r.Win > 0 {
+			x.Win = &r.Win
+		}
+		if f, ok := r.Rate(); ok {
+			x.Rate = ptr(math.Round(f*1e3) / 1e3)
 		}
 		for _, d := range r.Echoes {
 			x.EchoesMS = append(x.EchoesMS, inMillis(d))
@@ -175,6 +214,24 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 			x.AckMinMS, x.AckMedianMS, x.AckMeanMS, x.AckMaxMS = ptr(inMillis(d.Min)), ptr(inMillis(d.Median)), ptr(inMillis(d.Mean)), ptr(inMillis(d.Max))
 		}
 		j.Receivers = append(j.Receivers, x)
+	}
+	return j
+}
+
+// newAnnounced makes what was said beside the segments.
+func newAnnounced(t *trace.Transaction) announcedJSON {
+	j := announcedJSON{Extended: t.Extended, Manifests: t.Manifests, States: t.States, Reports: []stateJSON{}}
+	if t.Manifests > 0 {
+		j.At, j.Size, j.Unit = instant(t.Announced), &t.Size, &t.Unit
+	}
+	if t.Name != "" {
+		j.Name = &t.Name
+	}
+	if t.Resume != wire.Absent {
+		j.Resume = &t.Resume
+	}
+	for _, r := range t.Reports {
+		j.Reports = append(j.Reports, stateJSON{instant(r.At), r.Standing.String(), r.Comment, r.Held})
 	}
 	return j
 }

@@ -84,6 +84,7 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 		line("intent", "%s  to %v, sent %s", clock(t.Intent), t.Orchestrator, often(t.Intents))
 	}
 	line("offer", "%s", aboutOffer(t))
+	showAnnounced(line, t)
 	// Only an offer, or only acknowledgements: all below would be zero.
 	if t.Datagrams == 0 {
 		return
@@ -112,14 +113,11 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 	if len(t.Unseen) > 0 {
 		line("unseen", "not in the capture: SEQ %s", wire.AppendRanges(nil, t.Unseen))
 	}
-	if !t.Offer.IsZero() && t.End.Sub(t.Offer) > transactionLimit {
+	if !t.Extended && !t.Offer.IsZero() && t.End.Sub(t.Offer) > transactionLimit {
 		line("limit", "it went on for %s after the offer; receivers may fall silent after %v", seconds(t.End.Sub(t.Offer)), transactionLimit)
 	}
 	if low := neglected(t); len(low) > 0 {
 		line("balance", "a server may see a violation: less than %d bytes to %s", sched.MinShare(t.Bytes, int(inOffer(t))), strings.Join(low, ", "))
-	}
-	for _, v := range t.Verdicts {
-		line("verdict", "%s", usage.Quote(v))
 	}
 	showReceivers(w, t)
 }
@@ -144,11 +142,40 @@ func aboutOffer(t *trace.Transaction) string {
 	return fmt.Sprintf("%s  %s", at, what)
 }
 
+// showAnnounced writes what an extended transaction says beside its segments: the
+// manifest, and each word of the orchestrator that differs from the one before.
+func showAnnounced(line func(what, format string, args ...any), t *trace.Transaction) {
+	if t.Manifests > 0 {
+		text := fmt.Sprintf("%s in segments of %d", count(t.Size, "byte"), t.Unit)
+		if t.Name != "" {
+			text += ", named " + usage.Quote(t.Name)
+		}
+		if t.Resume != wire.Absent {
+			text += fmt.Sprintf(", resumes transaction %d", t.Resume)
+		}
+		line("payload", "%s  %s; sent %s, answered %s", clock(t.Announced), text, often(t.Manifests), often(t.States))
+	}
+	for _, r := range t.Reports {
+		text := r.Standing.String()
+		if r.Held > 0 {
+			text += ", " + count(r.Held, "segment") + " stored"
+		}
+		if r.Comment != "" {
+			text += ": " + usage.Quote(r.Comment)
+		}
+		line("state", "%s  %s", clock(r.At), text)
+	}
+}
+
 // outcome is the verdict in a few words, as far as the capture goes. It never says more
 // than the capture shows, which need not be all that was sent.
 func outcome(t *trace.Transaction) string {
 	switch {
-	case t.Datagrams == 0 && t.Offers == 0:
+	case t.Standing == wire.Complete:
+		return "complete, the orchestrator says"
+	case t.Standing == wire.Damaged, t.Standing == wire.Refused, t.Standing == wire.Incomplete:
+		return "NOT COMPLETE, the orchestrator says: " + t.Standing.String()
+	case t.Datagrams == 0 && t.Offers == 0 && t.Manifests == 0:
 		return "only acknowledgements are in the capture"
 	case t.Datagrams == 0:
 		return "nothing was sent"
@@ -164,7 +191,11 @@ func outcome(t *trace.Transaction) string {
 func showReceivers(w io.Writer, t *trace.Transaction) {
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "receiver\tname\techoes\trtt mean ms\tsegments\tbytes\tresent\tlost\tacked\tduplicate\tack delay min/median/mean/max ms\t")
+	more := ""
+	if t.Extended {
+		more = "acks\tin flight\tbytes/s\t"
+	}
+	fmt.Fprintln(tw, "receiver\tname\techoes\trtt mean ms\tsegments\tbytes\tresent\tlost\tacked\tduplicate\t"+more+"ack delay min/median/mean/max ms\t")
 	for _, r := range t.Receivers {
 		rtt, delay := "-", "-"
 		if len(r.Echoes) > 0 {
@@ -174,8 +205,15 @@ func showReceivers(w io.Writer, t *trace.Transaction) {
 			s := r.AckDelays()
 			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", inMillis(s.Min), inMillis(s.Median), inMillis(s.Mean), inMillis(s.Max))
 		}
-		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.Addr, shown(r.Name), r.Answered, r.EchoesSent, rtt,
-			r.Segments, r.Bytes, r.Again(), r.Lost, r.Acked, r.Duplicate, delay)
+		if t.Extended {
+			rate := "-"
+			if f, ok := r.Rate(); ok {
+				rate = fmt.Sprintf("%.0f", f)
+			}
+			more = fmt.Sprintf("%d\t%d\t%s\t", r.Acks, r.Flight, rate)
+		}
+		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s%s\t\n", r.Addr, shown(r.Name), r.Answered, r.EchoesSent, rtt,
+			r.Segments, r.Bytes, r.Again(), r.Lost, r.Acked, r.Duplicate, more, delay)
 	}
 	tw.Flush()
 }
@@ -215,7 +253,8 @@ func tracedEchoes(t *trace.Transaction) (sent, answered int) {
 // the capture lacks segments: what was not captured may have gone to just those.
 func neglected(t *trace.Transaction) (low []string) {
 	n := inOffer(t)
-	if n == 0 || len(t.Unseen) > 0 || t.CutOffer {
+	// The rule is of the base protocol alone.
+	if n == 0 || len(t.Unseen) > 0 || t.CutOffer || t.Extended {
 		return nil
 	}
 	for _, r := range t.Receivers {

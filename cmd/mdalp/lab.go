@@ -193,7 +193,7 @@ func verdicts(w io.Writer, all []server.Result) {
 	}
 	fmt.Fprintf(w, "lab: %d transactions, %d payloads whole\n", len(all), whole)
 	for _, c := range said {
-		fmt.Fprintf(w, "lab: %d times: %s\n", times[c], c)
+		fmt.Fprintf(w, "lab: %d times: %s\n", times[c], usage.Text(c))
 	}
 }
 

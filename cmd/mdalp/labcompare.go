@@ -49,7 +49,8 @@ func faulty(p *lab.Profile, n int) bool {
 // alone.
 func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	payload := sample(sampleSize, o.seed)
-	cfg.Payload = payload
+	// The modes and the verdicts that are compared are those of the base protocol.
+	cfg.Payload, cfg.Base = payload, true
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
 	asked := newTable()
@@ -66,7 +67,8 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "profile %s, seed %d, %s: %d bytes over %d receivers and to each alone\n\n",
-		l.Profile().Name, o.seed, where, len(payload), len(l.Receivers()))
+		l.Profile().Name, // ours: Name
+		o.seed, where, len(payload), len(l.Receivers()))
 
 	far := newFar(asked, len(l.Receivers())+1, len(payload))
 	// The first is balanced, the others to the receiver of that number.
@@ -148,7 +150,8 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		case t.verdict.SHA256 != want:
 			same = "NOT EQUAL"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same, usage.Text(t.verdict.Comment))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same,
+			usage.Text(t.verdict.Comment))
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {
 		// What a profile makes fail is no failure of the lab.

@@ -306,7 +306,10 @@ func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error)
 // reason is what a look-up failed of, without what it looked up and where.
 func reason(err error) string {
 	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	switch {
+	case errors.As(err, &dns) && dns.IsTimeout:
+		return "no name server answered in time"
+	case dns != nil:
 		return dns.Err
 	}
 	return err.Error()

@@ -30,6 +30,7 @@ type sendOptions struct {
 	ipv4, ipv6  bool
 	bind        string
 	noFailover  bool
+	extended    extendedOptions
 	pcap        string
 
 	files      []string
@@ -100,6 +101,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 // common declares the options that every command has which asks an orchestrator for
 // receivers and pings them: they mean the same in all.
 func (o *sendOptions) common(f *pflag.FlagSet) {
+	o.extended.declare(f)
 	f.StringVar(&o.ping, "ping", "auto", "sockets for pings: raw, dgram, off or auto")
 	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "use IPv6 only")
@@ -150,6 +152,10 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 		return nil, usage.Errorf("--balance %s: it is icmp, equal, none or adaptive", o.balance)
 	}
 	c.Ping, ok = map[string]icmp.Mode{"auto": icmp.Auto, "raw": icmp.Raw, "dgram": icmp.Datagram, "off": icmp.Off}[o.ping]
+	if err := o.extended.check(); err != nil {
+		return nil, err
+	}
+	o.extended.apply(c)
 	if !ok {
 		return nil, usage.Errorf("--ping %s: it is raw, dgram, off or auto", usage.Shown(o.ping))
 	}

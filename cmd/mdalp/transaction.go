@@ -63,7 +63,7 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 		defer func() {
 			closing, cancel := until.on(ctx, "the capture was written")
 			defer cancel()
-			w.close(closing, s.cfg)
+			closeCapture(closing, w, s.cfg)
 		}()
 	}
 

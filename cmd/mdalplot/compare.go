@@ -104,19 +104,23 @@ func compare(b *bench) (*picture, error) {
 	p := newPicture("Balanced sending and each receiver alone", about, "time for pings and sending ("+unit+")", "")
 	if x, y := b.fastest(1), b.fastest(2); x != nil && y != nil && x.both > 0 {
 		// Only if both were measured: a picture without the one or the other keeps its plain title.
-		p.title = fmt.Sprintf("Balanced sending is %.1f times as fast as the best receiver alone", y.both/x.both)
+		p.title = fmt.Sprintf("Balanced (%s) is %.1f times as fast as %s, the best receiver alone", short(x.Balance, 12), y.both/x.both, short(y.receiver(), 46))
 	}
-	var names plot.ConstantTicks
+	labels := make([]string, len(shown))
 	for i, s := range shown {
-		name := "balanced: " + short(s.Balance, 12)
+		labels[i] = "balanced: " + short(s.Balance, 12)
 		if s.Mode == 2 {
-			name = short(s.receiver(), 46) + " alone"
+			labels[i] = short(s.receiver(), 46) + " alone"
 		}
-		names = append(names, plot.Tick{Value: float64(len(shown) - 1 - i), Label: name})
+	}
+	number(labels)
+	var names plot.ConstantTicks
+	for i, l := range labels {
+		names = append(names, plot.Tick{Value: float64(len(shown) - 1 - i), Label: l})
 	}
 	p.plot.Y.Tick.Marker, p.plot.Y.Tick.Length = names, 0
-	// A fifth more, for the figures behind the bars.
-	p.plot.X.Min, p.plot.X.Max = 0, most*scale*1.2
+	// A third more, for the figures behind the bars.
+	p.plot.X.Min, p.plot.X.Max = 0, most*scale*1.33
 	p.plot.Y.Min, p.plot.Y.Max = -0.6, float64(len(shown))-0.4
 	p.plot.Add(&bars{shown, scale})
 	// Thirty points for each row, within what still is a picture.

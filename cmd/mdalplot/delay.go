@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"image/color"
+	"slices"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -16,6 +17,9 @@ import (
 func delay(t *transfer) (*picture, error) {
 	if t.events {
 		return nil, errors.New("events do not tell single acknowledgements: give a capture, as mdalp send --pcap writes it")
+	}
+	if err := t.single(); err != nil {
+		return nil, err
 	}
 	// Both in seconds: the last instant of sending, and the longest delay or mean of pings.
 	last, most := 0.0, 0.0
@@ -32,10 +36,20 @@ func delay(t *transfer) (*picture, error) {
 	scale, unit := timeAxis(last)
 	// The axes have units of their own: a transfer of minutes has delays of milliseconds.
 	up, high := timeAxis(most)
-	p := newPicture(t.title("Acknowledgement delays"), t.about(), "time of sending, since the first segment ("+unit+")", "acknowledgement delay ("+high+")")
+	least, wide := t.wide(most)
+	what := "acknowledgement delay (" + high + ")"
+	if wide {
+		up, high = 1e3, "ms"
+		what = "acknowledgement delay (" + high + ", logarithmic)"
+	}
+	p := newPicture(t.title("Acknowledgement delays"), t.about(), "time of sending, since the first segment ("+unit+")", what)
 	p.plot.X.Min, p.plot.X.Max = -last*scale*0.01, max(last*scale*1.02, 1e-9)
 	p.plot.Y.Min, p.plot.Y.Max = 0, most*up*1.08
 	p.plot.Y.Tick.Marker = ticks{10, false}
+	if wide {
+		p.plot.Y.Min, p.plot.Y.Max = least*up/1.2, most*up*1.2
+		p.plot.Y.Scale, p.plot.Y.Tick.Marker = plot.LogScale{}, decades{}
+	}
 
 	var pings []plot.Plotter
 	for i, r := range t.receivers {
@@ -49,7 +63,8 @@ func delay(t *transfer) (*picture, error) {
 			if s.state != answered {
 				continue
 			}
-			at := point{s.at * scale, s.took.Seconds() * up}
+			// A delay of 0 has no place on a logarithmic axis but its edge.
+			at := point{s.at * scale, max(s.took.Seconds(), least) * up}
 			chain.all[0] = append(chain.all[0], at)
 			if s.try == 1 {
 				once.at = append(once.at, at)
@@ -58,7 +73,7 @@ func delay(t *transfer) (*picture, error) {
 			}
 		}
 		if r.latency > 0 {
-			y := r.latency.Seconds() * up
+			y := max(r.latency.Seconds(), least) * up
 			mean := [][]point{{{p.plot.X.Min, y}, {p.plot.X.Max, y}}}
 			dash := draw.LineStyle{Color: colour, Width: 1.2, Dashes: []vg.Length{5, 4}, DashOffs: 4.5 * vg.Length(i%2)} // equal means share a line
 			// White below the dashes keeps them apart from dots of the same colour.
@@ -98,4 +113,36 @@ func delay(t *transfer) (*picture, error) {
 		p.legend = append(p.legend, entry{text: "mean of the pings", mark: line(draw.LineStyle{Color: dim, Width: 1, Dashes: []vg.Length{5, 4}})})
 	}
 	return p, nil
+}
+
+// outlier is by how much the longest delay may exceed the median before it makes all
+// others flat.
+const outlier = 12
+
+// wide reports whether delays are so far apart, the longest of them and of the pings being
+// most seconds, that only a logarithmic axis shows them; least is where that begins, and
+// 0 for the usual one.
+func (t *transfer) wide(most float64) (least float64, ok bool) {
+	var all []time.Duration
+	for _, r := range t.receivers {
+		for _, s := range r.shots {
+			if s.state == answered {
+				all = append(all, s.took)
+			}
+		}
+	}
+	slices.Sort(all)
+	n := len(all)
+	if n == 0 || most <= outlier*all[n/2].Seconds() {
+		return 0, false
+	}
+	// The smallest that is not next to nothing: a microsecond is what clocks tell apart.
+	i, _ := slices.BinarySearch(all, time.Microsecond)
+	d := all[min(i, n-1)]
+	for _, r := range t.receivers {
+		if r.latency > 0 {
+			d = min(d, r.latency)
+		}
+	}
+	return max(d, time.Microsecond).Seconds(), true
 }

@@ -209,3 +209,29 @@ func (t ticks) Ticks(from, to float64) (all []plot.Tick) {
 	}
 	return all
 }
+
+// decades are the places of a logarithmic axis: 1, 2 and 5 times powers of ten, or the
+// powers alone where there are many.
+type decades struct{}
+
+// Ticks implements plot.Ticker.
+func (decades) Ticks(from, to float64) (all []plot.Tick) {
+	if !(from > 0) || !(to > from) || math.IsInf(to, 0) {
+		return nil
+	}
+	low, high := int(math.Floor(math.Log10(from))), int(math.Ceil(math.Log10(to)))
+	for power := low; power <= high; power++ {
+		for _, m := range []float64{1, 2, 5} {
+			v := m * math.Pow10(power)
+			if v < from || v > to || high-low > 4 && m > 1 {
+				continue
+			}
+			label := strconv.FormatFloat(v, 'f', max(0, -power), 64)
+			if v >= 1e3 && v < 1e15 {
+				label = commas(int64(v))
+			}
+			all = append(all, plot.Tick{Value: v, Label: label})
+		}
+	}
+	return all
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"image/color"
 	"os"
@@ -9,10 +10,7 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/image/font"
 	"gonum.org/v1/plot"
-	pfont "gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -79,16 +77,6 @@ type entry struct {
 // maxEntries is how many receivers a legend tells: all colours, and no more than has room.
 const maxEntries = 7
 
-// style is a style of text.
-func style(size vg.Length, c color.Color, bold bool) text.Style {
-	f := pfont.From(plot.DefaultFont, size)
-	f.Variant = "Sans"
-	if bold {
-		f.Weight = font.WeightBold
-	}
-	return text.Style{Color: c, Font: f, Handler: plot.DefaultTextHandler}
-}
-
 // newPicture makes a picture with axes. What is the same in all pictures is set here,
 // so that they look like one family.
 func newPicture(title, about, x, y string) *picture {
@@ -96,8 +84,10 @@ func newPicture(title, about, x, y string) *picture {
 	p.BackgroundColor = nil
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font = style(11, black, false).Font
+		a.Label.TextStyle.Handler = style(11, black, false).Handler
 		a.Label.Padding = 5
 		a.Tick.Label.Font = style(10, black, false).Font
+		a.Tick.Label.Handler = style(10, black, false).Handler
 		a.Tick.Length = 4
 		a.Tick.LineStyle.Color = dim
 		a.LineStyle.Color = dim
@@ -112,18 +102,38 @@ func newPicture(title, about, x, y string) *picture {
 // receivers adds the legend of receivers: name and address, and what note says.
 func (p *picture) receivers(all []*receiver, mark func(i int) func(*draw.Canvas, vg.Point), note func(*receiver) string) {
 	p.legend = append(p.legend, entry{text: "Receivers"})
+	names := make([]string, len(all))
+	for i, r := range all {
+		if names[i] = r.label(); r.name != "" {
+			names[i] += " " + short(r.name, 20)
+		}
+	}
+	number(names)
 	for i, r := range all {
 		// One more fits as well as the line that would stand for it.
 		if i == maxEntries && len(all) > maxEntries+1 {
 			p.legend = append(p.legend, entry{note: fmt.Sprintf("and %s more; colours repeat", commas(int64(len(all)-i)))})
 			break
 		}
-		e := entry{text: r.label(), note: note(r), mark: mark(i)}
-		if r.name != "" {
-			e.text += " " + short(r.name, 20)
-		}
-		p.legend = append(p.legend, e)
+		p.legend = append(p.legend, entry{text: names[i], note: note(r), mark: mark(i)})
 	}
+}
+
+// number tells equal names apart: the second gets (2) behind it, the third (3).
+func number(names []string) {
+	seen := make(map[string]int)
+	for i, n := range names {
+		if seen[n]++; seen[n] > 1 {
+			names[i] = fmt.Sprintf("%s (%d)", n, seen[n])
+		}
+	}
+}
+
+// escaped is a text between the tags of an SVG.
+func escaped(s string) string {
+	var b strings.Builder
+	xml.EscapeText(&b, []byte(short(s, 300)))
+	return b.String()
 }
 
 // short gives a name that comes from elsewhere in at most n letters that can be drawn.
@@ -131,7 +141,8 @@ func (p *picture) receivers(all []*receiver, mark func(i int) func(*draw.Canvas,
 // them.
 func short(s string, n int) string {
 	letters := []rune(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+		// Private characters have no glyph, and mark texts in this program.
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Co, r) {
 			return '?'
 		}
 		return r
@@ -220,15 +231,12 @@ func (p *picture) render(name string) ([]byte, error) {
 		_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(&b)
 		return b.Bytes(), err
 	}
-	c := vgsvg.New(width, h)
+	c := &svg{Canvas: vgsvg.New(width, h)}
 	p.draw(draw.New(c))
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	// The font is not embedded, which would be more than all else. Where it is not
-	// installed, those of the same widths come first.
-	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
-		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
+	return finish(b.Bytes(), p.title, p.about), nil
 }
 
 // save writes the picture to all names. It stops at the first that fails; those before

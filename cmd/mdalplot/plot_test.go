@@ -375,7 +375,7 @@ func TestTexts(t *testing.T) {
 		"share":    {"Share against latency, TID 7", "latency: mean of the pings (ms)", "bytes sent to the receiver", "20.0 ms: 400 bytes, 66.7 %", "least share: 50 bytes"},
 		"progress": {"Progress, TID 3740", "segments acknowledged", "given up as dead"},
 		"assigned": {"bytes assigned to the receiver"},
-		"compare":  {"Balanced sending is 2.0 times as fast as the best receiver alone", "time for pings and sending (s)", "balanced: icmp", "192.0.2.11 alone", "all 2 runs failed", "2.100 s (1 failed)"},
+		"compare":  {"Balanced (icmp) is 2.0 times as fast as 192.0.2.11, the best receiver alone", "time for pings and sending (s)", "balanced: icmp", "192.0.2.11 alone", "all 2 runs failed", "2.100 s (1 failed)"},
 	} {
 		got := texts(t, rendered(t, all[name], "x.svg"))
 		for _, w := range want {

@@ -31,6 +31,8 @@ type Config struct {
 	// Idle is how long a transaction of unknown length must have been whole and
 	// silent to settle, 0 the server's default.
 	Idle time.Duration
+	// Base has the orchestrator offer the base protocol alone.
+	Base bool
 	// Store keeps the payloads; nil is memory.
 	Store server.Store
 	Log   *slog.Logger // nil is none
@@ -94,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		l.closeSockets()
 		return nil, err
 	}
-	w := newWan(srv, cfg.Seed, places, order)
+	w := newWan(srv, cfg.Seed, cfg.Profile.Access, places, order)
 	ctx, l.cancel = context.WithCancel(ctx)
 	go l.run(ctx, srv, w, cfg.Log)
 	return l, nil
@@ -164,6 +166,9 @@ func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
 		})
 	}
 	l.addr = netip.AddrPortFrom(places[0].addr, places[0].port)
+	if cfg.Store == nil {
+		cfg.Store = new(server.Memory) // and not nothing: the digests that are told are of what came
+	}
 	c := server.Config{
 		Receivers:  l.receivers,
 		Limit:      cfg.Limit,
@@ -175,6 +180,7 @@ func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
 		Concurrent: 1024,
 		// Likewise.
 		SourceConcurrent: 1024,
+		Base:             cfg.Base,
 		Log:              cfg.Log,
 		Settled:          l.settle,
 	}

@@ -24,6 +24,19 @@ type Profile struct {
 	About        string       `json:"about,omitempty"` // one sentence for people
 	Orchestrator Orchestrator `json:"orchestrator"`
 	Receivers    []Receiver   `json:"receivers"` // in the order of the offer, 1 to MaxReceivers
+	// Access is the line that the client is behind; nil is none.
+	Access *Access `json:"access,omitempty"`
+}
+
+// Access is a line that all datagrams of a client pass, to and from whichever address, as
+// the one between a house and its provider. A rate and a queue there are those of all
+// receivers together. Echoes do not pass it: their own links tell the whole way.
+type Access struct {
+	Forward  sim.LinkConfig `json:"forward,omitzero"`  // from the client
+	Backward sim.LinkConfig `json:"backward,omitzero"` // to the client
+	// Shared makes it one line for all clients, who then take from each other. Else each
+	// has one of its own; by their ports they are told apart.
+	Shared bool `json:"shared,omitempty"`
 }
 
 // An Orchestrator takes the intents. It listens on the port of the receivers,
@@ -65,7 +78,8 @@ const maxProfile = 16 << 20
 var builtin embed.FS
 
 // names are the built-in profiles in the order in which they are shown.
-var names = []string{"continents", "capture", "lossy", "lan", "misleading", "dead", "refusing", "dying", "reviving"}
+var names = []string{"continents", "capture", "lossy", "lan", "misleading", "dead", "refusing", "dying", "reviving",
+	"broadband", "datacentre", "satellite", "shared"}
 
 // Names gives the names of the profiles that are built in, the default one first.
 func Names() []string { return append([]string(nil), names...) }
@@ -204,6 +218,14 @@ func (p *Profile) Validate() error {
 		}
 		if x.revives > 0 && x.revives <= x.dies {
 			return fmt.Errorf("%s: it revives before it dies", who)
+		}
+	}
+	if a := p.Access; a != nil {
+		if err := a.Forward.Validate(); err != nil {
+			return fmt.Errorf("access: forward: %w", err)
+		}
+		if err := a.Backward.Validate(); err != nil {
+			return fmt.Errorf("access: backward: %w", err)
 		}
 	}
 	for i, r := range p.Receivers {

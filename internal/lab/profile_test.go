@@ -130,6 +130,7 @@ func TestProfileErrors(t *testing.T) {
 		{"client's", one(`{"address":"127.0.0.1"}`), "client's"},
 		{"multicast", one(`{"address":"224.0.0.1"}`), "can not be played"},
 		{"link", one(`{"address":"192.0.2.2","backward":{"loss":{"p":2}}}`), "receiver 1: backward: loss p 2 is no probability"},
+		{"access", `{"access":{"backward":{"queue_bytes":-1}},` + orch + `,"receivers":[{"address":"192.0.2.2"}]}`, "access: backward: extra_ms, bytes_per_second and queue_bytes can not be below 0"},
 		{"below 0", one(`{"address":"192.0.2.2","die_after_ms":-1}`), "below 0"},
 		{"revives first", one(`{"address":"192.0.2.2","die_after_ms":5,"revive_after_ms":5}`), "revives before it dies"},
 		{"long name", one(`{"address":"192.0.2.2","name":"` + strings.Repeat("x", 201) + `"}`), "more than 200 bytes"},
@@ -194,6 +195,10 @@ func FuzzProfile(f *testing.F) {
 			for _, cfg := range []sim.LinkConfig{x.forward, x.backward, x.ping} {
 				sim.NewLink(cfg, 1).Send(time.Hour, 100)
 			}
+		}
+		if a := p.Access; a != nil {
+			sim.NewLink(a.Forward, 1).Send(time.Hour, 100)
+			sim.NewLink(a.Backward, 1).Send(time.Hour, 100)
 		}
 		out, err := json.Marshal(p)
 		if err != nil {

@@ -24,6 +24,8 @@ const (
 type wan struct {
 	inner  loop.Handler
 	seed   uint64
+	access *Access // the client's line, or nil
+	shared path    // of all clients, if that line is shared
 	places []place
 	byAddr map[netip.Addr]int
 	socks  []int // index of the place of each socket, -1 for ICMP
@@ -63,6 +65,7 @@ type flow struct {
 	number uint64
 	start  time.Duration
 	paths  []path // by place
+	access path   // its own line
 }
 
 // path holds the links between a client and a place, made on first use.
@@ -72,6 +75,8 @@ type path struct{ forward, backward *sim.Link }
 const (
 	inbound  uint8 = iota // a datagram reaches the inner program
 	outbound              // a datagram reaches the client
+	leaving               // a datagram has passed the client's line, on its way to the inner program
+	homing                // a datagram from there reaches the client's line
 )
 
 // parcel is a datagram under way. Its buffer is used again.
@@ -82,11 +87,11 @@ type parcel struct {
 	place int
 }
 
-// newWan wraps inner. socks tells the index of the place at each socket of the
+// newWan wraps inner. access is the client's line, or nil. socks tells the index of the place at each socket of the
 // loop, -1 for an ICMP socket.
-func newWan(inner loop.Handler, seed uint64, places []place, socks []int) *wan {
+func newWan(inner loop.Handler, seed uint64, access *Access, places []place, socks []int) *wan {
 	w := &wan{
-		inner: inner, seed: seed, places: places, socks: socks,
+		inner: inner, seed: seed, access: access, places: places, socks: socks,
 		byAddr: map[netip.Addr]int{},
 		flows:  map[netip.AddrPort]*flow{},
 		pings:  map[netip.AddrPort]*flow{},
@@ -120,6 +125,8 @@ const (
 	seedForward uint64 = iota
 	seedBackward
 	seedPing
+	seedAccessForward
+	seedAccessBackward
 )
 
 func (w *wan) link(l **sim.Link, cfg *sim.LinkConfig, f *flow, place int, direction uint64) *sim.Link {
@@ -148,8 +155,26 @@ func (w *wan) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	// The server knows its receivers by their addresses, whether or not the socket
 	// tells them.
 	env.Local = netip.AddrPortFrom(p.addr, p.port)
-	l := w.link(&f.paths[i].forward, &p.forward, f, i, seedForward)
-	w.carry(l.Send(at, len(b)), inbound, f, i, &env, b)
+	if w.access != nil {
+		l := w.link(&w.line(f).forward, &w.access.Forward, f, 0, seedAccessForward)
+		w.carry(l.Send(at, len(b)), leaving, f, i, &env, b)
+		return
+	}
+	w.forward(at, f, i, &env, b)
+}
+
+// forward sends a datagram on its way to place i.
+func (w *wan) forward(at time.Duration, f *flow, i int, e *loop.Envelope, b []byte) {
+	l := w.link(&f.paths[i].forward, &w.places[i].forward, f, i, seedForward)
+	w.carry(l.Send(at, len(b)), inbound, f, i, e, b)
+}
+
+// line gives the client's line, of which all clients may have the same.
+func (w *wan) line(f *flow) *path {
+	if w.access.Shared {
+		return &w.shared
+	}
+	return &f.access
 }
 
 // carry makes an event of each copy of a datagram.
@@ -222,8 +247,13 @@ func (w *wan) deliver(now time.Time, at time.Duration) (moved bool) {
 		e := w.due.Pop()
 		moved = true
 		p := &w.slots[e.Slot]
-		if e.Kind == outbound {
+		switch e.Kind {
+		case outbound:
 			w.ready = append(w.ready, e.Slot)
+			continue
+		case leaving, homing:
+			w.cross(e.Kind, time.Duration(e.At), *p)
+			w.free = append(w.free, e.Slot)
 			continue
 		}
 		if w.places[p.place].silent(time.Duration(e.At) - p.flow.start) {
@@ -235,6 +265,17 @@ func (w *wan) deliver(now time.Time, at time.Duration) (moved bool) {
 		w.free = append(w.free, e.Slot)
 	}
 	return moved
+}
+
+// cross takes a datagram from one link of its way to the next. p is a copy, as what it is
+// carried in may move.
+func (w *wan) cross(kind uint8, at time.Duration, p parcel) {
+	if kind == leaving {
+		w.forward(at, p.flow, p.place, &p.env, p.buf)
+		return
+	}
+	l := w.link(&w.line(p.flow).backward, &w.access.Backward, p.flow, 0, seedAccessBackward)
+	w.carry(l.Send(at, len(p.buf)), outbound, p.flow, p.place, &p.env, p.buf)
 }
 
 // collect takes what the inner program sends, and puts it on the way back.
@@ -261,7 +302,11 @@ func (w *wan) collect(now time.Time, at time.Duration) (sent bool) {
 			continue
 		}
 		l := w.link(&f.paths[i].backward, &p.backward, f, i, seedBackward)
-		w.carry(l.Send(at, len(b)), outbound, f, i, e, b)
+		kind := outbound
+		if w.access != nil {
+			kind = homing
+		}
+		w.carry(l.Send(at, len(b)), kind, f, i, e, b)
 	}
 }
 

@@ -108,7 +108,7 @@ func two(seed uint64, change func(ps []place)) (*clock, *repeater) {
 		change(ps)
 	}
 	r := &repeater{}
-	return &clock{w: newWan(r, seed, ps, []int{0, 1, 2, -1})}, r
+	return &clock{w: newWan(r, seed, nil, ps, []int{0, 1, 2, -1})}, r
 }
 
 const anyone = "127.0.0.1:1000"
@@ -131,6 +131,45 @@ func TestWanWithoutDelay(t *testing.T) {
 	c, _ := two(1, func(ps []place) { ps[1].forward, ps[1].backward = sim.LinkConfig{}, sim.LinkConfig{} })
 	c.receive(1, anyone, "192.0.2.2:4650", []byte("a"))
 	c.check(t, `0s 192.0.2.2:4650>127.0.0.1:1000 "re a"`)
+}
+
+// All receivers of a client share its line, there and back, and clients if it is shared.
+func TestWanAccess(t *testing.T) {
+	line := &Access{
+		Forward:  sim.LinkConfig{Delay: sim.Delay{Mean: 1 * ms}, Rate: 1000, Queue: 20}, // a byte a millisecond
+		Backward: sim.LinkConfig{Delay: sim.Delay{Mean: 2 * ms}, Rate: 10_000},
+	}
+	for _, c := range []struct {
+		shared bool
+		want   []string
+	}{
+		// Behind each other on the line, then side by side: 10+10+20 ms to 192.0.2.1 and back, and
+		// 1.3 ms for the answer's bytes.
+		{false, []string{
+			`44.3ms 192.0.2.1:4650>127.0.0.1:1000 "re aaaaaaaaaa"`,
+			`44.3ms 192.0.2.1:4650>127.0.0.1:1001 "re dddddddddd"`,
+			`54.3ms 192.0.2.2:4650>127.0.0.1:1000 "re bbbbbbbbbb"`,
+		}},
+		// The other client finds the queue full, as the third datagram of the first one does.
+		{true, []string{
+			`44.3ms 192.0.2.1:4650>127.0.0.1:1000 "re aaaaaaaaaa"`,
+			`54.3ms 192.0.2.2:4650>127.0.0.1:1000 "re bbbbbbbbbb"`,
+		}},
+	} {
+		x, _ := two(1, nil)
+		a := *line
+		a.Shared = c.shared
+		x.w.access = &a
+		x.receive(0, anyone, "192.0.2.1:4650", []byte("aaaaaaaaaa"))
+		x.receive(1, anyone, "192.0.2.2:4650", []byte("bbbbbbbbbb"))
+		x.receive(0, anyone, "192.0.2.1:4650", []byte("c"))
+		x.receive(0, "127.0.0.1:1001", "192.0.2.1:4650", []byte("dddddddddd"))
+		x.until(time.Second)
+		x.check(t, c.want...)
+		if lost := x.w.stats.Lost; lost != int64(4-len(c.want)) {
+			t.Errorf("%d lost", lost)
+		}
+	}
 }
 
 func TestWanPings(t *testing.T) {
@@ -218,7 +257,7 @@ func TestWanSteadyStateDoesNotAllocate(t *testing.T) {
 	e := loop.Envelope{Sock: 1, Peer: netip.MustParseAddrPort(anyone)}
 	var out loop.Envelope
 	buf, b := make([]byte, 0, 2048), []byte("0123456789")
-	w := newWan(silent{}, 1, c.w.places, c.w.socks)
+	w := newWan(silent{}, 1, nil, c.w.places, c.w.socks)
 	once := func() {
 		now = now.Add(time.Millisecond)
 		w.Receive(now, &e, b)

@@ -26,6 +26,8 @@ type Analyzer struct {
 	// A TID is the orchestrator's number and not unique among several, so the client's address
 	// and port belong to the key.
 	byKey map[key]*Transaction
+	// The latest of a client's host, whatever its port, which is 0 here.
+	byHost map[key]*Transaction
 	// Intents that no offer has answered yet.
 	intents map[pair]*Intent
 	asked   []pair // the keys of intents, as they came
@@ -33,6 +35,7 @@ type Analyzer struct {
 	copies  copies
 	clock   clock
 	count   int64 // datagrams so far
+	ranges  [wire.MaxAckRanges]wire.Range
 }
 
 type (
@@ -71,6 +74,7 @@ func Read(r io.Reader) (*Trace, error) {
 func (a *Analyzer) Add(d *pcapng.Datagram) (fresh bool) {
 	if a.byKey == nil {
 		a.byKey = make(map[key]*Transaction)
+		a.byHost = make(map[key]*Transaction)
 		a.intents = make(map[pair]*Intent)
 	}
 	d.At = a.clock.set(d.At)
@@ -112,6 +116,29 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 		a.trace.Malformed++
 		return
 	}
+	switch m.Type {
+	case wire.ManifestType:
+		a.manifest(d, &m)
+		return
+	case wire.StateType:
+		a.state(d, &m)
+		return
+	case wire.Ack:
+		if m.Num == wire.Absent {
+			break
+		}
+		ranges, err := wire.ParseAckRanges(&m, a.ranges[:0])
+		if err != nil {
+			a.spoilt(d)
+			return
+		}
+		a.trace.Messages++
+		t := a.known(d.Dst, m.TID)
+		if r := t.met(d.Src); r != nil {
+			t.receipt(r, d, &m, ranges)
+		}
+		return
+	}
 	a.trace.Messages++
 	switch m.Type {
 	case wire.Intent:
@@ -119,21 +146,13 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 	case wire.Offer:
 		a.offer(d, &m)
 	case wire.Data:
-		a.transaction(d.Src, m.TID).data(d, &m, a.count)
+		if m.Num != wire.Absent {
+			a.known(d.Src, m.TID).data(d, &m, a.count)
+		} else {
+			a.transaction(d.Src, m.TID).data(d, &m, a.count)
+		}
 	case wire.Ack:
 		a.transaction(d.Dst, m.TID).ack(d, &m)
-	// PROTOCOL.md keeps both types for later. Nobody has to send them now, so wire has no
-	// names for them, and they count only in a transaction that is known: alone they tell
-	// nothing.
-	case 4: // finish
-		if t := a.byKey[key{d.Src, m.TID}]; t != nil {
-			t.Finishes++
-		}
-	// Both bounds keep a flood of them from taking memory.
-	case 5: // verdict
-		if t := a.byKey[key{d.Dst, m.TID}]; t != nil && len(t.Verdicts) < 16 {
-			t.Verdicts = append(t.Verdicts, string(m.Data[:min(len(m.Data), 1024)]))
-		}
 	}
 }
 
@@ -142,8 +161,9 @@ func (a *Analyzer) transaction(client netip.AddrPort, tid int64) *Transaction {
 	k := key{client, tid}
 	t := a.byKey[k]
 	if t == nil {
-		t = &Transaction{TID: tid, Client: client, byAddr: make(map[netip.AddrPort]*Receiver), first: a.count}
+		t = &Transaction{TID: tid, Client: client, Resume: wire.Absent, byAddr: make(map[netip.AddrPort]*Receiver), first: a.count}
 		a.byKey[k] = t
+		a.byHost[key{netip.AddrPortFrom(client.Addr(), 0), tid}] = t
 		a.open = append(a.open, t)
 	}
 	return t
@@ -215,7 +235,7 @@ func (t *Transaction) offer(d *pcapng.Datagram, list []byte) {
 		r := t.byAddr[addr]
 		if r == nil || !r.Offered {
 			r = t.receiver(addr)
-			r.Name, r.Offered = o.Name, true
+			r.Name, r.Offered, r.Seg, r.Win = o.Name, true, o.Seg, o.Win
 			t.Receivers = append(t.Receivers, r)
 		}
 	}

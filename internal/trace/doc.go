@@ -73,13 +73,30 @@ type Transaction struct {
 	// and the greatest that were never sent in the capture.
 	Missing, Unseen []wire.Range
 
-	Finishes int
-	Verdicts []string // of the orchestrator, as it wrote them
+	// Extended says that segments had numbers of their own (PROTOCOL.md, part 2). What
+	// follows is of extended transactions alone.
+	Extended bool
+	// Announced is the instant of the first manifest; Size, Unit, Name and Resume are what
+	// it says: the bytes of the payload and of a segment, a name, and the transaction that is
+	// resumed, or [wire.Absent]. Both counts are of datagrams; Asked counts the manifests that
+	// ask for the verdict.
+	Announced                time.Time
+	Size, Unit, Resume       int64
+	Name                     string
+	Manifests, States, Asked int
+	// Standing is the orchestrator's last word, and Reports are the changes of it, at most
+	// 64.
+	Standing wire.Standing
+	Reports  []Report
+	// Slot is how long a [Slot] of the receivers is; the first begins at Begin.
+	Slot time.Duration
 
 	byAddr map[netip.AddrPort]*Receiver
 	// Sequence numbers, whoever got them: a segment that was moved has several receivers,
 	// and is to count once.
 	sent, acked, moved set
+	held               set // as the orchestrator said
+	slotted            int // receivers that have slots
 	// The numbers of the datagrams, in the order of the capture, with which it began, with
 	// which it was offered, and of its first segment; 0 if they are not there.
 	first, offered, begun int64
@@ -107,10 +124,24 @@ type Receiver struct {
 	// arrive: the ack belongs to a later one.
 	Lost        int64
 	First, Last time.Time // its first segment, and the last fresh ack
+	// AckedBytes are the bytes of the segments that it acknowledged.
+	AckedBytes int64
+	// Seg and Win are what the offer says: the most bytes of a segment, and segments in
+	// flight; 0 if it does not.
+	Seg, Win int
+	// Of extended transactions: Acks counts the ack messages, Doubled the datagrams that
+	// came once more with a number that is never used twice, and Unseen the numbers that are
+	// not in the capture.
+	Acks, Doubled, Unseen int64
+	// Flight is the most segments that were out at once, and Slots what went on when.
+	Flight int64
+	Slots  []Slot
 	// Delays are from the transmission that an ack belongs to until the ack, by sequence
 	// number. Of very many they are a part, evenly over the transfer. An ack that the
 	// capture has before its segment has no delay.
 	Delays []Delay
+	// Untimed lists segments that were acknowledged without a delay, at most 65,536.
+	Untimed []int64
 
 	spread digest // of all delays
 	thin   thinner
@@ -125,6 +156,14 @@ type Receiver struct {
 	floor    time.Duration // the least delay that is beyond doubt
 	// Acks whose segments have not been seen.
 	early early
+	// Of extended transactions: what is out, by rising numbers; the numbers that were sent,
+	// the greatest of them and the greatest that was acknowledged; the first range of the
+	// last ack; and how often segments were sent again.
+	flight       []out
+	nums         set
+	top, largest int64
+	told         wire.Range
+	tried        map[int64]int
 }
 
 // A Delay is how long a segment took to be acknowledged.
@@ -136,7 +175,7 @@ type Delay struct {
 }
 
 // Again is the number of datagrams that repeated a segment.
-func (r *Receiver) Again() int64 { return r.Datagrams - r.Segments }
+func (r *Receiver) Again() int64 { return r.Datagrams - r.Segments - r.Doubled }
 
 // Again is the number of datagrams that repeated a segment to the same receiver.
 func (t *Transaction) Again() (n int64) {
@@ -164,8 +203,15 @@ func (t *Transaction) Duplicate() (n int64) {
 
 // Complete reports whether the capture shows that everything was acknowledged: every
 // sequence number from 0 to the greatest was sent and acknowledged. More than the
-// capture holds may have been sent.
+// capture holds may have been sent. Of an extended transaction the orchestrator's word
+// counts, and else the size that was announced.
 func (t *Transaction) Complete() bool {
+	switch t.Standing {
+	case wire.Complete:
+		return true
+	case wire.Damaged, wire.Refused, wire.Incomplete:
+		return false
+	}
 	return t.Segments > 0 && t.Acked == t.Segments && len(t.Unseen) == 0
 }
 
@@ -182,6 +228,7 @@ func (t *Transaction) Took() (d time.Duration, ok bool) { return between(t.Begin
 // shot is a segment that was sent to one receiver.
 type shot struct {
 	seq   int64
+	bytes int64
 	sent  time.Time
 	again []time.Time // more transmissions, at most maxTries
 	acked time.Time

@@ -18,9 +18,21 @@ func (a *Analyzer) Finish() *Trace {
 	tr.Transactions = a.open
 	for _, t := range a.open {
 		for _, r := range t.Receivers {
+			for i := range r.flight {
+				t.leave(r, &r.flight[i])
+			}
 			r.settle()
+			for _, x := range r.nums.gaps(-1) {
+				r.Unseen += x.Last - x.First + 1
+			}
 		}
-		t.Unseen, t.Missing = t.sent.gaps(), t.sent.without(&t.acked)
+		t.Missing = t.sent.without(&t.acked)
+		// What was stored before, as of a transaction that is resumed, need not be sent.
+		all := set{r: slices.Clone(t.sent.r)}
+		for _, x := range t.held.r {
+			all.include(x)
+		}
+		t.Unseen = all.gaps(t.Expected() - 1)
 	}
 	tr.SetBack, tr.Back = a.clock.steps, a.clock.by
 	a.echoes.assign(tr.Transactions)

@@ -21,7 +21,9 @@ const (
 func (t *Transaction) receiver(addr netip.AddrPort) *Receiver {
 	r := t.byAddr[addr]
 	if r == nil {
-		r = &Receiver{Addr: addr, open: make(map[int64]*shot), floor: -1}
+		r = &Receiver{Addr: addr, open: make(map[int64]*shot), floor: -1, top: -1, largest: -1, tried: make(map[int64]int)}
+		r.sent.rough, r.acked.rough, r.nums.rough = true, true, true
+		r.told.Last = -1
 		t.byAddr[addr] = r
 	}
 	return r
@@ -50,13 +52,18 @@ func (t *Transaction) data(d *pcapng.Datagram, m *wire.Message, count int64) {
 	if r.Datagrams++; r.Datagrams == 1 {
 		r.First = d.At
 	}
+	if m.Num != wire.Absent {
+		t.segment(r, d, m)
+		return
+	}
+	size := int64(len(m.Data) + d.Missing)
 	if !r.sent.add(m.Seq) {
+		t.count(r, d.At, slot{sent: size, again: 1, flight: int64(len(r.open))})
 		if s := r.open[m.Seq]; s != nil && len(s.again) < maxTries {
 			s.again = append(s.again, d.At)
 		}
 		return
 	}
-	size := int64(len(m.Data) + d.Missing)
 	r.Segments++
 	r.Bytes += size
 	if t.sent.add(m.Seq) {
@@ -68,9 +75,12 @@ func (t *Transaction) data(d *pcapng.Datagram, m *wire.Message, count int64) {
 	if r.early.take(m.Seq, d.At, r.Datagrams) {
 		r.Unsent--
 		t.take(r, m.Seq, d.At)
+		r.AckedBytes += size
+		r.untimed(m.Seq)
 		return
 	}
-	r.put(&shot{seq: m.Seq, sent: d.At})
+	r.put(&shot{seq: m.Seq, sent: d.At, bytes: size})
+	t.count(r, d.At, slot{sent: size, flight: int64(len(r.open))})
 }
 
 // put keeps a segment that is out. Where there are too many the oldest is forgotten: its
@@ -154,6 +164,8 @@ func (t *Transaction) settle(r *Receiver, seq int64, at time.Time) {
 	}
 	delete(r.open, seq)
 	s.acked = at
+	r.AckedBytes += s.bytes
+	t.count(r, at, slot{acked: s.bytes})
 	switch {
 	case len(s.again) > 0 && len(r.doubtful) < maxDoubtful:
 		r.doubtful = append(r.doubtful, s)
@@ -165,6 +177,8 @@ func (t *Transaction) settle(r *Receiver, seq int64, at time.Time) {
 				r.floor = took
 			}
 			r.delay(Delay{Seq: seq, Sent: s.sent, Took: took, Try: 1})
+		} else {
+			r.untimed(seq)
 		}
 	}
 }
@@ -188,6 +202,8 @@ func (r *Receiver) attribute(s *shot) {
 	}
 	if took, ok := between(sent, s.acked); ok {
 		r.delay(Delay{Seq: s.seq, Sent: sent, Took: took, Try: try})
+	} else {
+		r.untimed(s.seq)
 	}
 }
 
@@ -195,6 +211,13 @@ func (r *Receiver) attribute(s *shot) {
 func (r *Receiver) delay(d Delay) {
 	r.spread.add(d.Took)
 	r.thin.add(&r.Delays, d)
+}
+
+// untimed notes a segment that was acknowledged without a delay.
+func (r *Receiver) untimed(seq int64) {
+	if len(r.Untimed) < maxListed {
+		r.Untimed = append(r.Untimed, seq)
+	}
 }
 
 // later gives the later instant; one that is not known is the earliest.

@@ -12,8 +12,12 @@ import (
 const maxRanges = 1 << 14
 
 // A set holds numbers as ranges, rising, with gaps between. Beyond its bound it takes no
-// more ranges, and what lies apart from those it has is not told.
-type set struct{ r []wire.Range }
+// more ranges, and what lies apart from those it has counts as there already; unless it is
+// rough: then the gaps between its lowest ranges close, where nothing is to come.
+type set struct {
+	r     []wire.Range
+	rough bool
+}
 
 // find gives the place of the first range that ends at n or behind it.
 func (s *set) find(n int64) int {
@@ -38,6 +42,10 @@ func (s *set) has(n int64) bool {
 
 // add puts n in, and reports whether it is new.
 func (s *set) add(n int64) bool {
+	if s.rough && len(s.r) >= maxRanges {
+		s.r[maxRanges/2].First = s.r[0].First
+		s.r = slices.Delete(s.r, 0, maxRanges/2)
+	}
 	i := s.find(n)
 	if i < len(s.r) && s.r[i].First <= n {
 		return false
@@ -54,18 +62,40 @@ func (s *set) add(n int64) bool {
 		s.r[i].First = n
 	case len(s.r) < maxRanges:
 		s.r = slices.Insert(s.r, i, wire.Range{First: n, Last: n})
+	default:
+		return false
 	}
 	return true
 }
 
-// gaps gives what is missing from 0 to the greatest number.
-func (s *set) gaps() (all []wire.Range) {
+// include puts all of a range in.
+func (s *set) include(x wire.Range) {
+	from := s.find(x.First)
+	if from > 0 && s.r[from-1].Last == x.First-1 {
+		from--
+	}
+	to := from
+	for to < len(s.r) && (s.r[to].First <= x.Last || s.r[to].First == x.Last+1) {
+		x.First, x.Last = min(x.First, s.r[to].First), max(x.Last, s.r[to].Last)
+		to++
+	}
+	if to > from || len(s.r) < maxRanges {
+		s.r = slices.Replace(s.r, from, to, x)
+	}
+}
+
+// gaps gives what is missing from 0 to the greatest number, and up to last if that is
+// greater.
+func (s *set) gaps(last int64) (all []wire.Range) {
 	next := int64(0)
 	for _, r := range s.r {
 		if r.First > next {
 			all = append(all, wire.Range{First: next, Last: r.First - 1})
 		}
 		next = r.Last + 1
+	}
+	if next >= 0 && next <= last {
+		all = append(all, wire.Range{First: next, Last: last})
 	}
 	return all
 }
