@@ -21,36 +21,49 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var dir string // of the command; empty before it is built
+var dir string // of the commands; empty before they are built
 
-// build is the command as it is shipped, built once.
+// build makes the commands as they are shipped, once, and gives their folder.
 var build = sync.OnceValues(func() (string, error) {
 	var err error
 	if dir, err = os.MkdirTemp("", "mdalp-bench-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "mdalp")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "mdalp/cmd/mdalp")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, "mdalp/cmd/mdalp", "mdalp/cmd/mdalpd")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return path, nil
+	return dir, nil
 })
 
-var program = flag.String("mdalp", "", "the `command` to look at, instead of one that is built from this tree")
+var (
+	program = flag.String("mdalp", "", "the `command` to look at, instead of one that is built from this tree")
+	served  = flag.String("mdalpd", "", "the same of the server's `command`")
+)
 
 // command gives the path of mdalp.
 func command(tb testing.TB) string {
 	tb.Helper()
-	if *program != "" {
-		return *program
+	return built(tb, *program, "mdalp")
+}
+
+// serving gives the path of mdalpd.
+func serving(tb testing.TB) string {
+	tb.Helper()
+	return built(tb, *served, "mdalpd")
+}
+
+func built(tb testing.TB, given, name string) string {
+	tb.Helper()
+	if given != "" {
+		return given
 	}
-	path, err := build()
+	folder, err := build()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return path
+	return filepath.Join(folder, name)
 }
 
 // sending is the command line that sends a file in equal shares.

@@ -120,12 +120,11 @@ func (in *inbox) bytes(i int) (b []byte, ok bool) {
 // datagrams are few, so that its size costs neither memory nor cache.
 type outbox struct {
 	msg  [most]mmsghdr
-	iov  [most]unix.Iovec // of datagrams; those of a message are neighbours
+	iov  [most]unix.Iovec // of datagrams, whose memory it keeps alive; those of a message are neighbours
 	name [most]unix.RawSockaddrInet6
 	ctl  [most][outWords]uint64
 	sock [most]int
 	slot [most][]byte // the memory that Transmit appends to
-	body [most][]byte // what it gave: keeps memory alive that only the kernel's iovec knows
 
 	n        int  // datagrams
 	first, m int  // messages first to m-1 are not sent yet
@@ -173,16 +172,19 @@ func (o *outbox) put(s *Socket, e *Envelope, b []byte, z *zones) bool {
 	if h.Namelen = encode(&o.name[i], s.family, e.Peer, z); h.Namelen == 0 {
 		return false
 	}
-	o.sock[i], o.body[i] = e.Sock, b
+	o.sock[i] = e.Sock
 	o.iov[i].Base = unsafe.SliceData(b)
 	o.iov[i].SetLen(len(b))
-	h.Control = nil
-	h.SetControllen(0)
+	if h.Controllen > 0 { // of the datagram that was here before
+		h.Control = nil
+		h.SetControllen(0)
+	}
 	if e.Local.IsValid() {
 		o.from(i, e.Local.Addr(), z)
 	}
-	// In the base protocol no two neighbours have one peer, and eight bytes show it.
-	if i > 0 && sameStart(&o.name[i], &o.name[i-1]) {
+	// In the base protocol a client's neighbours have no peer in common, and a server's
+	// no source.
+	if i > 0 && sameStart(&o.name[i], &o.name[i-1]) && (!e.Local.IsValid() || o.sameSource(i, i-1)) {
 		o.alike = true
 	}
 	o.n++

@@ -101,6 +101,7 @@ func (o *outbox) from(i int, a netip.Addr, z *zones) {
 	m := (*unix.Cmsghdr)(unsafe.Pointer(&o.ctl[i]))
 	h := &o.msg[i].hdr
 	h.Control = (*byte)(unsafe.Pointer(m))
+	clear(o.ctl[i][2:sourceWords]) // for sameSource
 	data := unsafe.Add(unsafe.Pointer(m), unix.CmsgLen(0))
 	// An IPv4 destination wants an IPv4 source on a dual-stack socket as well.
 	if a.Is4() || a.Is4In6() {
@@ -118,6 +119,15 @@ func (o *outbox) from(i int, a netip.Addr, z *zones) {
 	}
 	*(*unix.Inet6Pktinfo)(data) = p
 	h.SetControllen(unix.CmsgSpace(unix.SizeofInet6Pktinfo))
+}
+
+// sourceWords is how many words of a control message hold what from wrote, at most.
+const sourceWords = 5
+
+// sameSource tells whether two datagrams for which from was called leave from one address.
+func (o *outbox) sameSource(i, k int) bool {
+	a, b := &o.ctl[i], &o.ctl[k]
+	return a[2] == b[2] && a[3] == b[3] && a[4] == b[4] && a[1] == b[1] && a[0] == b[0]
 }
 
 // segments makes message m of n datagrams from i on, and asks for it to be cut into datagrams

@@ -41,7 +41,7 @@ func (r *runner) couple() {
 			n = 1
 		}
 		if o.msg[m].hdr, o.sock[m] = o.msg[i].hdr, o.sock[i]; n > 1 {
-			o.segments(m, i, n, uint16(len(o.body[i])))
+			o.segments(m, i, n, uint16(o.iov[i].Len))
 		}
 		i += n
 	}
@@ -50,14 +50,14 @@ func (r *runner) couple() {
 
 // run is how many datagrams from i on can be one train.
 func (o *outbox) run(i int, s *Socket) (n int) {
-	size := len(o.body[i])
+	size := int(o.iov[i].Len)
 	if !s.trains || s.opts.Stamp || size == 0 {
 		return 1
 	}
 	total, short := size, false
 	for n = 1; n < maxTrain && i+n < o.n && !short; n++ {
 		k := i + n
-		l := len(o.body[k])
+		l := int(o.iov[k].Len)
 		if l == 0 || l > size || total+l > longest || o.sock[k] != o.sock[i] || !o.sameWay(i, k) {
 			break
 		}
@@ -70,7 +70,7 @@ func (o *outbox) run(i int, s *Socket) (n int) {
 func (o *outbox) sameWay(i, k int) bool {
 	a, b := &o.msg[i].hdr, &o.msg[k].hdr
 	return sameStart(&o.name[i], &o.name[k]) && (a.Namelen == unix.SizeofSockaddrInet4 || o.name[i] == o.name[k]) &&
-		a.Controllen == b.Controllen && (a.Controllen == 0 || o.ctl[i] == o.ctl[k])
+		a.Controllen == b.Controllen && (a.Controllen == 0 || o.sameSource(i, k))
 }
 
 // lengthen gives slot i memory of its own for the next time, since b was too long for it: what
@@ -159,22 +159,22 @@ func (s *Socket) refused(host netip.Addr) {
 	}
 }
 
-// parts hands all datagrams of a train but the last to the Handler, which is given back.
-func (r *runner) parts(s *Socket, e *Envelope, b []byte) []byte {
+// parts hands the datagrams of a train on, of which one is counted already.
+func (r *runner) parts(s *Socket, e *Envelope, b []byte) {
 	size := r.ctl.train
 	for ; len(b) > size; b = b[size:] {
 		s.stats.Received++
 		r.got++
 		r.h.Receive(r.now, e, b[:size:size])
 	}
-	return b
+	r.h.Receive(r.now, e, b)
 }
 
 // offload finds out what the kernel can do for a UDP socket, and asks it to hand on trains
 // as they are.
 func (s *Socket) offload(c *socket.Conn) {
-	if s.opts.Offload == OffloadOff {
-		return
+	if s.opts.Offload == OffloadOff || s.opts.Stamp {
+		return // what is stamped leaves alone
 	}
 	// A kernel before Linux 4.18 would ignore the size in the control message, and send the
 	// train as one datagram.

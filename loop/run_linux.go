@@ -341,16 +341,19 @@ func (r *runner) receive(i, n int) {
 		}
 		e.Peer = decode(&in.name[k], &r.z)
 		if in.control {
-			b = r.told(s, &in.msg[k].hdr, b, wall)
+			r.told(s, &in.msg[k].hdr, wall)
+			if r.ctl.train > 0 {
+				r.parts(s, e, b)
+				continue
+			}
 		}
 		r.h.Receive(r.now, e, b)
 	}
 	in.rearm(n)
 }
 
-// told fills the Envelope with what the control messages of a datagram tell. It gives the
-// datagram back, or the last of a train after handing on the others.
-func (r *runner) told(s *Socket, h *unix.Msghdr, b []byte, wall int64) []byte {
+// told fills the Envelope with what the control messages of a datagram tell.
+func (r *runner) told(s *Socket, h *unix.Msghdr, wall int64) {
 	e := &r.env
 	r.ctl.parse(h, &r.z)
 	e.Local, e.At = netip.AddrPort{}, r.now
@@ -360,10 +363,6 @@ func (r *runner) told(s *Socket, h *unix.Msghdr, b []byte, wall int64) []byte {
 	if age := wall - r.ctl.stamp; s.opts.Stamp && r.ctl.stamp != 0 && age > 0 {
 		e.At = r.now.Add(-time.Duration(age))
 	}
-	if r.ctl.train > 0 {
-		b = r.parts(s, e, b)
-	}
-	return b
 }
 
 // broken tells the errors of a descriptor that is none, or no socket, from those of a

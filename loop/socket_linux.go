@@ -193,16 +193,18 @@ func (s *Socket) buffers(c *socket.Conn) error {
 	if err != nil {
 		return err
 	}
-	if want := s.opts.ReceiveBuffer; want > 0 {
-		err = c.SetReadBuffer(want)
-	} else if have < 2*DefaultReceiveBuffer {
-		err = c.SetReadBuffer(DefaultReceiveBuffer)
+	s.granted = have
+	want := s.opts.ReceiveBuffer
+	if want <= 0 && have < 2*DefaultReceiveBuffer {
+		want = DefaultReceiveBuffer
 	}
-	if err != nil {
-		return err
-	}
-	if s.granted, err = c.ReadBuffer(); err != nil {
-		return err
+	if want > 0 {
+		if err = c.SetReadBuffer(want); err != nil {
+			return err
+		}
+		if s.granted, err = c.ReadBuffer(); err != nil {
+			return err
+		}
 	}
 	if have, err = c.WriteBuffer(); err == nil && have < 2*DefaultReceiveBuffer {
 		err = c.SetWriteBuffer(DefaultReceiveBuffer)

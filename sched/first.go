@@ -19,11 +19,11 @@ func (t *Transfer) Out(i int) (seq int64, ok bool) {
 // decide, as ever: the last of them is waited for in full.
 func (t *Transfer) Hint(now time.Time, i int) {
 	s := &t.to[i]
-	if !s.out || s.judged || s.tries >= t.most(s) {
+	if !s.out || s.judged == s.stats.Sent || s.tries >= t.most(s) {
 		return
 	}
-	s.judged = true
-	t.wheel.arm(i, max(now.Sub(t.epoch), s.sent+s.rtt.RTO()/hintPart))
+	s.judged = s.stats.Sent
+	t.wheel.arm(i, max(t.since(now), s.sent+s.rtt.RTO()/hintPart))
 }
 
 // Lost says that the last transmission to receiver i is known not to have reached it. It
@@ -32,10 +32,10 @@ func (t *Transfer) Hint(now time.Time, i int) {
 func (t *Transfer) Lost(now time.Time, i int) {
 	s := &t.to[i]
 	due := s.sent + s.rtt.RTO()
-	if !s.out || s.judged || now.Sub(t.epoch) > due {
+	if !s.out || s.judged == s.stats.Sent || t.since(now) > due {
 		return
 	}
-	s.judged = true
+	s.judged = s.stats.Sent
 	last := s.tries >= t.most(s)
 	if s.lost++; last && s.tries < t.most(s) {
 		t.wheel.arm(i, due)

@@ -8,7 +8,7 @@ import "time"
 // NUM of its own, 0 for the first. Try is 1 for a segment that goes out for the first
 // time, and 2 for any other. Segments to one receiver come in a row, up to 64 KiB.
 func (t *Transfer) TransmitNum(now time.Time) (receiver int, seg Segment, num int64, ok bool) {
-	return t.ext.transmit(now.Sub(t.epoch))
+	return t.ext.transmit(t.since(now))
 }
 
 // AckRanges takes receiver i's acknowledgement, whatever is in it: ranges of NUM, the
@@ -16,7 +16,7 @@ func (t *Transfer) TransmitNum(now time.Time) (receiver int, seg Segment, num in
 // that were not before. An ack of a NUM that was never sent changes nothing at all and
 // is Unsent; one that says nothing new is Duplicate. ranges is not kept.
 func (t *Transfer) AckRanges(now time.Time, i int, ranges []Range) (newly int64, o Outcome) {
-	return t.ext.ack(now.Sub(t.epoch), i, ranges)
+	return t.ext.ack(t.since(now), i, ranges)
 }
 
 // Have takes SEQs that are stored at the other end already, as rising ranges that do

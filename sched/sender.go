@@ -73,8 +73,8 @@ type sender struct {
 	queued bool          // in the ready ring
 	pardon bool          // it was brought back from the dead since its last new ack
 	tries  int           // transmissions of span's first segment
-	lost   int           // those of them that are known to be lost
-	judged bool          // Hint or Lost has spoken of the last of them
+	lost   int           // those known to be lost; it counts before the first ack, and so of one segment
+	judged int64         // the last that Hint or Lost has spoken of, as stats.Sent counts them
 	again  bool          // it was sent to this receiver earlier, before it was taken away
 	began  time.Duration // its first transmission, since the epoch
 	sent   time.Duration // its last transmission, since the epoch
@@ -154,7 +154,7 @@ func (s *sender) strip() []Span {
 	s.stats.Gave += s.backlog()
 	s.span.Seq, s.span.Off = s.span.End, s.span.Lim
 	s.first = s.span.Seq
-	s.rest, s.tries, s.out = nil, 0, false
+	s.rest, s.tries, s.lost, s.out = nil, 0, 0, false
 	return all
 }
 

@@ -73,19 +73,18 @@ func (q *acks) put(t *transaction, seq int64, e *loop.Envelope, dup bool) bool {
 	return true
 }
 
-// get takes the next one in turn; there must be one. Its place is free again, so path
-// is copied.
-func (q *acks) get() (t *transaction, seq int64, path intent) {
+// get takes the next one in turn; there must be one. Its place is free again: a is valid
+// until the next put.
+func (q *acks) get() (t *transaction, a *ack) {
 	t = q.turns.pop()
 	l := &t.acks
 	i := l.first
-	a := &q.all[i]
-	seq, path = a.seq, a.path
+	a = &q.all[i]
 	l.first = a.next
 	a.next, q.free = q.free, i
 	q.waits--
 	if l.n--; l.n > 0 {
 		q.turns.push(t)
 	}
-	return t, seq, path
+	return t, a
 }

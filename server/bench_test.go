@@ -47,3 +47,31 @@ func BenchmarkSegment(b *testing.B) {
 		})
 	}
 }
+
+// A segment of the base protocol and its acknowledgement allocate nothing. What remembers
+// its fingerprint is made for 64 of them at once.
+func TestSegmentAllocations(t *testing.T) {
+	d, err := NewDir(t.TempDir(), DirOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, Config{FirstTID: 1, Store: d, Receivers: one})
+	r.to(orch, client, "Type:0;")
+	in, out := make([]byte, 0, 256), make([]byte, 0, 256)
+	data := random(100)
+	e, back := &loop.Envelope{Peer: client, Local: sao}, new(loop.Envelope)
+	seq := int64(0)
+	each := testing.AllocsPerRun(100, func() {
+		for range 64 {
+			in = wire.AppendData(in[:0], r.s.next-1, seq, data)
+			seq++
+			r.s.Receive(r.now, e, in)
+			if _, ok := r.s.Transmit(r.now, back, out); !ok {
+				t.Fatal("no acknowledgement")
+			}
+		}
+	})
+	if each > 1 {
+		t.Errorf("%v allocations for 64 segments, want 1", each)
+	}
+}

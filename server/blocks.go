@@ -252,6 +252,18 @@ func (s *Server) advance(t *transaction) {
 	})
 }
 
+// transmitExtended ends the burst, and gives an acknowledgement or a state.
+func (s *Server) transmitExtended(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	if len(s.dirty) > 0 {
+		s.burst(now)
+		s.work(now)
+	}
+	if out, ok := s.transmitBlockAck(now, e, b); ok {
+		return out, true
+	}
+	return s.transmitState(now, e, b)
+}
+
 // transmitBlockAck gives the acknowledgement that a receiver owes: one for all that came
 // since its last.
 func (s *Server) transmitBlockAck(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {

@@ -123,7 +123,12 @@ func (s *memorySpool) Note(int64) {}
 // Put implements [Spool]. Whatever it has taken when it fails serves the next one.
 func (s *memorySpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
 	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
+	err := s.put(seq, data)
+	s.m.mu.Unlock()
+	return err
+}
+
+func (s *memorySpool) put(seq int64, data []byte) error {
 	p := seq / spansPage
 	if p >= int64(len(s.places)) {
 		grow := p + 1 - int64(len(s.places))

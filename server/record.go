@@ -53,19 +53,19 @@ func appendHead(b []byte, m *Meta) []byte {
 	b = append(append(b, address[:]...), zone[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.TID))
 	b = binary.BigEndian.AppendUint64(b, uint64(m.Offered.UnixNano()))
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli()))
 	return appendHigh(b, 0)
 }
 
 // appendHigh appends the part of the head that may change.
 func appendHigh(b []byte, high int64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(high))
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[len(b)-8:], castagnoli))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[len(b)-8:], castagnoli()))
 }
 
 // parseHigh is the opposite of appendHigh; 0 is none.
 func parseHigh(b []byte) int64 {
-	if binary.BigEndian.Uint32(b[8:]) != crc32.Checksum(b[:8], castagnoli) {
+	if binary.BigEndian.Uint32(b[8:]) != crc32.Checksum(b[:8], castagnoli()) {
 		return 0
 	}
 	return max(0, int64(binary.BigEndian.Uint64(b)))
@@ -78,7 +78,7 @@ func parseHead(b []byte) (m Meta, err error) {
 		return m, errors.New("too short for a spool")
 	case string(b[:8]) != spoolMagic:
 		return m, errors.New("not a spool, or one of an older mdalpd")
-	case binary.BigEndian.Uint32(b[headSealed-4:]) != crc32.Checksum(b[:headSealed-4], castagnoli):
+	case binary.BigEndian.Uint32(b[headSealed-4:]) != crc32.Checksum(b[:headSealed-4], castagnoli()):
 		return m, errors.New("its head is damaged")
 	}
 	if v := binary.BigEndian.Uint16(b[8:]); v != headVersion {
@@ -114,7 +114,7 @@ func seal(b []byte, tid, seq int64, length, receiver uint16, sum uint32) uint32 
 	b = binary.BigEndian.AppendUint64(b, uint64(seq))
 	b = binary.BigEndian.AppendUint16(b, length)
 	b = binary.BigEndian.AppendUint16(b, receiver)
-	return crc32.Update(sum, castagnoli, b)
+	return crc32.Update(sum, castagnoli(), b)
 }
 
 // appendRecord appends a record to b, which has room for it and for sealBytes.

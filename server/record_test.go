@@ -55,7 +55,7 @@ func TestHeadErrors(t *testing.T) {
 	} {
 		b := bytes.Clone(good)
 		tt.with(b)
-		binary.BigEndian.PutUint32(b[headSealed-4:], crc32.Checksum(b[:headSealed-4], castagnoli))
+		binary.BigEndian.PutUint32(b[headSealed-4:], crc32.Checksum(b[:headSealed-4], castagnoli()))
 		if _, err := parseHead(b); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v, want %s", err, tt.want)
 		}

@@ -78,7 +78,12 @@ func (r *room) ask() {
 // in truth is seen when the disk is asked.
 func (r *room) take(n, disk, payload, files int64) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	err := r.account(n, disk, payload, files)
+	r.mu.Unlock()
+	return err
+}
+
+func (r *room) account(n, disk, payload, files int64) error {
 	if r.max > 0 && r.settled+r.spools+r.copies+n+payload > r.max {
 		return r.overMax
 	}

@@ -67,7 +67,8 @@ type Server struct {
 	lines    [tells]line
 
 	now      time.Time
-	draining bool // no new transactions
+	expired  time.Time // what was due by then is done
+	draining bool      // no new transactions
 	closed   bool
 	had      bool // a transaction of this process has its verdict
 	stats    Stats
@@ -129,19 +130,14 @@ func (s *Server) MaxOpen() int { return s.cfg.MaxOpen }
 
 // Receive implements [loop.Handler].
 func (s *Server) Receive(now time.Time, e *loop.Envelope, b []byte) {
-	s.expire(now)
-	s.stats.Datagrams++
-	if s.closed {
-		s.stats.AfterClose++
-	} else {
-		s.receive(now, e, b)
+	if now != s.expired { // once for a batch of datagrams
+		s.expire(now)
 	}
-	s.work(now)
-}
-
-func (s *Server) receive(now time.Time, e *loop.Envelope, b []byte) {
+	s.stats.Datagrams++
 	m, err := wire.Parse(b)
 	switch {
+	case s.closed:
+		s.stats.AfterClose++
 	case err != nil, !e.Peer.Addr().IsValid(), e.Peer.Port() == 0:
 		s.stats.Malformed++
 	case m.Type == wire.Intent:
@@ -152,6 +148,9 @@ func (s *Server) receive(now time.Time, e *loop.Envelope, b []byte) {
 		s.manifest(now, e, &m, b)
 	default:
 		s.stats.Unexpected++
+	}
+	if s.jobs.len() > 0 {
+		s.work(now)
 	}
 }
 
@@ -227,7 +226,7 @@ func (s *Server) Expire(now time.Time) {
 }
 
 func (s *Server) expire(now time.Time) {
-	s.now = now
+	s.now, s.expired = now, now
 	if s.wheel == nil {
 		if err := s.Start(now); err != nil {
 			s.cfg.Log.Error("store failed, nothing of former runs is known", "err", err)
@@ -250,27 +249,23 @@ func (s *Server) expire(now time.Time) {
 // for each of them, but an offer is not held up by any number of them.
 func (s *Server) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []byte, ok bool) {
 	s.now = now
-	if len(s.dirty) > 0 {
-		s.burst(now)
-		s.work(now)
-	}
-	if out, ok := s.transmitBlockAck(now, e, b); ok {
-		return out, true
-	}
-	if out, ok := s.transmitState(now, e, b); ok {
-		return out, true
+	// The base protocol has none of these, and one look says so.
+	if len(s.dirty)+s.blockAcks.len()+s.replies.len() > 0 {
+		if out, ok := s.transmitExtended(now, e, b); ok {
+			return out, true
+		}
 	}
 	q := &s.acks
 	for q.waits > 0 && (q.streak < offerEvery || s.offers.len() == 0) {
-		t, seq, path := q.get()
+		t, a := q.get()
 		if !now.Before(t.limit) {
 			s.stats.AcksDropped++
 			continue
 		}
 		q.streak++
 		s.stats.Acks++
-		path.to(e)
-		return wire.AppendAck(b, t.tid, seq), true
+		a.path.to(e)
+		return wire.AppendAck(b, t.tid, a.seq), true
 	}
 	for s.offers.len() > 0 {
 		t := s.offers.pop()

@@ -89,7 +89,7 @@ func Parse(b []byte) (Message, error) {
 		return fail(b, i, `";"`)
 	}
 	i++
-	long := false // a number has more digits than the extended protocol has them
+	digits := 0 // of the longest number: the extended protocol has a bound
 	want := `"TID:", "SEQ:", "NUM:", "DATA:" or the end`
 
 	if len(b)-i >= lenTID && string(b[i:i+lenTID]) == "TID:" {
@@ -97,7 +97,7 @@ func Parse(b []byte) (Message, error) {
 		if m.TID, i = number(b, at); i == 0 {
 			return failNumber(b, at, wantNumber)
 		}
-		long = i-at > MaxDigits
+		digits = i - at
 		if i < len(b) {
 			if b[i] != ';' {
 				return fail(b, i, `";"`)
@@ -112,7 +112,7 @@ func Parse(b []byte) (Message, error) {
 		if m.Seq, i = number(b, at); i == 0 {
 			return failNumber(b, at, wantNumber)
 		}
-		long = long || i-at > MaxDigits
+		digits = max(digits, i-at)
 		if i < len(b) {
 			if b[i] != ';' {
 				return fail(b, i, `";"`)
@@ -124,7 +124,7 @@ func Parse(b []byte) (Message, error) {
 
 	// NUM is looked for where DATA is not: the base protocol does not pay for it.
 	for {
-		if long && (m.Type >= ManifestType || m.Num != Absent) {
+		if digits > MaxDigits && (m.Type >= ManifestType || m.Num != Absent) {
 			return fail(b, 0, "numbers of at most 19 digits")
 		}
 		if i == len(b) {
@@ -143,7 +143,7 @@ func Parse(b []byte) (Message, error) {
 		if m.Num, i = number(b, at); i == 0 {
 			return failNumber(b, at, wantNumber)
 		}
-		long = long || i-at > MaxDigits
+		digits = max(digits, i-at)
 		if i < len(b) {
 			if b[i] != ';' {
 				return fail(b, i, `";"`)

@@ -57,14 +57,14 @@ type first struct {
 	places []place
 }
 
-var table = crc64.MakeTable(crc64.ECMA)
-
 // isCopy reports whether d was there before, and notes it.
 func (c *copies) isCopy(d *pcapng.Datagram) bool {
 	if c.seen == nil {
 		c.seen = make(map[print]*first)
 	}
-	k := print{d.Src, d.Dst, d.Origin.ID, len(d.Data), crc64.Checksum(d.Data, table)}
+	// The table is made by the first call: programs that read no capture have this package, too.
+	sum := crc64.Checksum(d.Data, crc64.MakeTable(crc64.ECMA))
+	k := print{d.Src, d.Dst, d.Origin.ID, len(d.Data), sum}
 	p := place{d.Origin.Iface, d.Dir, d.Origin.TTL}
 	f := c.seen[k]
 	if f == nil {
