@@ -287,7 +287,7 @@ func TestSegmentSize(t *testing.T) {
 }
 
 // TestAnew: segments that do not fit into the path are given up with their transaction.
-func TestAnew(t *testing.T) {
+func TestAnewAsks(t *testing.T) {
 	offer := strings.Replace(extendedOffer, "'seg': 1200", "'seg': 8192", 1)
 	for _, tt := range []struct {
 		name  string
