@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
@@ -22,11 +21,7 @@ const forever = 900 * time.Hour
 // A scenario is what a seed stands for: a world with a server, its receivers and
 // one or two clients, and what is wrong with it.
 type scenario struct {
-	seed  uint64
-	rng   *rand.Rand
-	quiet bool     // nothing is wrong
-	on    []string // the features that are on, for the reader of a failure
-
+	draw
 	world     *sim.World
 	home      netip.AddrPort // of the orchestrator
 	receivers []netip.AddrPort
@@ -70,24 +65,9 @@ func (sc *scenario) String() string {
 	return b.String()
 }
 
-// with draws whether a feature is on.
-func (sc *scenario) with(name string, p float64) bool {
-	if sc.rng.Float64() >= p || sc.quiet {
-		return false
-	}
-	sc.on = append(sc.on, name)
-	return true
-}
-
-// span draws a time between lo and hi, each order of magnitude as likely as another.
-func (sc *scenario) span(lo, hi time.Duration) time.Duration {
-	return time.Duration(float64(lo) * math.Pow(float64(hi)/float64(lo), sc.rng.Float64()))
-}
-
 // newScenario draws the scenario of a seed.
 func newScenario(seed uint64, trace io.Writer) *scenario {
-	sc := &scenario{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6d64616c70)), cfg: Config{Balance: Balance(seed % 4)}}
-	sc.quiet = sc.rng.IntN(4) == 0
+	sc := &scenario{draw: newDraw(seed, 0x6d64616c70), cfg: Config{Balance: Balance(seed % 4)}}
 	closed := []sim.State{sim.Silent, sim.Refusing}[sc.rng.IntN(2)]
 	sc.world = sim.New(sim.Config{Seed: seed, Limit: 1000 * time.Hour, Closed: closed, Check: sc.check, Trace: trace})
 	sc.drawConfig()
@@ -203,28 +183,7 @@ func (sc *scenario) drawServer() {
 		late = sc.span(time.Millisecond, 10*time.Second)
 	}
 	sc.server = newRecorder(sc, cfg, store, unable, late)
-	sc.host = sc.world.Add("server", sc.server, sc.sockets()...)
-}
-
-// sockets are those of the server: one for each port, with all addresses of it.
-func (sc *scenario) sockets() (socks []sim.Socket) {
-	at := map[uint16]int{}
-	listen := func(a netip.AddrPort) {
-		k, ok := at[a.Port()]
-		if !ok {
-			k = len(socks)
-			at[a.Port()] = k
-			socks = append(socks, sim.Socket{PacketInfo: true})
-		}
-		socks[k].Addrs = append(socks[k].Addrs, a)
-	}
-	if sc.home != sc.receivers[0] {
-		listen(sc.home)
-	}
-	for _, a := range sc.receivers {
-		listen(a)
-	}
-	return socks
+	sc.host = sc.world.Add("server", sc.server, listening(sc.home, sc.receivers)...)
 }
 
 // run lets the world go on until all clients have ended, and checks the end.

@@ -22,26 +22,57 @@ var (
 	seedShow  = flag.Bool("show", false, "print the events of the first seed, and run no other")
 )
 
-// TestSwarm runs whole transfers, client and server, in virtual time: each seed
-// draws a network, a payload and faults, of which most are off, and the checks
-// of watch_test.go and recorder_test.go hold after every event. A failure prints
+// TestSwarm runs whole transfers of the base protocol, client and server, in virtual
+// time: each seed draws a network, a payload and faults, of which most are off, and the
+// checks of watch_test.go and recorder_test.go hold after every event. A failure prints
 // the command that replays its seed alone with all events.
 func TestSwarm(t *testing.T) {
+	ends := campaign(t, func(seed uint64, trace io.Writer) world { return newScenario(seed, trace) })
+	// A swarm in which everything fails, or nothing, tests half of it.
+	if *seedCount >= 1000 && !t.Failed() && !*seedShow {
+		for _, c := range []error{nil, ErrNoOffer, ErrIncomplete, ErrPayload, ErrConfig} {
+			if ends[class(c)] == 0 {
+				t.Errorf("no transfer ended with: %s", class(c))
+			}
+		}
+	}
+}
+
+// A world is what a seed stands for.
+type world interface {
+	run() error
+	String() string
+	ended() []error // how the transfers did
+	events() int64
+}
+
+func (sc *scenario) events() int64 { return sc.world.Counters().Events }
+
+func (sc *scenario) ended() (errs []error) {
+	for _, w := range sc.clients {
+		errs = append(errs, w.s.err)
+	}
+	return errs
+}
+
+// campaign runs the seeds that the flags ask for, on all cores, until one fails. It gives
+// how many transfers ended how.
+func campaign(t *testing.T, build func(seed uint64, trace io.Writer) world) map[string]int {
+	name := t.Name()
 	if *seedShow {
 		out := bufio.NewWriter(os.Stdout)
-		sc, err := runSeed(*seedFrom, out)
+		sc, err := runSeed(build, *seedFrom, out)
 		out.Flush()
 		fmt.Println(sc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		return nil
 	}
 	begin := time.Now()
 	var next, events atomic.Int64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	failed := map[string]int{}
 	ends := map[string]int{}
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -51,15 +82,14 @@ func TestSwarm(t *testing.T) {
 					return
 				}
 				seed := *seedFrom + uint64(k)
-				sc, err := runSeed(seed, nil)
-				events.Add(sc.world.Counters().Events)
+				sc, err := runSeed(build, seed, nil)
+				events.Add(sc.events())
 				mu.Lock()
-				for _, w := range sc.clients {
-					ends[class(w.s.err)]++
+				for _, e := range sc.ended() {
+					ends[class(e)]++
 				}
 				if err != nil {
-					failed[sc.String()]++
-					t.Errorf("seed %d: %v\n%v\nreplay: go test . -run 'TestSwarm$' -v -show -from %d", seed, err, sc, seed)
+					t.Errorf("seed %d: %v\n%v\nreplay: go test . -run '%s$' -v -show -from %d", seed, err, sc, name, seed)
 				}
 				mu.Unlock()
 			}
@@ -67,15 +97,8 @@ func TestSwarm(t *testing.T) {
 	}
 	wg.Wait()
 	took := time.Since(begin)
-	t.Logf("%d seeds from %d, %d events, %v; the transfers ended: %v", next.Load()-int64(runtime.GOMAXPROCS(0)), *seedFrom, events.Load(), took.Round(time.Millisecond), ends)
-	// A swarm in which everything fails, or nothing, tests half of it.
-	if *seedCount >= 1000 && !t.Failed() {
-		for _, c := range []error{nil, ErrNoOffer, ErrIncomplete, ErrPayload, ErrConfig} {
-			if ends[class(c)] == 0 {
-				t.Errorf("no transfer ended with: %s", class(c))
-			}
-		}
-	}
+	t.Logf("%d seeds from %d, %d events, %v; the transfers ended: %v", min(next.Load(), int64(*seedCount)), *seedFrom, events.Load(), took.Round(time.Millisecond), ends)
+	return ends
 }
 
 // class names what a caller can tell an error by.
@@ -93,13 +116,17 @@ func class(err error) string {
 
 // runSeed runs what a seed stands for. A panic is an error too: of a million
 // seeds, the one that panics is to be named.
-func runSeed(seed uint64, trace io.Writer) (sc *scenario, err error) {
-	sc = newScenario(seed, trace)
+func runSeed(build func(uint64, io.Writer) world, seed uint64, trace io.Writer) (sc world, err error) {
+	sc = build(seed, trace)
 	defer func() {
 		if p := recover(); p != nil {
-			b := make([]byte, 4096)
-			err = fmt.Errorf("panic: %v\n%s", p, b[:runtime.Stack(b, false)])
+			err = fmt.Errorf("panic: %v\n%s", p, stack())
 		}
 	}()
 	return sc, sc.run()
+}
+
+func stack() []byte {
+	b := make([]byte, 4096)
+	return b[:runtime.Stack(b, false)]
 }

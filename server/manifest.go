@@ -250,7 +250,6 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 			// The client is there and wants to know. What arrived is kept.
 			v.verdict, v.comment = wire.Refused, reason(d.err)
 			t.err, t.goal, t.busy = d.err, keep, false
-			s.stats.Retried++
 			s.tell(now, tellPublish, "the payload cannot be published, it is kept", "tid", t.tid, "err", d.err)
 			s.concludeBlocks(t)
 			return

@@ -91,9 +91,10 @@ func TestFields(t *testing.T) {
 	}{
 		{">Type:0;", "mdalp.type mdalp.tid _ws.col.Protocol _ws.col.Info ip.checksum.status udp.checksum.status", "0||MDALP|Intent|1|1"},
 		{">Type:0", "mdalp.type _ws.expert.message", "0|"},
-		{"<Type:1;TID:3740;DATA:[{'ip_address': '177.71.168.45', 'name': '5th Receiver'}, {\"name\": 'it\\'s }{', 'ip_address': 'a.example', 'port': 7, 'seg': 1400, 'win': 8, 'fin': 1}];",
-			"mdalp.tid mdalp.receivers mdalp.receiver.address mdalp.receiver.name mdalp.receiver.port mdalp.receiver.seg mdalp.receiver.win mdalp.receiver.fin _ws.expert",
-			"3740|2|177.71.168.45,a.example|5th Receiver,it's }{|7|1400|8|1|"},
+		{"<Type:1;TID:3740;DATA:[{'ip_address': '177.71.168.45', 'name': '5th Receiver'}, {\"name\": 'it\\'s }{', 'ip_address': 'a.example', 'port': 7, 'seg': 1400, 'win': 8}];",
+			"mdalp.tid mdalp.receivers mdalp.receiver.address mdalp.receiver.name mdalp.receiver.port mdalp.receiver.seg mdalp.receiver.win mdalp.extended _ws.expert",
+			"3740|2|177.71.168.45,a.example|5th Receiver,it's }{|7|1400|8|0|"},
+		{"<Type:1;TID:1;DATA:[{'ip_address': '10.0.0.1', 'seg': 1400, 'win': 8}];", "mdalp.extended mdalp.receiver.seg", "1|1400"},
 		{"<Type:1;TID:1;DATA:[]", "mdalp.receivers _ws.expert", "0|"},
 		{"<Type:1;TID:1;DATA:[{'name': 'x'}]", "mdalp.receivers _ws.expert.message", "1|A receiver without ip_address"},
 		{"<Type:1;TID:1;DATA:[{'ip_address': '10.0.0.1", "mdalp.receivers mdalp.malformed", "|1"},
@@ -103,8 +104,16 @@ func TestFields(t *testing.T) {
 		{"<Type:3;TID:7;SEQ:41;DATA:30-41,45,47-52;", "mdalp.type mdalp.seq mdalp.range.first mdalp.range.last _ws.col.Info", "3|41|30,45,47|41,45,52|Ack TID=7 SEQ=41 Len=15 Arrived=30-41,45,47-52"},
 		{"<Type:3;TID:7;SEQ:41;DATA:5-3", "mdalp.type mdalp.malformed", "3|1"},
 		{"<Type:3;TID:7;SEQ:41;DATA:3,", "mdalp.type mdalp.malformed", "3|1"},
-		{">Type:4;TID:7;SEQ:51;DATA:{'bytes': 5000, 'sha256': 'ab'};", "mdalp.type mdalp.seq mdalp.finish.bytes mdalp.finish.sha256", "4|51|5000|ab"},
-		{"<Type:5;TID:7;DATA:{'status': 'incomplete', 'missing': '12-40,51', 'comment': 'later'};", "mdalp.type mdalp.verdict.status mdalp.verdict.missing mdalp.verdict.comment", "5|incomplete|12-40,51|later"},
+		{">Type:4;TID:7;SEQ:51;DATA:{'bytes': 5000, 'seg': 1200, 'name': 'a', 'resume': 9, 'from': 3, 'sha256': 'ab', 'new': [1, 'x']};",
+			"mdalp.type mdalp.seq mdalp.manifest.bytes mdalp.manifest.seg mdalp.manifest.name mdalp.manifest.resume mdalp.manifest.from mdalp.manifest.sha256 _ws.expert", "4|51|5000|1200|a|9|3|ab|"},
+		{"<Type:5;TID:7;SEQ:2;DATA:{'state': 'incomplete', 'have': '12-40,51', 'upto': 60, 'comment': 'later'};",
+			"mdalp.type mdalp.state mdalp.state.have mdalp.state.upto mdalp.state.comment _ws.col.Info", "5|incomplete|12-40,51|60|later|State TID=7 SEQ=2 Len=76 incomplete"},
+		{"<Type:5;TID:7;DATA:{'state': 'busy', 'wait': 100};", "mdalp.state mdalp.state.wait _ws.expert.message", "busy|100|State without SEQ"},
+		{">Type:2;TID:7;SEQ:041;NUM:57;DATA:abc", "mdalp.seq mdalp.num mdalp.data_len mdalp.try", "41|57|3|1"},
+		{">Type:2;TID:7;SEQ:0;NUM:00000000000000000057;DATA:abc", "mdalp.type mdalp.malformed", "2|1"},
+		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;", "mdalp.num mdalp.range.first mdalp.range.last mdalp.malformed", "57|55,30|57,52|"},
+		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:30-52,55-57;", "mdalp.num mdalp.malformed", "57|1"},
+		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-54;", "mdalp.num mdalp.malformed", "57|1"},
 		{"<Type:200;TID:7;", "mdalp.type mdalp.unknown_type mdalp.malformed", "200|1|"},
 		{">Type:256;", "mdalp.type mdalp.malformed", "|1"},
 		{">hello", "mdalp.type mdalp.malformed", "|1"},
@@ -198,6 +207,38 @@ func TestFollow(t *testing.T) {
 	}
 	want[8] = "9|||||||||0|Ack of a segment that is not in the capture"
 	if diff := cmp.Diff(want, tshark(t, all, true, fields...)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestFollowExtended matches segments with acks by NUM, and states with manifests.
+func TestFollowExtended(t *testing.T) {
+	all := conversation(
+		">Type:4;TID:7;SEQ:0;DATA:{'bytes': 5, 'seg': 2};",
+		"<Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': ''};",
+		">Type:2;TID:7;SEQ:0;NUM:0;DATA:ab",
+		">Type:2;TID:7;SEQ:1;NUM:1;DATA:cd",
+		">Type:2;TID:7;SEQ:2;NUM:2;DATA:e",
+		"<Type:3;TID:7;SEQ:0;NUM:2;DATA:1-2;",
+		">Type:2;TID:7;SEQ:0;NUM:3;DATA:ab",
+		"<Type:3;TID:7;SEQ:1;NUM:3;DATA:1-3;",
+		"<Type:3;TID:7;SEQ:2;NUM:3;DATA:1-3;",
+		"<Type:3;TID:7;SEQ:3;NUM:9;DATA:9,1-3;",
+	)
+	want := []string{
+		"1||||||||||",
+		"2|1|0.100000000||||||||",
+		"3|||1|0||||||",
+		"4|||1|0||6||||",
+		"5|||1|0||6||||",
+		"6|||||||5|0.100000000|2|",
+		"7|||2|1|3|8||||Segment sent again",
+		"8|||||||7|0.100000000|1|",
+		"9|||||||||0|Segment acknowledged before",
+		"10|||||||||0|Ack of a segment that is not in the capture",
+	}
+	got := tshark(t, all, true, "frame.number", "mdalp.state.manifest", "mdalp.state.delay", "mdalp.try", "mdalp.retransmission", "mdalp.retransmission_of", "mdalp.acked_in", "mdalp.ack_of", "mdalp.ack_delay", "mdalp.newly_acked", "_ws.expert.message")
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -7,13 +7,13 @@
 --
 -- It takes UDP datagrams that begin with "Type:<digits>;", whatever their ports, and all
 -- of port 4650. Segments and their acknowledgements are matched per client, receiver and
--- transaction; "Acked in" is known once the whole capture has been read: Wireshark does so,
--- tshark with -2.
+-- transaction, those of the extended protocol by NUM; "Acked in" is known once the whole
+-- capture has been read: Wireshark does so, tshark with -2.
 
 local mdalp = Proto("mdalp", "Multi Destination Application Layer Protocol")
 
 local types = {
-	[0] = "Intent", [1] = "Offer", [2] = "Data", [3] = "Ack", [4] = "Finish", [5] = "Verdict",
+	[0] = "Intent", [1] = "Offer", [2] = "Data", [3] = "Ack", [4] = "Manifest", [5] = "State",
 }
 
 local f = {
@@ -21,6 +21,7 @@ local f = {
 	-- Numbers go up to 2^63-1.
 	tid = ProtoField.uint64("mdalp.tid", "Transaction", base.DEC),
 	seq = ProtoField.uint64("mdalp.seq", "Sequence number", base.DEC),
+	num = ProtoField.uint64("mdalp.num", "Number of the transmission", base.DEC),
 	data = ProtoField.bytes("mdalp.data", "Data"),
 	data_len = ProtoField.uint32("mdalp.data_len", "Data length", base.DEC),
 	receivers = ProtoField.uint32("mdalp.receivers", "Receivers", base.DEC),
@@ -30,15 +31,27 @@ local f = {
 	receiver_port = ProtoField.uint16("mdalp.receiver.port", "Port", base.DEC),
 	receiver_seg = ProtoField.uint32("mdalp.receiver.seg", "Largest segment", base.DEC),
 	receiver_win = ProtoField.uint32("mdalp.receiver.win", "Window in segments", base.DEC),
-	receiver_fin = ProtoField.uint32("mdalp.receiver.fin", "Takes Finish", base.DEC),
+	extended = ProtoField.bool("mdalp.extended", "Extended protocol"),
 	range = ProtoField.string("mdalp.range", "Arrived"),
 	range_first = ProtoField.uint64("mdalp.range.first", "First", base.DEC),
 	range_last = ProtoField.uint64("mdalp.range.last", "Last", base.DEC),
-	finish_bytes = ProtoField.uint64("mdalp.finish.bytes", "Bytes", base.DEC),
-	finish_sha256 = ProtoField.string("mdalp.finish.sha256", "SHA-256"),
-	verdict_status = ProtoField.string("mdalp.verdict.status", "Status"),
-	verdict_comment = ProtoField.string("mdalp.verdict.comment", "Comment"),
-	verdict_missing = ProtoField.string("mdalp.verdict.missing", "Missing"),
+	manifest_bytes = ProtoField.uint64("mdalp.manifest.bytes", "Bytes of the payload", base.DEC),
+	manifest_seg = ProtoField.uint64("mdalp.manifest.seg", "Bytes of a segment", base.DEC),
+	manifest_name = ProtoField.string("mdalp.manifest.name", "Name"),
+	manifest_resume = ProtoField.uint64("mdalp.manifest.resume", "Resumes transaction", base.DEC),
+	manifest_from = ProtoField.uint64("mdalp.manifest.from", "Asks from", base.DEC),
+	manifest_sha256 = ProtoField.string("mdalp.manifest.sha256", "SHA-256"),
+	state_state = ProtoField.string("mdalp.state", "State"),
+	state_have = ProtoField.string("mdalp.state.have", "Stored"),
+	state_upto = ProtoField.uint64("mdalp.state.upto", "Told up to", base.DEC),
+	state_wait = ProtoField.uint64("mdalp.state.wait", "Ask again in ms", base.DEC),
+	state_comment = ProtoField.string("mdalp.state.comment", "Comment"),
+	state_bytes = ProtoField.uint64("mdalp.state.bytes", "Bytes that are held", base.DEC),
+	state_seg = ProtoField.uint64("mdalp.state.seg", "Segment size that is held", base.DEC),
+	state_resume = ProtoField.uint64("mdalp.state.resume", "To be resumed", base.DEC),
+	state_of = ProtoField.framenum("mdalp.state.manifest", "Answers the manifest in", base.NONE, frametype.REQUEST),
+	state_delay = ProtoField.relative_time("mdalp.state.delay", "Answered after"),
+	acks = ProtoField.uint32("mdalp.newly_acked", "Newly acknowledged", base.DEC),
 	acked_in = ProtoField.framenum("mdalp.acked_in", "Acked in", base.NONE, frametype.RESPONSE),
 	ack_of = ProtoField.framenum("mdalp.ack_of", "Acknowledges the segment in", base.NONE, frametype.REQUEST),
 	ack_delay = ProtoField.relative_time("mdalp.ack_delay", "Ack delay"),
@@ -73,12 +86,14 @@ mdalp.experts = experts
 local icmp, icmpv6 = Field.new("icmp.type"), Field.new("icmpv6.type")
 
 -- What was found in the first pass over the capture.
-local segments -- client, receiver, TID and SEQ -> { frames, times, acked frame }
-local frames   -- frame and place in it -> its segment, and what it is there
-local intents  -- client and orchestrator -> the first intent that is not answered
+local segments  -- client, receiver, TID and SEQ -> { frames, times, acked frame }
+local frames    -- frame and place in it -> its segment, and what it is there
+local intents   -- client and orchestrator -> the first intent that is not answered
+local manifests -- hosts, TID and SEQ -> the manifest
+local flights   -- client, receiver and TID -> transmissions of the extended protocol by NUM
 
 function mdalp.init()
-	segments, frames, intents = {}, {}, {}
+	segments, frames, intents, manifests, flights = {}, {}, {}, {}, {}
 end
 
 -- number reads "NAME:<digits>" at offset i of s: the value as text, its first and last
@@ -146,7 +161,7 @@ end
 
 -- offer dissects the list of receivers in s[i..stop].
 local function offer(tvb, tree, s, i, stop)
-	local n = 0
+	local n, extended = 0, true
 	while true do
 		local from = s:find("{", i, true)
 		if not from or from > stop then
@@ -174,7 +189,7 @@ local function offer(tvb, tree, s, i, stop)
 		end
 		n = n + 1
 		local sub = tree:add(f.receiver, tvb(from - 1, to - from + 1))
-		local address, name, port = nil, nil, "4650"
+		local address, name, port, keys = nil, nil, "4650", {}
 		literals(s, from + 1, to - 1, function(key, value, a, b)
 			local r = tvb(a - 1, b - a + 1)
 			if key == "ip_address" then
@@ -183,14 +198,17 @@ local function offer(tvb, tree, s, i, stop)
 			elseif key == "name" then
 				name = value
 				sub:add(f.receiver_name, r, value)
-			elseif (key == "port" or key == "seg" or key == "win" or key == "fin") and value:find("^%d+$") and #value < 10 then
+			elseif (key == "port" or key == "seg" or key == "win") and value:find("^%d+$") and #value < 10 then
 				if key == "port" then port = value end
+				keys[key] = true
 				local number = tonumber(value)
 				if key ~= "port" or number < 65536 then
 					sub:add(f["receiver_" .. key], r, number)
 				end
 			end
 		end)
+		-- An offer is of the extended protocol if every receiver in it is.
+		extended = extended and keys.seg and keys.win
 		if not address then
 			sub:add_proto_expert_info(e.malformed, "A receiver without ip_address")
 		end
@@ -198,36 +216,40 @@ local function offer(tvb, tree, s, i, stop)
 		i = to + 1
 	end
 	tree:add(f.receivers, tvb(stop - 1, 1), n):set_generated()
+	tree:add(f.extended, tvb(stop - 1, 1), n > 0 and extended and true or false):set_generated()
 	return n
 end
 
--- ranges dissects "30-41,45,47-52"; false if it is something else.
+-- ranges dissects "30-41,45,47-52"; nil if it is something else. It gives the ranges as
+-- pairs of Lua's numbers, which are right up to 2^53.
 local function ranges(tvb, tree, s, i, stop)
+	local all = {}
 	if s:sub(stop, stop) == ";" then
 		stop = stop - 1
 	end
 	while i <= stop do
 		local from, to, first, last = s:find("^(%d+)%-?(%d*)", i)
 		if not from or to > stop then
-			return false
+			return nil
 		end
 		if last == "" then last = first end
 		local a, b = number64(first), number64(last)
 		if not a or not b or b < a then
-			return false
+			return nil
 		end
 		local sub = tree:add(f.range, tvb(from - 1, to - from + 1))
 		sub:add(f.range_first, tvb(from - 1, #first), a)
 		sub:add(f.range_last, tvb(to - #last, #last), b)
+		all[#all + 1] = { tonumber(first), tonumber(last) }
 		i = to + 1
 		if i <= stop then
 			if s:sub(i, i) ~= "," or i == stop then
-				return false
+				return nil
 			end
 			i = i + 1
 		end
 	end
-	return true
+	return all
 end
 
 -- segment gives the record of a segment between a client and a receiver.
@@ -300,6 +322,126 @@ local function follow(tree, pinfo, place, typ, tid, seq)
 	return ""
 end
 
+-- flight gives the transmissions from a client to a receiver in a transaction.
+local function flight(client, cport, receiver, rport, tid)
+	local key = tostring(client) .. " " .. cport .. " " .. tostring(receiver) .. " " .. rport .. " " .. tid
+	local x = flights[key]
+	if not x then
+		x = { open = {}, count = 0 }
+		flights[key] = x
+	end
+	return x
+end
+
+-- take notes that a transmission was acknowledged in a frame.
+local function take(x, num, frame)
+	local t = x.open[num]
+	if not t then
+		return 0
+	end
+	t.acked = frame
+	x.open[num], x.count, x.last = nil, x.count - 1, t
+	return 1
+end
+
+-- number_of tells what is known of a segment with NUM, or of an ack of such.
+local function number_of(tree, pinfo, place, typ, tid, seq, num, acked)
+	local key = pinfo.number .. " " .. place
+	if not pinfo.visited and not frames[key] then
+		local here = { type = typ }
+		if typ == 2 then
+			local x = flight(pinfo.src, pinfo.src_port, pinfo.dst, pinfo.dst_port, tid)
+			-- Whichever receiver got it: a SEQ is a place in the payload.
+			local again = segment(pinfo.src, 0, "all", 0, tid, seq)
+			again.sent[#again.sent + 1] = pinfo.number
+			here.segment, here.try = again, #again.sent
+			here.shot = { frame = pinfo.number, at = pinfo.rel_ts }
+			if not x.open[num] then
+				x.count = x.count + 1
+			end
+			x.open[num], x.top = here.shot, math.max(x.top or 0, num)
+		else
+			local x = flight(pinfo.dst, pinfo.dst_port, pinfo.src, pinfo.src_port, tid)
+			local news = 0
+			here.unsent = not x.top or num > x.top
+			-- That of NUM is what the delay is measured by, so it is taken last.
+			for k = #acked, 1, -1 do
+				local first, last = acked[k][1], acked[k][2]
+				-- Beyond 2^53 counting by one would stand still.
+				if last - first < x.count and last < 2 ^ 53 then
+					for n = first, last do news = news + take(x, n, pinfo.number) end
+				else
+					local there = {}
+					for n in pairs(x.open) do
+						if first <= n and n <= last then there[#there + 1] = n end
+					end
+					table.sort(there)
+					for _, n in ipairs(there) do news = news + take(x, n, pinfo.number) end
+				end
+			end
+			here.news = news
+			if news > 0 then
+				here.of, here.delay = x.last.frame, pinfo.rel_ts - x.last.at
+			end
+		end
+		frames[key] = here
+	end
+	local here = frames[key]
+	if not here then
+		return ""
+	end
+	if typ == 2 then
+		tree:add(f.try, here.try):set_generated()
+		tree:add(f.retransmission, here.try > 1):set_generated()
+		if here.try > 1 then
+			tree:add(f.retransmission_of, here.segment.sent[here.try - 1]):set_generated()
+			tree:add_proto_expert_info(e.again)
+		end
+		if here.shot.acked then
+			tree:add(f.acked_in, here.shot.acked):set_generated()
+		end
+		return here.try > 1 and " [Retransmission]" or ""
+	end
+	tree:add(f.acks, here.news):set_generated()
+	if here.of then
+		tree:add(f.ack_of, here.of):set_generated()
+		local s = math.floor(here.delay)
+		tree:add(f.ack_delay, NSTime.new(s, math.floor((here.delay - s) * 1e9 + 0.5))):set_generated()
+	end
+	if here.unsent then
+		tree:add_proto_expert_info(e.unsent)
+	end
+	local duplicate = here.news == 0 and not here.unsent
+	tree:add(f.duplicate_ack, duplicate):set_generated()
+	if duplicate then
+		tree:add_proto_expert_info(e.duplicate)
+		return " [Duplicate]"
+	end
+	return " New=" .. here.news
+end
+
+-- stood matches states with manifests. Both may be of any port of the client.
+local function stood(tree, pinfo, typ, tid, seq)
+	local client, other = pinfo.src, pinfo.dst
+	if typ == 5 then
+		client, other = other, client
+	end
+	local key = tostring(client) .. " " .. tostring(other) .. " " .. tid .. " " .. seq
+	if typ == 4 then
+		if not pinfo.visited and not manifests[key] then
+			manifests[key] = { frame = pinfo.number, at = pinfo.rel_ts }
+		end
+		return
+	end
+	local x = manifests[key]
+	if x and x.frame < pinfo.number then
+		local delay = pinfo.rel_ts - x.at
+		local s = math.floor(delay)
+		tree:add(f.state_of, x.frame):set_generated()
+		tree:add(f.state_delay, NSTime.new(s, math.floor((delay - s) * 1e9 + 0.5))):set_generated()
+	end
+end
+
 -- asked matches offers with intents.
 local function asked(tree, pinfo, typ)
 	local key
@@ -326,7 +468,13 @@ local function asked(tree, pinfo, typ)
 end
 
 -- needs says which fields a type has: T for TID, S for SEQ, D for DATA.
-local needs = { [0] = "", [1] = "TD", [2] = "TSD", [3] = "TS", [4] = "TSD", [5] = "TD" }
+local needs = { [0] = "", [1] = "TD", [2] = "TSD", [3] = "TS", [4] = "TSD", [5] = "TSD" }
+
+-- Which keys of a manifest and of a state are numbers, and which are text.
+local known = {
+	[4] = { bytes = "number", seg = "number", resume = "number", from = "number", name = "text", sha256 = "text" },
+	[5] = { state = "text", have = "text", comment = "text", upto = "number", wait = "number", bytes = "number", seg = "number", resume = "number" },
+}
 
 function mdalp.dissector(tvb, pinfo, tree)
 	local length = tvb:len()
@@ -349,10 +497,11 @@ function mdalp.dissector(tvb, pinfo, tree)
 	local typ = tonumber(digits)
 	root:add(f.type, tvb(from - 1, to - from + 1), typ)
 	local name = types[typ] or ("Type " .. typ)
-	local info, have, tid, seq = name, {}, nil, nil
+	local info, have, tid, seq, num = name, {}, nil, nil, nil
 
 	-- A ";" may be missing only behind the last field.
-	for _, field in ipairs({ { "TID", "tid" }, { "SEQ", "seq" } }) do
+	local long = false
+	for _, field in ipairs({ { "TID", "tid" }, { "SEQ", "seq" }, { "NUM", "num" } }) do
 		local at = i
 		local value, a, b, rest, semicolon = number(s, i, field[1])
 		if value then
@@ -365,12 +514,17 @@ function mdalp.dissector(tvb, pinfo, tree)
 			end
 			root:add(f[field[2]], tvb(a - 1, b - a + 1), n)
 			have[field[1]:sub(1, 1)] = true
-			if field[1] == "TID" then tid = tostring(n) else seq = tostring(n) end
+			long = long or #value > 19
+			if field[1] == "TID" then tid = tostring(n) elseif field[1] == "SEQ" then seq = tostring(n) else num = tostring(n) end
 			info = info .. " " .. field[1] .. "=" .. tostring(n)
 			i, more = rest, semicolon
 		end
 	end
-	local data
+	-- The extended protocol bounds the digits.
+	if long and (num or typ >= 4) then
+		return broken(1, "a number of more than 19 digits")
+	end
+	local data, acked
 	if more and s:sub(i, i + 4) == "DATA:" then
 		data = i + 5
 		have.D = true
@@ -388,22 +542,30 @@ function mdalp.dissector(tvb, pinfo, tree)
 			end
 			info = info .. ", " .. count .. (count == 1 and " receiver" or " receivers")
 		elseif typ == 3 then
-			if ranges(tvb, item, s, data, length) then
+			acked = ranges(tvb, item, s, data, length)
+			if acked and num then
+				-- They fall, and the first ends at NUM.
+				for k, r in ipairs(acked) do
+					if k == 1 and r[2] ~= tonumber(num) or k > 1 and r[2] >= acked[k - 1][1] - 1 or k > 32 then
+						return broken(data, "the ranges do not fall from NUM on")
+					end
+				end
+			end
+			if acked then
 				info = info .. " Arrived=" .. s:sub(data, length):gsub(";$", "")
 			else
 				return broken(data, "these are no ranges")
 			end
 		elseif typ == 4 or typ == 5 then
 			local ok = literals(s, data, length, function(key, value, a, b)
-				local r = tvb(a - 1, b - a + 1)
-				if typ == 4 and key == "bytes" and value:find("^%d+$") then
+				local kind, r = known[typ][key], tvb(a - 1, b - a + 1)
+				local field = f[(typ == 4 and "manifest_" or "state_") .. key]
+				if kind == "number" and value:find("^%d+$") then
 					local n = number64(value)
-					if n then item:add(f.finish_bytes, r, n) end
-				elseif typ == 4 and key == "sha256" then
-					item:add(f.finish_sha256, r, value)
-				elseif typ == 5 and (key == "status" or key == "comment" or key == "missing") then
-					item:add(f["verdict_" .. key], r, value)
-					if key == "status" then info = info .. " " .. value end
+					if n then item:add(field, r, n) end
+				elseif kind == "text" then
+					item:add(field, r, value)
+					if key == "state" then info = info .. " " .. value end
 				end
 			end)
 			if not ok then
@@ -427,6 +589,10 @@ function mdalp.dissector(tvb, pinfo, tree)
 	end
 	if icmp() or icmpv6() then
 		info = info .. " [in an ICMP error]"
+	elseif (typ == 2 or typ == 3 and acked) and tid and seq and num then
+		info = info .. number_of(root, pinfo, tostring(tvb:offset()), typ, tid, seq, tonumber(num), acked)
+	elseif (typ == 4 or typ == 5) and tid and seq then
+		stood(root, pinfo, typ, tid, seq)
 	elseif (typ == 2 or typ == 3) and tid and seq then
 		info = info .. follow(root, pinfo, tostring(tvb:offset()), typ, tid, seq)
 	elseif typ == 0 or typ == 1 then

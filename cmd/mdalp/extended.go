@@ -33,9 +33,9 @@ type extendedOptions struct {
 
 // declare adds the options to f.
 func (o *extendedOptions) declare(f *pflag.FlagSet) {
-	f.Var(&o.segment, "segment", "`bytes` in a segment, 100 to 65000; auto: as many as the path and the receivers take")
+	f.Var(&o.segment, "segment", "`bytes` in a segment, 100 to 65000; auto: what path and receivers take")
 	f.IntVar(&o.window, "window", 0, "`segments` out at a receiver at most (0: as many as the network carries)")
-	f.Var(&o.rate, "rate", "send no faster than this, over all receivers: `bits` a second as 10M, or bytes as 1.5MB (0: no bound)")
+	f.Var(&o.rate, "rate", "`bits` a second over all receivers, as 10M, or bytes as 1.5MB (0: no bound)")
 	f.BoolVar(&o.base, "base", false, "speak the base protocol, also where all could more")
 	f.StringVar(&o.offload, "offload", "auto", "let the kernel cut trains of segments: auto or off")
 	f.BoolVar(&o.noVerify, "no-verify", false, "send no digest and ask for no verdict: acknowledged is enough")
@@ -47,13 +47,15 @@ func (o *extendedOptions) declare(f *pflag.FlagSet) {
 func (o *extendedOptions) check() error {
 	switch {
 	case o.window < 0 || o.window > windowMost:
-		return usage.Errorf("--window %d: it is 1 to %d, or 0 for as many as the network carries", o.window, windowMost)
+		return usage.Errorf("--window %d: it is 1 to %d, or 0 for as many as the network carries",
+			o.window, windowMost)
 	case o.offload != "auto" && o.offload != "off":
 		return usage.Errorf("--offload %s: it is auto or off", usage.Shown(o.offload))
 	case o.base && o.segment != 0:
 		return usage.Errorf("--segment %v does not go with --base, whose segments have 100 bytes", &o.segment)
 	case o.base && o.window != 0:
-		return usage.Errorf("--window %d does not go with --base, which has one segment out at a receiver", o.window)
+		return usage.Errorf("--window %d does not go with --base, which has one segment out at a receiver",
+			o.window)
 	}
 	return nil
 }

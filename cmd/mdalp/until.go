@@ -54,7 +54,8 @@ func (b bound) on(ctx context.Context, during string) (context.Context, context.
 	if b.at.IsZero() {
 		return ctx, func() {}
 	}
-	return context.WithDeadlineCause(ctx, b.at, fmt.Errorf("%w: %w while %s", mdalp.ErrIncomplete, mdalp.ErrDeadline, during))
+	cause := fmt.Errorf("%w: %w while %s", mdalp.ErrIncomplete, mdalp.ErrDeadline, during)
+	return context.WithDeadlineCause(ctx, b.at, cause)
 }
 
 // left is the time until then for a session, in which 0 means no bound. It is never less

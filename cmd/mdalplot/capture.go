@@ -27,11 +27,18 @@ type sending struct {
 
 // sendings are all of a capture. [trace.Trace] tells which transmission of a segment was
 // acknowledged; the instants of the others are kept here.
-type sendings map[flow][]sending
+type sendings struct {
+	of map[flow][]sending
+	n  int // all, also those that are not kept
+}
+
+// maxSendings bounds those that are kept. Of more no picture shows single ones, and a
+// gigabyte has a million.
+const maxSendings = 1 << 20
 
 // add takes a datagram if it is a segment. What has neither TID nor SEQ is no segment
 // to trace.Analyzer either: the two must agree.
-func (s sendings) add(d *pcapng.Datagram) {
+func (s *sendings) add(d *pcapng.Datagram) {
 	if d.Proto != pcapng.UDP {
 		return
 	}
@@ -40,7 +47,9 @@ func (s sendings) add(d *pcapng.Datagram) {
 		return
 	}
 	k := flow{d.Src, d.Dst, m.TID}
-	s[k] = append(s[k], sending{m.Seq, d.At})
+	if s.n++; s.n <= maxSendings {
+		s.of[k] = append(s.of[k], sending{m.Seq, d.At})
+	}
 }
 
 // readCapture reads the transactions of a capture that sent something. All that came
@@ -57,7 +66,7 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 	}
 	var a trace.Analyzer
 	var d pcapng.Datagram
-	sent := make(sendings)
+	sent := &sendings{of: make(map[flow][]sending)}
 	for err == nil {
 		if err = p.Next(&d); err == nil {
 			if a.Add(&d) { // a second copy was not sent again
@@ -110,22 +119,38 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 
 // newTransfer makes a transfer of a transaction, which ended before until if that is not
 // the zero Time.
-func newTransfer(x *trace.Transaction, sent sendings, until time.Time) *transfer {
-	t := &transfer{tid: x.TID, size: x.Bytes, segments: x.Segments}
+func newTransfer(x *trace.Transaction, sent *sendings, until time.Time) *transfer {
+	t := &transfer{tid: x.TID, size: x.Bytes, segments: x.Segments, slot: x.Slot, large: sent.n > maxSendings}
 	for _, y := range x.Receivers {
 		r := &receiver{addr: y.Addr, name: y.Name, bytes: y.Bytes, acked: y.Acked}
 		if len(y.Echoes) > 0 {
 			r.latency = trace.SpreadOf(y.Echoes).Mean
 		}
-		// By sequence number, as a receiver acknowledges a segment for good only once.
-		acks := make(map[int64]trace.Delay, len(y.Delays))
+		r.take(y)
+		// Of very many delays only a part is kept.
+		t.large = t.large || y.Timed() > int64(len(y.Delays))
+		// Where transmissions have numbers, each may be acknowledged.
+		type try struct {
+			seq int64
+			n   int
+		}
+		acks, first := make(map[try]time.Duration, len(y.Delays)), make(map[int64]int, len(y.Delays))
 		for _, d := range y.Delays {
-			acks[d.Seq] = d
+			acks[try{d.Seq, d.Try}] = d.Took
+			if n := first[d.Seq]; n == 0 || d.Try < n {
+				first[d.Seq] = d.Try
+			}
 			r.delays = append(r.delays, d.Took)
+		}
+		// How long these took is not known: their acks are in the capture before them.
+		for _, seq := range y.Untimed {
+			if first[seq] == 0 {
+				acks[try{seq, 1}], first[seq] = 0, 1
+			}
 		}
 		// Transmissions count from 1 in the order of the capture, as in trace.Delay.Try.
 		tries := make(map[int64]int)
-		for _, s := range sent[flow{x.Client, y.Addr, x.TID}] {
+		for _, s := range sent.of[flow{x.Client, y.Addr, x.TID}] {
 			// Without a time there is no place for it.
 			if s.at.Before(x.Begin) || !until.IsZero() && !s.at.Before(until) {
 				continue
@@ -134,9 +159,9 @@ func newTransfer(x *trace.Transaction, sent sendings, until time.Time) *transfer
 			h := shot{seq: s.seq, at: s.at.Sub(x.Begin).Seconds(), try: tries[s.seq], state: unanswered}
 			// Transmissions before the acknowledged one stay unanswered; those behind it were sent
 			// while its acknowledgement was on the way.
-			if d, ok := acks[s.seq]; ok && h.try == d.Try {
-				h.state, h.took = answered, d.Took
-			} else if ok && h.try > d.Try {
+			if took, ok := acks[try{s.seq, h.try}]; ok {
+				h.state, h.took = answered, took
+			} else if n := first[s.seq]; n > 0 && h.try > n {
 				h.state = needless
 			}
 			r.shots = append(r.shots, h)

@@ -18,6 +18,9 @@ func delay(t *transfer) (*picture, error) {
 	if t.events {
 		return nil, errors.New("events do not tell single acknowledgements: give a capture, as mdalp send --pcap writes it")
 	}
+	if err := t.single(); err != nil {
+		return nil, err
+	}
 	// Both in seconds: the last instant of sending, and the longest delay or mean of pings.
 	last, most := 0.0, 0.0
 	for _, r := range t.receivers {

@@ -3,7 +3,7 @@
 //	mdalplot sequence run.pcapng -o sequence.svg
 //
 // draws which segment went to which receiver when; delay how long acknowledgements took,
-// share who got how much, and compare balanced sending against each receiver alone. It
+// share who got how much, window and rate how a transfer went on, and compare balanced sending against each receiver alone. It
 // is a command of its own so that the client does not carry what draws.
 //
 // Exit codes: 0 the pictures are written; 2 the command line makes no sense; 4 a file
@@ -79,9 +79,9 @@ and from comparisons of mdalp bench --format json.`,
 		Args:          cobra.ArbitraryArgs, // else cobra looks for the command itself, and says less
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage.Errorf("there is no picture %q: it is sequence, delay, share or compare", args[0])
+				return usage.Errorf("there is no picture %q: it is sequence, delay, share, window, rate or compare", args[0])
 			}
-			return usage.Errorf("say what to draw: sequence, delay, share or compare")
+			return usage.Errorf("say what to draw: sequence, delay, share, window, rate or compare")
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -98,6 +98,11 @@ the acknowledgement belongs to, and the mean of the pings as a dashed line. Only
 capture tells that.`, delay),
 		newDrawing("share", "Draw who got how much, against the latency", `Draw the bytes of each receiver against the latency that its pings measured, beside the
 curve of shares in inverse proportion to the latency.`, share),
+		newDrawing("window", "Draw how many segments were in flight", `Draw over time how many segments were out at each receiver at once: one in the base
+protocol, and as many as window and network allow in the extended one. Only a capture
+tells that.`, window),
+		newDrawing("rate", "Draw how fast each receiver acknowledged", `Draw over time how many bits of the payload each receiver acknowledged in a second, and
+when segments were sent again. Only a capture tells that.`, rate),
 		newCompare(), shell.Command("mdalplot"), book.Command(),
 	)
 	return root

@@ -55,8 +55,8 @@ func TestMessages(t *testing.T) {
 		wrong string
 	}{
 		// The command line as such.
-		{"", 2, "say what to draw: sequence, delay, share or compare\nHELP"},
-		{"pie DIR/one", 2, "there is no picture \"pie\": it is sequence, delay, share or compare\nHELP"},
+		{"", 2, "say what to draw: sequence, delay, share, window, rate or compare\nHELP"},
+		{"pie DIR/one", 2, "there is no picture \"pie\": it is sequence, delay, share, window, rate or compare\nHELP"},
 		{"--output x", 2, "there is no option --output\nHELP"},
 		{"help pie", 2, "there is no command \"pie\": see mdalplot help\nHELP"},
 		{"man a b", 2, "unexpected argument \"b\"\nHELP"},

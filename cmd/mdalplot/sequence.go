@@ -31,6 +31,9 @@ func sequence(t *transfer) (*picture, error) {
 	if t.events {
 		return progress(t)
 	}
+	if err := t.single(); err != nil {
+		return nil, err
+	}
 	// The last instant in seconds, and the range of sequence numbers, which need not begin at 0
 	// in a capture that began late.
 	last, least, most := 0.0, math.Inf(1), math.Inf(-1)

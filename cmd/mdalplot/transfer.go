@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mdalp/cmd/internal/usage"
+	"mdalp/internal/trace"
 )
 
 // A transfer is what is known of one payload on its way.
@@ -27,6 +28,10 @@ type transfer struct {
 	// Distinct sequence numbers; sent again or not.
 	segments  int64
 	receivers []*receiver
+	// Of a capture: how long a slot of the receivers is.
+	slot time.Duration
+	// There were too many datagrams to keep them all: only sums are known.
+	large bool
 }
 
 // A receiver is one receiver's part. Instants are in seconds since the first segment.
@@ -42,6 +47,13 @@ type receiver struct {
 	shots  []shot          // of a capture, in their order
 	delays []time.Duration // of a capture, by segment
 	steps  []step          // of events, in their order
+	// Of a capture: what went on when, the most segments that were out at once, what the
+	// offer says of that, and the acknowledged bytes a second.
+	slots  []trace.Slot
+	flight int64
+	win    int
+	rate   float64
+	delay  time.Duration // the median of the acks'
 }
 
 // A shot is a datagram with a segment.
@@ -104,10 +116,18 @@ func (t *transfer) title(what string) string { return fmt.Sprintf("%s, TID %d", 
 // about is a line that sums up.
 func (t *transfer) about() string {
 	s := fmt.Sprintf("%s in %s to %s", count(t.size, "byte"), count(t.segments, "segment"), count(int64(len(t.receivers)), "receiver"))
-	if !t.events {
+	if !t.events && !t.large {
 		s += fmt.Sprintf("; %s sent again, %s unanswered", commas(int64(t.resent())), commas(int64(t.lost())))
 	}
 	return s
+}
+
+// single reports an error for a picture of single segments, if they are not known.
+func (t *transfer) single() error {
+	if t.large {
+		return fmt.Errorf("it has more than %s datagrams with segments: draw its window, rate or share", commas(maxSendings))
+	}
+	return nil
 }
 
 // label names a receiver in little room. 4650 is the usual port, which would only take

@@ -426,7 +426,7 @@ func TestLabRepeats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.volley(1, 40)
+		return c.volley(1, 24)
 	}
 	first, again, other := lost(1), lost(1), lost(2)
 	if first != again || first == other || strings.Count(first, "x") < 8 || strings.Count(first, ".") < 8 {

@@ -67,10 +67,21 @@ func want(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: want NUMBER GLOB")
 	}
-	found, err := filepath.Glob(ts.MkAbs(args[1]))
-	ts.Check(err)
-	if strconv.Itoa(len(found)) != args[0] {
-		ts.Fatalf("%d files instead of %s: %v", len(found), args[0], found)
+	// They may be on their way still.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		found, err := filepath.Glob(ts.MkAbs(args[1]))
+		ts.Check(err)
+		if strconv.Itoa(len(found)) == args[0] {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			ts.Fatalf("%d files instead of %s: %v", len(found), args[0], found)
+		}
 	}
 }
 

@@ -81,7 +81,7 @@ func (s suite) Run() int {
 //	oneline stdout|stderr        the last output was exactly one line
 //	payload FILE SIZE            makes a file of that many bytes, of all values
 //	fifo PIPE [FILE]             makes a named pipe that gives the file's content
-//	want NUMBER GLOB             so many files match
+//	want NUMBER GLOB             waits until so many files match
 //	ask ADDR TEXT [REGEXP]       sends a datagram, always from the same socket; the
 //	                             answer must match. Without REGEXP none is waited for,
 //	                             and with ! none may come in half a second
