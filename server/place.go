@@ -15,6 +15,7 @@ var ErrDamaged = errors.New("the digest differs")
 // of what is held.
 type SizesError struct{ Bytes, Segment int64 }
 
+// Error says what is held.
 func (e *SizesError) Error() string {
 	return fmt.Sprintf("what is held has %d bytes, in segments of %d", e.Bytes, e.Segment)
 }
