@@ -148,3 +148,25 @@ func (c *completed) find(tid int64) (d done, ok bool) {
 	}
 	return done{}, false
 }
+
+// all gives all that is remembered, by transaction.
+func (c *completed) all() map[int64]done {
+	m := make(map[int64]done)
+	f, err := c.f.open(completedName, os.O_RDONLY)
+	if err != nil {
+		return m
+	}
+	defer f.Close()
+	b := make([]byte, 1024*doneBytes)
+	for at := int64(0); ; at += int64(len(b)) {
+		n, err := f.ReadAt(b, at)
+		for in := b[:n]; len(in) >= doneBytes; in = in[doneBytes:] {
+			if d, ok := parseDone(in); ok {
+				m[d.tid] = d
+			}
+		}
+		if err != nil {
+			return m
+		}
+	}
+}

@@ -43,16 +43,24 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err
 	}
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	f, err := viewFolder(path)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	f := &folder{path: path, dir: os.NewFile(uintptr(fd), path), fd: fd, boot: bootID()}
 	if err := f.take(); err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// viewFolder opens a directory that another process may have, to read from it.
+func viewFolder(path string) (*folder, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &folder{path: path, dir: os.NewFile(uintptr(fd), path), fd: fd, boot: bootID()}, nil
 }
 
 // take locks the directory. The lock is the kernel's (flock(2)): it goes with the

@@ -44,7 +44,7 @@ func (d *Dir) places(l *leftovers) (found []Recovered) {
 		d.f.remove(name)
 	}
 	for tid := range l.journals {
-		p := d.newPlace(Meta{TID: tid}, 1)
+		p := d.newPlace(Meta{TID: tid, Segment: 1}, 1)
 		r := Recovered{Meta: Meta{TID: tid}, Path: d.f.full(p.name(journalSuffix))}
 		if r.Err = p.revive(&r, l.parts[tid]); errors.Is(r.Err, errNothing) {
 			continue
@@ -73,7 +73,12 @@ var errNothing = errors.New("nothing is there")
 // revive reads the journal and looks at the payload. With an error nothing is changed, but
 // for errNothing.
 func (p *dirPlace) revive(r *Recovered, there bool) error {
-	if err := p.readJournal(r); err != nil {
+	switch err := p.readJournal(r); {
+	case errors.Is(err, errNothing):
+		p.onDisk = placeSuffixes
+		p.Discard()
+		return err
+	case err != nil:
 		return err
 	}
 	if !there {
@@ -104,7 +109,7 @@ func (p *dirPlace) account(bytes int64) {
 	p.d.room.found(p.stored, p.kept, p.files)
 }
 
-// readJournal reads what the journal says.
+// readJournal reads what the journal says, and changes nothing.
 func (p *dirPlace) readJournal(r *Recovered) error {
 	f, err := p.d.f.open(p.name(journalSuffix), os.O_RDONLY)
 	if err != nil {
@@ -122,8 +127,6 @@ func (p *dirPlace) readJournal(r *Recovered) error {
 	if len(head) < journalHead || len(bytes.TrimLeft(head, "\x00")) == 0 {
 		// The process was killed before it was written, or a loss of power took it before
 		// anything was flushed.
-		p.onDisk = placeSuffixes
-		p.Discard()
 		return errNothing
 	}
 	m, size, err := parseJournalHead(head)

@@ -49,7 +49,7 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 // name, and that is flushed; then the old journal goes. So whenever it ends, one of the two
 // has both files, and the journal that stands alone is for nothing.
 func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
-	old := d.newPlace(Meta{TID: from}, 1)
+	old := d.newPlace(Meta{TID: from, Segment: 1}, 1)
 	if err := old.readJournal(new(Recovered)); err != nil {
 		return nil, err
 	}
