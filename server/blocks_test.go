@@ -190,7 +190,7 @@ type flaw struct {
 	*Memory
 	write, taken, publish error // while they are not nil
 	holds                 int   // a Write fails above so many bytes, unless it is 0
-	kept                  []wire.Range
+	left                  []wire.Range
 	discarded             int
 }
 
@@ -226,7 +226,7 @@ func (p *flawPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, pat
 }
 
 func (p *flawPlace) Keep(have []wire.Range) string {
-	p.f.kept = append([]wire.Range{}, have...)
+	p.f.left = append([]wire.Range{}, have...)
 	return p.Place.Keep(have)
 }
 
@@ -261,7 +261,7 @@ func TestStoreFails(t *testing.T) {
 			f.write, f.taken, f.holds = nil, nil, 0
 			r.want(r.to(sao, client, numbered(9, 9, 100)))
 			r.want(r.to(orch, client, manifest(1, ask)), state(1, "'refused', 'comment': '"+tt.why+"'"))
-			if got := string(wire.AppendRanges(nil, f.kept)); got != tt.kept {
+			if got := string(wire.AppendRanges(nil, f.left)); got != tt.kept {
 				t.Errorf("kept are %q, want %q", got, tt.kept)
 			}
 			res := r.result()

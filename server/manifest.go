@@ -153,7 +153,8 @@ func (s *Server) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byt
 		return b, false
 	}
 	r := s.replies.pop()
-	if r.t != nil && r.t.ext == nil && r.t.refusal == "" { // it is of the base protocol now
+	if t := r.t; t != nil && (t.ext == nil && t.refusal == "" || t.phase > settling && t.ext != nil && t.ext.dialog.verdict == wire.Unknown) {
+		// It is of the base protocol now; or it was cut off, and the next process answers.
 		return s.transmitState(now, e, b)
 	}
 	s.stats.States++

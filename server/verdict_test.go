@@ -231,8 +231,8 @@ func TestCannotPublish(t *testing.T) {
 	r.announce(250, 100)
 	r.in(datagrams(numbered(0, 0, 100), numbered(1, 1, 100), numbered(2, 2, 50))...)
 	r.want(r.to(orch, client, asks(1, 250, 100, letters(250))), state(1, "'refused', 'comment': 'the store failed'"))
-	if res := r.result(); res.Status || !errors.Is(res.Err, syscall.EIO) || len(f.kept) != 1 {
-		t.Errorf("%+v, kept %v", res, f.kept)
+	if res := r.result(); res.Status || !errors.Is(res.Err, syscall.EIO) || len(f.left) != 1 {
+		t.Errorf("%+v, kept %v", res, f.left)
 	}
 	r.addsUp()
 }
@@ -258,8 +258,8 @@ func TestCloseBlocks(t *testing.T) {
 		for len(l.jobs) > 0 {
 			l.do(r)
 		}
-		if res := r.result(); !res.Cut || len(f.kept) != 1 || f.kept[0].Last != int64(n-1) || !r.s.Drained() {
-			t.Errorf("%+v, kept %v", res, f.kept)
+		if res := r.result(); !res.Cut || len(f.left) != 1 || f.left[0].Last != int64(n-1) || !r.s.Drained() {
+			t.Errorf("%+v, kept %v", res, f.left)
 		}
 	}
 }

@@ -47,7 +47,9 @@ func TestWindow(t *testing.T) {
 func TestBaseAlone(t *testing.T) {
 	r := newRig(t, Config{FirstTID: 7, Receivers: one})
 	r.want(r.to(orch, client, "Type:0;"), offerOf(7))
-	refused := func(seq int) string { return state(seq, "'refused', 'comment': 'only the base protocol is spoken here'") }
+	refused := func(seq int) string {
+		return state(seq, "'refused', 'comment': 'only the base protocol is spoken here'")
+	}
 	r.want(r.to(orch, client, manifest(0, "'bytes': 5, 'seg': 100")), refused(0))
 	r.want(r.to(sao, client, numbered(0, 0, 5)))
 	r.want(r.to(sao, client, "Type:2;TID:7;SEQ:0;DATA:x"), "Type:3;TID:7;SEQ:0;")
