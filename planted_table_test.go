@@ -165,7 +165,7 @@ var plants = []plant{
 		{"if t.index.Sum(seq) != sum {", "if t.index.Sum(seq) != sum && !PLANTED {"},
 	}},
 	one("server", "what cannot be published counts as published",
-		"s.stats.Retried++\n", "s.stats.Retried++\n\t\tif PLANTED {\n\t\t\ts.verdict(now, t, d)\n\t\t\treturn\n\t\t}\n"),
+		"s.stats.Retried++\n\t\tif s.closed", "s.stats.Retried++\n\t\tif PLANTED {\n\t\t\ts.verdict(now, t, d)\n\t\t\treturn\n\t\t}\n\t\tif s.closed"),
 	one("server", "what cannot be published is thrown away",
 		"\t\tt.pause = min(", "\t\tif PLANTED {\n\t\t\tt.spool.Discard()\n\t\t}\n\t\tt.pause = min("),
 	one("server", "a restart forgets a transaction",

@@ -7,7 +7,7 @@ const (
 	maxAcks = 4096
 	// leastAcks of them one transaction may have in any case. A client of the base
 	// protocol has one segment out at each receiver, so twice the receivers are enough.
-	leastAcks = 16
+	leastAcks = 64
 	// offerEvery is how many acknowledgements may go before an offer that waits.
 	offerEvery = 16
 )
