@@ -125,7 +125,8 @@ func (s *Server) Open() int { return s.open }
 func (s *Server) Waiting() int { return s.waiting }
 
 // MaxOpen is how many transactions may have segments and not be settled. A process whose
-// store keeps a file for each needs that many descriptors, and some more.
+// store keeps a file for each needs that many descriptors, two in the extended protocol, and
+// some more.
 func (s *Server) MaxOpen() int { return s.cfg.MaxOpen }
 
 // Receive implements [loop.Handler].
