@@ -30,7 +30,12 @@ type extended struct {
 	place   Place
 	arrived []arrivals // by receiver
 	dialog  dialog
-	hashed  int64 // bytes that the digest has gone over, or is going to
+	hashed  int64        // bytes that the digest has gone over, or is going to
+	flushed int64        // bytes that there were when they were flushed last
+	due     bool         // to be flushed
+	listed  bool         // it stands in Server.unflushed
+	unkept  bool         // place keeps nothing
+	heir    *transaction // which resumes it, once it is closed
 }
 
 // arrivals is what one receiver has received.
@@ -185,7 +190,11 @@ func (s *Server) burst(now time.Time) {
 			continue
 		}
 		x.fresh = x.fresh[:0]
-		s.advance(t)
+		if !x.listed {
+			x.listed = true
+			s.unflushed = append(s.unflushed, t)
+		}
+		s.attend(t)
 	}
 	s.dirty = s.dirty[:0]
 }
@@ -218,38 +227,6 @@ func reason(err error) string {
 		return "no room"
 	}
 	return "the store failed"
-}
-
-// hashEvery is how many more bytes in a row are hashed at once, beside the loop.
-const hashEvery = 8 << 20
-
-// advance has the digest go on with what has come in a row.
-func (s *Server) advance(t *transaction) {
-	x := t.ext
-	if t.busy || len(x.have.rs) == 0 || x.have.rs[0].First > 0 {
-		return
-	}
-	prefix := min(x.size, (x.have.rs[0].Last+1)*x.segment)
-	if prefix-x.hashed < hashEvery {
-		return
-	}
-	x.hashed, t.busy = prefix, true
-	place := x.place
-	s.beside(func() func(time.Time) {
-		err := place.Hash(prefix)
-		return func(now time.Time) {
-			t.busy = false
-			if err != nil && t.err == nil {
-				t.err = err
-			}
-			switch {
-			case t.phase == settling:
-				s.concludeBlocks(t)
-			case s.closed:
-				s.end(now, t)
-			}
-		}
-	})
 }
 
 // transmitExtended ends the burst, and gives an acknowledgement or a state.

@@ -276,7 +276,7 @@ func TestStoreFails(t *testing.T) {
 				t.Errorf("kept are %q, want %q", got, tt.kept)
 			}
 			res := r.result()
-			if res.Status || res.Bytes != 200 || res.Err == nil || f.Used() != 0 {
+			if res.Status || res.Bytes != 200 || res.Err == nil || f.Used() != 2050 {
 				t.Errorf("%+v, %d bytes are held", res, f.Used())
 			}
 			st := r.s.Stats()

@@ -86,8 +86,8 @@ type Config struct {
 	// IPv6 /64; 0 is a quarter of Concurrent, and at least 8.
 	SourceConcurrent int
 	// MaxOpen is how many transactions may have segments and not be settled, whether
-	// they hold a place or not; 0 is DefaultMaxOpen. A store that keeps a file for each
-	// has as many descriptors open, see [Server.MaxOpen].
+	// they hold a place or not; 0 is DefaultMaxOpen. A [Dir] has a descriptor open for
+	// each, and two for one of the extended protocol, see [Server.MaxOpen].
 	MaxOpen int
 	// Unused is how long a transaction without a segment holds its place while others
 	// wait; 0 is DefaultUnused. When many wait it is less, down to a fortieth.

@@ -17,12 +17,17 @@ const (
 	partialSuffix  = ".partial"   // what there was of an incomplete one
 	spoolSuffix    = ".spool"     // segments as they came
 	assemblySuffix = ".new.spool" // a payload that has no name yet
+	partSuffix     = ".part"      // an extended payload on its way: each byte at its place
+	journalSuffix  = ".journal"   // what of that is there
+	rewriteSuffix  = ".new.journal"
+	namedSuffix    = "-" // a whole payload, with its client's name behind
 )
 
-// Two more names in a Dir, which are no transaction's.
+// More names in a Dir, which are no transaction's.
 const (
-	lockName  = ".lock"
-	probeName = ".probe"
+	lockName      = ".lock"
+	probeName     = ".probe"
+	completedName = ".completed" // see completed
 )
 
 // ErrLocked is the error of a directory that another process uses.
@@ -37,6 +42,9 @@ type DirOptions struct {
 	// Reserve is how many bytes stay free on the disk for others; 0 is a hundredth of
 	// the disk, less is none.
 	Reserve int64
+	// Names puts the name that a client gave an extended payload behind its number,
+	// <TID>-<name>, instead of ".bin".
+	Names bool
 }
 
 // Dir is a Store in a directory, which belongs to it alone: a lock in it keeps other
@@ -52,6 +60,10 @@ type DirOptions struct {
 // The spool is not flushed segment by segment: an acknowledged segment survives
 // the death of the process, not the loss of power. The next process finds it, see
 // [Dir.Recover].
+//
+// An extended payload needs no second file: its bytes are written at their place, in
+// <TID>.part, for which room is set aside at once, and <TID>.journal tells what of it is
+// there, see [Dir.Place].
 type Dir struct {
 	f       *folder
 	room    room
@@ -59,7 +71,12 @@ type Dir struct {
 	blocks  sync.Pool // of *block
 
 	mu   sync.Mutex
-	kept map[int64]struct{} // spools that nobody has open
+	kept map[int64]struct{} // spools that nobody has open,
+	held map[int64]struct{} // and extended payloads
+	// named are the payloads that have a client's name.
+	named     map[int64]string
+	names     bool
+	completed completed
 }
 
 // NewDir opens the directory at path, makes it if need be, takes it for this process,
@@ -73,7 +90,8 @@ func NewDir(path string, o DirOptions) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{f: f, kept: make(map[int64]struct{})}
+	d := &Dir{f: f, kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
+		named: make(map[int64]string), names: o.Names, completed: completed{f: f}}
 	d.blocks.New = func() any { return new(block) }
 	if err = d.probe(); err == nil {
 		err = d.room.open(f, o)
@@ -104,7 +122,10 @@ func (d *Dir) probe() error {
 
 // Close gives the directory up to other processes. Spools are to be published, kept or
 // discarded before.
-func (d *Dir) Close() { d.f.close() }
+func (d *Dir) Close() {
+	d.completed.close()
+	d.f.close()
+}
 
 // Create implements [Store]. Files are made when the first segment comes, so an
 // intent alone costs nothing here.
@@ -116,7 +137,13 @@ func (d *Dir) Create(tid int64, segment int) (Spool, error) {
 		return nil, err
 	}
 	s := &dirSpool{d: d, meta: Meta{TID: tid, Segment: segment}}
-	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix} {
+	d.mu.Lock()
+	name, taken := d.named[tid]
+	d.mu.Unlock()
+	if taken {
+		return nil, errTaken(d.f.full(name))
+	}
+	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix, partSuffix, journalSuffix} {
 		name := s.name(suffix)
 		there, err := d.f.exists(name)
 		if err != nil {
@@ -138,18 +165,25 @@ func errTaken(name string) error { return fmt.Errorf("%s: %w", name, fs.ErrExist
 // fileName is the name of one of a transaction's files.
 func fileName(tid int64, suffix string) string { return strconv.FormatInt(tid, 10) + suffix }
 
-// parseName is the opposite of fileName; false for names that are not ours.
+// parseName is the opposite of fileName; false for names that are not ours. The suffix of
+// a payload with a client's name is namedSuffix.
 func parseName(name string) (tid int64, suffix string, ok bool) {
-	digits, _, _ := strings.Cut(name, ".")
-	suffix = name[len(digits):]
-	switch suffix {
-	case wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix:
-	default:
+	k := strings.IndexAny(name, ".-")
+	if k < 0 {
 		return 0, "", false
+	}
+	digits, suffix := name[:k], name[k:]
+	switch suffix {
+	case wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix, partSuffix, journalSuffix, rewriteSuffix:
+	default:
+		if suffix[0] != '-' || len(suffix) == 1 {
+			return 0, "", false
+		}
+		suffix = namedSuffix
 	}
 	tid, err := strconv.ParseInt(digits, 10, 64)
 	// "+1" and "01" are numbers, and no names that we give.
-	return tid, suffix, err == nil && tid >= 0 && fileName(tid, suffix) == name
+	return tid, suffix, err == nil && tid >= 0 && strconv.FormatInt(tid, 10) == digits
 }
 
 // closing is the error of closing, if there was none before.

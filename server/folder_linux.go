@@ -24,6 +24,7 @@ type folder struct {
 	dir  *os.File
 	fd   int // of dir
 	lock *os.File
+	boot string // see bootID
 
 	mu    sync.Mutex // of batch, and of a rename that has to look first
 	batch *batch     // the next flush, which has not begun
@@ -42,16 +43,24 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err
 	}
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	f, err := viewFolder(path)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	f := &folder{path: path, dir: os.NewFile(uintptr(fd), path), fd: fd}
 	if err := f.take(); err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// viewFolder opens a directory that another process may have, to read from it.
+func viewFolder(path string) (*folder, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &folder{path: path, dir: os.NewFile(uintptr(fd), path), fd: fd, boot: bootID()}, nil
 }
 
 // take locks the directory. The lock is the kernel's (flock(2)): it goes with the
@@ -149,7 +158,12 @@ func (f *folder) remove(name string) error {
 // holes, and when it was written last.
 type fact struct {
 	bytes int64
+	size  int64 // with holes, and without what lies beyond its end
 	when  time.Time
+}
+
+func factOf(st *unix.Stat_t) fact {
+	return fact{min(st.Size, st.Blocks*512), st.Size, time.Unix(st.Mtim.Unix())}
 }
 
 // stat tells of a file, and not of what a link leads to.
@@ -158,7 +172,7 @@ func (f *folder) stat(name string) (fact, error) {
 	if err := unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fact{}, &fs.PathError{Op: "stat", Path: f.full(name), Err: err}
 	}
-	return fact{min(st.Size, st.Blocks*512), time.Unix(st.Mtim.Unix())}, nil
+	return factOf(&st), nil
 }
 
 // gone is the error of a directory that somebody removed. What has its name now is

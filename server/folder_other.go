@@ -11,14 +11,17 @@ import (
 )
 
 // A folder is a directory that this process alone writes to. There is none but on Linux.
-type folder struct{ path string }
+type folder struct{ path, boot string }
 
 func openFolder(path string) (*folder, error) {
 	return nil, &fs.PathError{Op: "open", Path: path, Err: errors.ErrUnsupported}
 }
 
+func viewFolder(path string) (*folder, error) { return openFolder(path) }
+
 type fact struct {
 	bytes int64
+	size  int64
 	when  time.Time
 }
 
@@ -34,4 +37,8 @@ func (f *folder) rename(from, to string) error               { return errors.Err
 func (f *folder) flush() error                               { return errors.ErrUnsupported }
 func (f *folder) names(func(string) error) error             { return errors.ErrUnsupported }
 func (f *folder) free() (bytes, files, all int64, err error) { return 0, 0, 0, errors.ErrUnsupported }
+func (f *folder) make(string, uint32) (file, error)          { return nil, errors.ErrUnsupported }
+func (f *folder) open(string, int) (file, error)             { return nil, errors.ErrUnsupported }
+func (f *folder) replace(from, to string) error              { return errors.ErrUnsupported }
+func (f *folder) link(from, to string) error                 { return errors.ErrUnsupported }
 func nextData(f *os.File, off int64) int64                   { return off }

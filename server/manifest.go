@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"mdalp/loop"
@@ -32,6 +31,8 @@ type dialog struct {
 	want    [sha256.Size]byte
 	verdict wire.Standing // Unknown while there is none
 	comment string        // of Refused
+	// resumable says that what is there may be resumed under this number.
+	resumable bool
 }
 
 // A reply is a state that waits to be sent: of a transaction, or bare.
@@ -40,6 +41,7 @@ type reply struct {
 	tid  int64
 	seq  int64
 	path intent
+	held *SizesError // what is held, where that is why it is refused
 }
 
 // manifest takes a message of type 4.
@@ -55,9 +57,11 @@ func (s *Server) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b []
 		return
 	}
 	st.Manifests++
+	var from intent
+	from.from(e)
 	t := s.byTID[m.TID]
 	if t == nil || t.phase < open || t.client.Addr() != e.Peer.Addr() || t.phase == settled && t.ext == nil {
-		s.answer(reply{tid: m.TID, seq: m.Seq}, e)
+		s.answer(reply{tid: m.TID, seq: m.Seq, path: from})
 		return
 	}
 	if t.ext == nil && t.index != nil && t.index.High() > 0 {
@@ -66,31 +70,48 @@ func (s *Server) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b []
 	if t.phase == open && !now.Before(t.limit) {
 		s.wake(now, t)
 	}
-	if t.ext == nil && t.phase != open {
-		s.answer(reply{tid: m.TID, seq: m.Seq}, e)
-		return
+	said := announcement{p, refusal, m.Seq, from}
+	switch {
+	case t.ext != nil:
+		s.said(now, t, &said)
+	case t.phase != open:
+		s.answer(reply{tid: m.TID, seq: m.Seq, path: from})
+	case t.opening != nil:
+		if said.seq >= t.opening.seq && said.Bytes == t.opening.Bytes && said.Seg == t.opening.Seg {
+			said.Resume = t.opening.Resume
+			*t.opening = said // it is answered when there is a place
+		}
+	default:
+		if refusal == "" {
+			refusal = s.announced(now, t, &said)
+		}
+		if refusal != "" {
+			s.refuseManifest(t, &said, refusal, nil)
+		}
 	}
-	if t.ext == nil && refusal == "" {
-		refusal = s.announced(now, t, &p)
-	}
-	if t.ext == nil {
-		// What it announced cannot be taken. Nothing of it is remembered but the words.
-		t.refusal = refusal
-		s.answer(reply{t: t, tid: m.TID, seq: m.Seq}, e)
-		return
-	}
+}
+
+// An announcement is a manifest, and where it came from.
+type announcement struct {
+	wire.Manifest
+	refusal string // what is wrong with it
+	seq     int64
+	path    intent
+}
+
+// said takes a manifest of a payload that has a place.
+func (s *Server) said(now time.Time, t *transaction, m *announcement) {
 	x := t.ext
 	d := &x.dialog
-	if m.Seq < d.seq {
+	if m.seq < d.seq {
 		return // an old one
 	}
-	d.seq, d.from = m.Seq, p.From
-	d.path.from(e)
-	if d.asked = p.SHA256 != ""; d.asked {
-		hex.Decode(d.want[:], []byte(p.SHA256))
+	d.seq, d.from, d.path = m.seq, m.From, m.path
+	if d.asked = m.SHA256 != ""; d.asked {
+		hex.Decode(d.want[:], []byte(m.SHA256))
 	}
-	t.refusal = refusal
-	if p.Bytes != x.size || p.Seg != x.segment {
+	t.refusal = m.refusal
+	if m.Bytes != x.size || m.Seg != x.segment {
 		t.refusal = "sizes that differ from those announced"
 	}
 	if t.phase == open {
@@ -101,64 +122,18 @@ func (s *Server) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b []
 			s.settle(now, t)
 		}
 	}
-	s.answer(reply{t: t, tid: m.TID, seq: m.Seq}, e)
+	s.answer(reply{t: t, tid: t.tid, seq: m.seq, path: m.path})
 }
 
-// announced makes an extended transaction of what was announced; refusal says why not.
-func (s *Server) announced(now time.Time, t *transaction, p *wire.Manifest) (refusal string) {
-	if s.cfg.Base {
-		return "only the base protocol is spoken here"
-	}
-	switch {
-	case s.cfg.Expect != nil && p.Bytes != s.cfg.Expect.Size:
-		return fmt.Sprintf("a payload of %d bytes is expected", s.cfg.Expect.Size)
-	case p.Bytes > s.mostBlocks:
-		return fmt.Sprintf("too large: %d bytes are the most", s.mostBlocks)
-	case p.Seg > int64(s.cfg.Segment) && p.Seg > wire.MinSegment:
-		return fmt.Sprintf("'seg' is more than %d", s.cfg.Segment)
-	}
-	// Whoever announces knows the number of the transaction and is there: it counts as one
-	// that has a segment.
-	if (t.place == none || !t.used) && !s.takes(t) {
-		return "too many transactions"
-	}
-	var place Place = sink{}
-	if store, ok := s.cfg.Store.(Placer); ok && !s.cfg.sinks {
-		m := Meta{TID: t.tid, Segment: int(p.Seg), Client: t.client, Offered: t.start}
-		var err error
-		if place, err = store.Place(m, p.Bytes); err != nil {
-			s.tell(now, tellStore, "a payload is refused", "tid", t.tid, "bytes", p.Bytes, "err", err)
-			return reason(err)
-		}
-	}
-	t.ext = &extended{
-		size: p.Bytes, segment: p.Seg, total: (p.Bytes-1)/p.Seg + 1, name: p.Name, place: place,
-		arrived: make([]arrivals, len(s.cfg.Receivers)),
-	}
-	if !t.used {
-		t.used = true
-		s.used++
-	}
-	s.stats.Announced++
-	s.cfg.Log.Info("payload announced", "tid", t.tid, "client", t.client, "bytes", p.Bytes, "segment", p.Seg)
-	s.arm(t, now.Add(s.cfg.Silence))
-	return ""
-}
-
-// unannounce makes a transaction one of the base protocol: its first segment has no NUM.
-func (s *Server) unannounce(t *transaction) {
-	place := t.ext.place
-	t.ext = nil
-	t.limit = t.start.Add(s.cfg.Limit)
-	s.arm(t, t.limit)
-	s.beside(func() func(time.Time) {
-		place.Discard()
-		return nil
-	})
+// refuseManifest answers an announcement that cannot be taken. Nothing of it is remembered
+// but the words.
+func (s *Server) refuseManifest(t *transaction, m *announcement, why string, held *SizesError) {
+	t.refusal = why
+	s.answer(reply{t: t, tid: t.tid, seq: m.seq, path: m.path, held: held})
 }
 
 // answer has a state sent: for a transaction once for any number of manifests until then.
-func (s *Server) answer(r reply, e *loop.Envelope) {
+func (s *Server) answer(r reply) {
 	if r.t != nil && r.t.ext != nil && r.t.ext.dialog.queued {
 		return
 	}
@@ -166,7 +141,6 @@ func (s *Server) answer(r reply, e *loop.Envelope) {
 		s.stats.StatesDropped++
 		return
 	}
-	r.path.from(e)
 	if r.t != nil && r.t.ext != nil {
 		r.t.ext.dialog.queued = true
 	}
@@ -188,6 +162,9 @@ func (s *Server) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byt
 	path, seq := r.path, r.seq
 	if r.t != nil {
 		st.Comment = r.t.refusal
+		if r.held != nil {
+			st.Bytes, st.Seg = r.held.Bytes, r.held.Segment
+		}
 		if x := r.t.ext; x != nil {
 			d := &x.dialog
 			d.queued = false
@@ -209,6 +186,9 @@ func (s *Server) standing(t *transaction) wire.State {
 		st.Standing, st.Comment, st.Bytes, st.Seg = wire.Refused, t.refusal, x.size, x.segment
 	case d.verdict != wire.Unknown:
 		st.Standing, st.Comment = d.verdict, d.comment
+		if d.resumable {
+			st.Resume = t.tid
+		}
 	case t.phase == settled && d.asked:
 		// It was published before anybody asked. A store that keeps nothing has no digest.
 		if st.Standing = wire.Complete; t.sum != d.want && t.sum != ([sha256.Size]byte{}) {
@@ -269,7 +249,10 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 	x := t.ext
 	v := &x.dialog
 	if t.goal == whole && d.err != nil && !errors.Is(d.err, ErrDamaged) {
-		if v.asked && d.path == "" {
+		if d.path != "" {
+			// It is there, but a loss of power may take it.
+			v.verdict, v.comment = wire.Refused, reason(d.err)
+		} else if v.asked {
 			// The client is there and wants to know. What arrived is kept.
 			v.verdict, v.comment = wire.Refused, reason(d.err)
 			t.err, t.goal, t.busy = d.err, keep, false
@@ -292,6 +275,7 @@ func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
 		// It was silent, and all is there and has its name. Who asks later is answered then.
 	case v.verdict == wire.Unknown:
 		v.verdict, v.comment = wire.Refused, "it was silent for too long"
+		v.resumable = t.goal == keep && x.have.n > 0 && !x.unkept
 	}
 	s.concluded(now, t, d)
 }

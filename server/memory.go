@@ -15,8 +15,9 @@ const DefaultMemory = 256 << 20
 // Memory is a Store in memory. The zero value is ready.
 //
 // It never holds more than Limit bytes, counted are segments, their places, room to
-// put them together, and the payloads that are kept. A segment beyond that is refused
-// with [ErrFull]; the oldest payload makes room first.
+// put them together, and the payloads that are kept, the unfinished ones of the extended
+// protocol too. A segment beyond that is refused with [ErrFull]; the oldest payload makes
+// room first.
 type Memory struct {
 	// Limit is the bound in bytes; 0 is DefaultMemory.
 	Limit int64
@@ -25,8 +26,10 @@ type Memory struct {
 	mu       sync.Mutex
 	used     int64
 	payloads map[int64][]byte
-	kept     int64   // bytes of payloads
-	order    []int64 // of payloads, oldest first
+	// unfinished are the extended payloads that were given up, to be resumed.
+	unfinished map[int64]*memoryPlace
+	kept       int64   // bytes of both
+	order      []int64 // of both, oldest first
 }
 
 // Recover implements [Store]: of a former process there is nothing.
@@ -36,7 +39,7 @@ func (m *Memory) Recover() ([]Recovered, error) { return nil, nil }
 func (m *Memory) Create(tid int64, segment int) (Spool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.payloads[tid]; ok {
+	if m.payloads[tid] != nil || m.unfinished[tid] != nil {
 		return nil, errTaken(fmt.Sprintf("payload %d", tid))
 	}
 	return &memorySpool{m: m, tid: tid}, nil
@@ -76,11 +79,7 @@ func (m *Memory) limit() int64 {
 // take accounts for n more bytes, if need be at the cost of the oldest payloads.
 func (m *Memory) take(n int64) error {
 	for m.used+n > m.limit() && len(m.order) > 0 {
-		oldest := m.order[0]
-		m.order = m.order[1:]
-		m.used -= int64(len(m.payloads[oldest]))
-		m.kept -= int64(len(m.payloads[oldest]))
-		delete(m.payloads, oldest)
+		m.drop(m.order[0])
 	}
 	if m.used+n > m.limit() {
 		return fmt.Errorf("memory: %w (%d bytes)", ErrFull, m.limit())

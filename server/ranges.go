@@ -78,6 +78,39 @@ func (s *rangeSet) add(k int64, grows bool) (added, full bool) {
 	return true, false
 }
 
+// put puts the numbers of r into the set.
+func (s *rangeSet) put(r wire.Range) {
+	// The hot path: r follows what came last.
+	if i := s.near; i < len(s.rs) && s.rs[i].Last == r.First-1 && (i+1 == len(s.rs) || s.rs[i+1].First > r.Last+1) {
+		s.rs[i].Last = r.Last
+		s.n += r.Last - r.First + 1
+		return
+	}
+	i := s.find(r.First - 1) // the first that r touches, or that lies behind it
+	j := i
+	for ; j < len(s.rs) && s.rs[j].First <= r.Last+1; j++ {
+		r.First, r.Last = min(r.First, s.rs[j].First), max(r.Last, s.rs[j].Last)
+		s.n -= s.rs[j].Last - s.rs[j].First + 1
+	}
+	if i == j {
+		s.rs = slices.Insert(s.rs, i, r)
+	} else {
+		s.rs[i] = r
+		s.rs = slices.Delete(s.rs, i+1, j)
+	}
+	s.n += r.Last - r.First + 1
+	s.near = i
+}
+
+// covers reports whether all of r is in the set.
+func (s *rangeSet) covers(r wire.Range) bool {
+	i := s.find(r.First)
+	return i < len(s.rs) && s.rs[i].First <= r.First && r.Last <= s.rs[i].Last
+}
+
+// clear empties the set, whose memory it keeps.
+func (s *rangeSet) clear() { s.rs, s.n, s.near = s.rs[:0], 0, 0 }
+
 // remove takes the numbers of r out.
 func (s *rangeSet) remove(r wire.Range) {
 	var rest []wire.Range

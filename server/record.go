@@ -39,6 +39,16 @@ func appendHead(b []byte, m *Meta) []byte {
 	start := len(b)
 	b = append(b, spoolMagic...)
 	b = binary.BigEndian.AppendUint16(b, headVersion)
+	b = appendMeta(b, m)
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli()))
+	return appendHigh(b, 0)
+}
+
+// metaBytes is what a Meta takes in a head, but for its name.
+const metaBytes = 54
+
+// appendMeta appends what a head says of a transaction, from the segment to the offer.
+func appendMeta(b []byte, m *Meta) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(m.Segment))
 	b = binary.BigEndian.AppendUint16(b, m.Client.Port())
 	a := m.Client.Addr()
@@ -52,9 +62,7 @@ func appendHead(b []byte, m *Meta) []byte {
 	}
 	b = append(append(b, address[:]...), zone[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.TID))
-	b = binary.BigEndian.AppendUint64(b, uint64(m.Offered.UnixNano()))
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli()))
-	return appendHigh(b, 0)
+	return binary.BigEndian.AppendUint64(b, uint64(m.Offered.UnixNano()))
 }
 
 // appendHigh appends the part of the head that may change.
@@ -84,16 +92,22 @@ func parseHead(b []byte) (m Meta, err error) {
 	if v := binary.BigEndian.Uint16(b[8:]); v != headVersion {
 		return m, fmt.Errorf("a spool of version %d, which this mdalpd does not know", v)
 	}
-	m.Segment = int(binary.BigEndian.Uint16(b[10:]))
+	m = parseMeta(b[10:])
 	if m.Segment < 1 || m.Segment > maxSegment {
 		return m, fmt.Errorf("segments of %d bytes", m.Segment)
 	}
-	a := netip.AddrFrom16([16]byte(b[16:32]))
-	switch binary.BigEndian.Uint16(b[14:]) {
+	return m, nil
+}
+
+// parseMeta is the opposite of appendMeta.
+func parseMeta(b []byte) (m Meta) {
+	m.Segment = int(binary.BigEndian.Uint16(b))
+	a := netip.AddrFrom16([16]byte(b[6:22]))
+	switch binary.BigEndian.Uint16(b[4:]) {
 	case 32:
 		a = a.Unmap()
 	case 128:
-		zone := b[32:48]
+		zone := b[22:38]
 		for len(zone) > 0 && zone[len(zone)-1] == 0 {
 			zone = zone[:len(zone)-1]
 		}
@@ -101,10 +115,10 @@ func parseHead(b []byte) (m Meta, err error) {
 	default:
 		a = netip.Addr{}
 	}
-	m.Client = netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[12:]))
-	m.TID = int64(binary.BigEndian.Uint64(b[48:]))
-	m.Offered = time.Unix(0, int64(binary.BigEndian.Uint64(b[56:])))
-	return m, nil
+	m.Client = netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[2:]))
+	m.TID = int64(binary.BigEndian.Uint64(b[38:]))
+	m.Offered = time.Unix(0, int64(binary.BigEndian.Uint64(b[46:])))
+	return m
 }
 
 // seal gives the CRC of a record whose data have that sum. It works in b, which has

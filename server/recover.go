@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,16 +15,18 @@ import (
 	"mdalp/wire"
 )
 
-// Recover implements [Store]. A spool whose head is not intact is told and left alone,
+// Recover implements [Store]. Of extended payloads there is what was taken, or, after a loss
+// of power, what was flushed; see also places. A spool whose head is not intact is told and left alone,
 // as is a payload that has neither name nor spool. Removed are what was put together
 // and has no name yet, as its spool is there, the spool of a payload that was
 // published, and one that holds nothing.
 func (d *Dir) Recover() ([]Recovered, error) {
 	spools := make(map[int64]bool)
 	var tids, assemblies []int64
+	left := leftovers{journals: make(map[int64]bool), parts: make(map[int64]bool)}
 	err := d.f.names(func(name string) error {
 		switch tid, suffix, ok := parseName(name); {
-		case !ok:
+		case !ok || left.note(d, name, tid, suffix):
 		case suffix == spoolSuffix:
 			spools[tid] = true
 			tids = append(tids, tid)
@@ -59,12 +62,9 @@ func (d *Dir) Recover() ([]Recovered, error) {
 		}
 		found = append(found, r)
 	}
-	slices.SortFunc(found, func(a, b Recovered) int {
-		if a.TID < b.TID {
-			return -1
-		}
-		return 1
-	})
+	// Where both are there, the spool comes first: a place is only made before it.
+	found = append(found, d.places(&left)...)
+	slices.SortStableFunc(found, func(a, b Recovered) int { return cmp.Compare(a.TID, b.TID) })
 	return found, nil
 }
 

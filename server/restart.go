@@ -34,6 +34,10 @@ func (s *Server) takeUp(now time.Time, r *Recovered) {
 		s.cfg.Log.Error("a spool of a former run cannot be read, it stays as it is", "tid", r.TID, "path", r.Path, "err", r.Err)
 		return
 	}
+	if r.Place != nil {
+		s.takeUpPlace(now, r)
+		return
+	}
 	t := &transaction{tid: r.TID, client: r.Client, segment: r.Segment, spool: r.Spool, found: true, phase: open}
 	s.register(t, s.origin(source(r.Client.Addr())))
 	for g, err := range r.Segments {
@@ -77,4 +81,33 @@ func (s *Server) takeUp(now time.Time, r *Recovered) {
 	s.enter(t)
 	s.arm(t, s.due(t))
 	s.beat(now)
+}
+
+// gaveUp is how long beyond Silence a client may be heard of again: it gives up a minute
+// after the last answer.
+const gaveUp = time.Minute
+
+// takeUpPlace makes a transaction of an extended payload that was found, as if its client
+// had been heard just now. One that is too old is kept, to be resumed.
+func (s *Server) takeUpPlace(now time.Time, r *Recovered) {
+	s.stats.Recovered++
+	if s.cfg.Base || s.byTID[r.TID] != nil || now.Sub(r.Written) >= s.cfg.Silence+gaveUp {
+		if len(r.Have) == 0 {
+			r.Place.Discard()
+			return
+		}
+		r.Place.Keep(r.Have)
+		s.cfg.Log.Debug("a payload of a former run is kept", "tid", r.TID, "path", r.Path)
+		return
+	}
+	t := &transaction{tid: r.TID, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool, found: true, phase: open}
+	s.register(t, s.origin(source(r.Client.Addr())))
+	s.extend(t, r.Size, int64(r.Segment), r.Place, r.Have).name = r.Name
+	t.start, t.last, t.stored = now.Add(-max(0, now.Sub(r.Offered))), now, now
+	t.limit = now.Add(s.cfg.Silence)
+	s.cfg.Log.Info("payload of a former run found", "tid", t.tid, "client", t.client, "bytes", r.Size, "there", t.ext.bytes(), "path", r.Path)
+	s.enter(t)
+	s.arm(t, t.limit)
+	s.beat(now)
+	s.attend(t)
 }

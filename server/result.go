@@ -56,6 +56,9 @@ type Result struct {
 	// calls the payload.
 	Extended bool
 	Name     string
+	// Unkept says that there is no store: the payload was received, and neither kept nor
+	// its digest checked.
+	Unkept bool
 
 	// Elapsed runs from the offer to the verdict, Transfer to the last segment that
 	// was stored.

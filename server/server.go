@@ -57,6 +57,7 @@ type Server struct {
 	buffer     int64 // of the receive buffers that each receiver has
 	train      train
 	dirty      []*transaction // those that took segments in this burst
+	unflushed  []*transaction // those that took segments since they were flushed
 	blockAcks  fifo[blockAck]
 	ackRanges  [wire.MaxAckRanges]wire.Range
 	replies    fifo[reply]
@@ -125,7 +126,8 @@ func (s *Server) Open() int { return s.open }
 func (s *Server) Waiting() int { return s.waiting }
 
 // MaxOpen is how many transactions may have segments and not be settled. A process whose
-// store keeps a file for each needs that many descriptors, and some more.
+// store keeps a file for each needs that many descriptors, two in the extended protocol, and
+// some more.
 func (s *Server) MaxOpen() int { return s.cfg.MaxOpen }
 
 // Receive implements [loop.Handler].
@@ -178,8 +180,8 @@ func (s *Server) data(now time.Time, e *loop.Envelope, m *wire.Message) {
 		s.block(now, t, i, m, e)
 		return
 	}
-	if t.ext != nil {
-		if t.ext.decided || t.phase != open {
+	if t.ext != nil || t.opening != nil {
+		if t.ext != nil && (t.ext.decided || t.phase != open) {
 			s.stats.WrongKind++
 			return
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"mdalp/wire"
@@ -33,7 +34,7 @@ func (s *Server) settle(now time.Time, t *transaction) {
 		t.goal = partial
 	}
 	s.unplace(t)
-	t.phase = settling
+	t.phase, t.opening = settling, nil
 	if t.ext != nil {
 		s.concludeBlocks(t)
 		s.admit(now)
@@ -148,7 +149,7 @@ func (s *Server) reopen(now time.Time, t *transaction) {
 // store takes it up again.
 func (s *Server) cut(now time.Time, t *transaction) {
 	s.unplace(t)
-	t.phase, t.busy = settling, true
+	t.phase, t.busy, t.opening = settling, true, nil
 	retain := t.spool.Keep
 	if t.ext != nil {
 		have, _ := t.ext.have.from(nil, 0, mostRanges+1)
@@ -184,7 +185,7 @@ func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
 		Err:       t.err,
 	}
 	if x := t.ext; x != nil {
-		r.Extended, r.Name = true, x.name
+		r.Extended, r.Name, r.Unkept = true, x.name, x.unkept
 		r.Bytes, r.Segments, r.Balanced = x.bytes(), x.have.n, true
 	}
 	if !done { // what was refused did not belong to a complete one
@@ -204,6 +205,7 @@ func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
 	if s.cfg.Settled != nil {
 		s.cfg.Settled(r)
 	}
+	s.inherit(now, t)
 	s.admit(now)
 }
 
@@ -243,6 +245,12 @@ func (s *Server) report(now time.Time, r *Result) {
 	}
 	if r.Kept != "" {
 		attrs = append(attrs, "kept", r.Kept)
+	}
+	if r.Extended && r.SHA256 != [sha256.Size]byte{} {
+		attrs = append(attrs, "sha256", hex.EncodeToString(r.SHA256[:]))
+	}
+	if r.Unkept {
+		attrs = append(attrs, "unkept", "there is no store: it was received, and not checked")
 	}
 	if r.Err != nil {
 		attrs = append(attrs, "err", r.Err)

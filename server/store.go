@@ -24,6 +24,7 @@ type Meta struct {
 	Segment int            // most bytes that a segment has
 	Client  netip.AddrPort // where the intent came from
 	Offered time.Time      // wall clock: when its offer was first sent
+	Name    string         // what its client calls an extended payload; for people
 }
 
 // A Store keeps the bytes of transactions and puts payloads together. What is stored
@@ -63,6 +64,12 @@ type Recovered struct {
 	// once, before anything else is asked of Spool. With an error it ends: what comes
 	// behind cannot be read, and the spool had better be kept.
 	Segments iter.Seq2[Record, error]
+	// Place is not nil for an extended payload of Size bytes, of which the segments Have
+	// are there; there are no Segments then. It must be published, kept or discarded, and
+	// Spool is for the case that its client speaks the base protocol after all.
+	Place Place
+	Size  int64
+	Have  []wire.Range
 }
 
 // A Record is a stored segment.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,7 @@ type leftover struct {
 	name string
 	fact
 	tid  int64
-	kept bool // a spool
+	kept map[int64]struct{} // which it stands in; nil for what was published
 }
 
 // Sweep removes, of partial payloads and of spools that were kept, those last written
@@ -45,20 +46,51 @@ func (d *Dir) Sweep(now time.Time, keep time.Duration, bytes int64) (removed []s
 		if !old && (bytes <= 0 || all <= bytes) {
 			break
 		}
+		if !d.claim(l.kept, l.tid) {
+			continue // somebody has just taken it up
+		}
 		if e := d.f.remove(l.name); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
+			d.unclaim(l.kept, l.tid)
 			continue
 		}
-		if l.kept {
-			d.mu.Lock()
-			delete(d.kept, l.tid)
-			d.mu.Unlock()
+		if strings.HasSuffix(l.name, partSuffix) {
+			d.f.remove(fileName(l.tid, journalSuffix)) // else the next Recover does
 		}
 		d.room.give(0, 0, 0, -l.bytes)
 		all -= l.bytes
 		removed = append(removed, d.f.full(l.name))
 	}
 	return removed, err
+}
+
+// has reports whether nobody has that one open.
+func (d *Dir) has(kept map[int64]struct{}, tid int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := kept[tid]
+	return ok
+}
+
+// claim takes what nobody has open, so that nobody else does; what was published is
+// everybody's.
+func (d *Dir) claim(kept map[int64]struct{}, tid int64) bool {
+	if kept == nil {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := kept[tid]
+	delete(kept, tid)
+	return ok
+}
+
+func (d *Dir) unclaim(kept map[int64]struct{}, tid int64) {
+	if kept != nil {
+		d.mu.Lock()
+		kept[tid] = struct{}{}
+		d.mu.Unlock()
+	}
 }
 
 // survey counts what files of ours hold that nobody works on, and gives those that may
@@ -71,14 +103,21 @@ func (d *Dir) survey() (left []leftover, err error) {
 		if !ok || suffix == assemblySuffix || suffix == wholeSuffix && d.room.max == 0 {
 			return nil
 		}
-		kept := suffix == spoolSuffix
-		if kept {
-			d.mu.Lock()
-			_, kept = d.kept[tid]
-			d.mu.Unlock()
-			if !kept {
+		var kept map[int64]struct{}
+		switch suffix {
+		case rewriteSuffix:
+			return nil
+		case spoolSuffix:
+			kept = d.kept
+		case partSuffix, journalSuffix:
+			kept = d.held
+		case namedSuffix:
+			if d.room.max == 0 {
 				return nil
 			}
+		}
+		if kept != nil && !d.has(kept, tid) {
+			return nil
 		}
 		is, err := d.f.stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +127,7 @@ func (d *Dir) survey() (left []leftover, err error) {
 			return err
 		}
 		settled += is.bytes
-		if suffix != wholeSuffix {
+		if suffix != wholeSuffix && suffix != namedSuffix && suffix != journalSuffix {
 			left = append(left, leftover{name, is, tid, kept})
 		}
 		return nil

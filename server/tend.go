@@ -56,6 +56,7 @@ func (s *Server) timer(now time.Time, id int) {
 		s.stalled(late)
 	}
 	s.admit(now)
+	s.flushes()
 	if s.draining {
 		s.drainUnused(now)
 	}

@@ -51,11 +51,13 @@ type transaction struct {
 	origin *origin
 	acks   ackList
 	ext    *extended // nil in the base protocol
-	spool  Spool
-	index  *Index
-	shares []Share
-	sum    [sha256.Size]byte
-	err    error
+	// opening is what was announced, while its place is being made.
+	opening *announcement
+	spool   Spool
+	index   *Index
+	shares  []Share
+	sum     [sha256.Size]byte
+	err     error
 	// refusal is why an announcement, or the last manifest, was refused.
 	refusal string
 

@@ -1,0 +1,348 @@
+package server
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"sync"
+	"time"
+
+	"mdalp/wire"
+)
+
+const (
+	// journalMost is how much a journal grows before it is written anew.
+	journalMost = 1 << 20
+	// journalSpare is set aside for what comes to it until then.
+	journalSpare = 256 << 10
+)
+
+// dirPlace is the place of one extended payload in a Dir.
+//
+// Until it has its name, three files may be there, and what a crash leaves of them is
+// always one of these: a journal alone, of which nothing was told yet; journal and payload;
+// the payload under its name and a journal that is not needed any more. So the journal is
+// made first and removed last.
+type dirPlace struct {
+	d     *Dir
+	meta  Meta
+	size  int64
+	total int64 // segments
+	seals sealer
+
+	// What the server's goroutine and the jobs beside it share.
+	mu      sync.Mutex
+	part    file // opened when it is needed
+	journal file
+	end     int64    // of the journal
+	fresh   rangeSet // taken, and not known to be on the disk
+	scratch []byte
+
+	// Of the jobs, which run one at a time.
+	flushing rangeSet // what a flush under way is about
+	stable   rangeSet
+	most     int64 // from this length on the journal is written anew
+	hash     hash.Hash
+	hashed   int64
+	sum      [sha256.Size]byte
+	path     string   // under its name
+	linked   bool     // it is another payload too, and nothing may be written to it
+	onDisk   []string // suffixes of the files that are there and ours, the first to be removed first
+	// broken is the error of a flush. What it was about may be gone from the kernel's
+	// memory without being on the disk, whatever the next flush says (fsync(2), NOTES).
+	broken error
+
+	// What the room has accounted for. sparse says that no blocks are set aside, so that
+	// each write takes of what is kept.
+	sparse              bool
+	stored, kept, files int64
+}
+
+func (d *Dir) newPlace(m Meta, size int64) *dirPlace {
+	return &dirPlace{d: d, meta: m, size: size, total: segmentsOf(size, m.Segment),
+		seals: newSealer(m.TID, d.f.boot), most: journalHead + journalMost}
+}
+
+// segmentsOf is how many segments a payload of size bytes has.
+func segmentsOf(size int64, segment int) int64 { return (size-1)/int64(segment) + 1 }
+
+// placeSuffixes are those of a place, in the order in which the files go.
+var placeSuffixes = []string{partSuffix, journalSuffix}
+
+func (p *dirPlace) name(suffix string) string { return fileName(p.meta.TID, suffix) }
+
+// Place implements [Placer]. Room for the payload is set aside at once, so that a full disk
+// is told now; where a file system cannot do that, an account is kept.
+//
+// What was taken survives the death of the process. What was flushed, see Sync, survives the
+// loss of power.
+func (d *Dir) Place(m Meta, size int64) (Place, error) {
+	if m.Segment < 1 || m.Segment > wire.MaxSegment || size < 1 || size > MostBytes {
+		return nil, fmt.Errorf("a payload of %d bytes, segments of %d", size, m.Segment)
+	}
+	if err := d.f.gone(); err != nil {
+		return nil, err
+	}
+	p := d.newPlace(m, size)
+	if err := p.make(); err != nil {
+		p.Discard()
+		return nil, err
+	}
+	return p, nil
+}
+
+// spare is what is set aside for the journal: two entries for each segment are the most
+// where there are few.
+func (p *dirPlace) spare() int64 {
+	n := min(journalHead+2*entryBytes*p.total, journalMost+journalSpare)
+	return (n + diskBlock - 1) / diskBlock * diskBlock
+}
+
+// make makes both files.
+func (p *dirPlace) make() (err error) {
+	spare := p.spare()
+	if err := p.take(spare, spare, p.size+diskBlock); err != nil {
+		return err
+	}
+	if p.journal, err = p.d.f.make(p.name(journalSuffix), 0o600); err != nil {
+		return err
+	}
+	p.onDisk = []string{journalSuffix}
+	if err = p.journal.Allocate(spare, true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if _, err = p.journal.WriteAt(appendJournalHead(nil, &p.meta, p.size), 0); err != nil {
+		return err
+	}
+	p.end = journalHead
+	return p.allocate()
+}
+
+// allocate makes the file of the payload.
+func (p *dirPlace) allocate() (err error) {
+	if p.part, err = p.d.f.make(p.name(partSuffix), 0o644); err != nil {
+		return err
+	}
+	p.onDisk = placeSuffixes
+	err = p.part.Allocate(p.size, false)
+	if p.sparse = errors.Is(err, errors.ErrUnsupported); p.sparse {
+		return p.part.Truncate(p.size)
+	}
+	if err == nil {
+		p.wrote(p.size)
+	}
+	return err
+}
+
+// take accounts for n bytes of files, disk of them to be taken now, and more to be kept.
+func (p *dirPlace) take(n, disk, more int64) error {
+	if err := p.d.room.take(n, disk, more, 1); err != nil {
+		return err
+	}
+	p.stored, p.kept, p.files = p.stored+n, p.kept+more, p.files+1
+	return nil
+}
+
+// wrote accounts for n bytes that are in the file now, and were kept until then.
+func (p *dirPlace) wrote(n int64) {
+	n = min(n, p.kept)
+	p.d.room.copied(n)
+	p.stored, p.kept = p.stored+n, p.kept-n
+}
+
+// settle ends the account, of which bytes stay.
+func (p *dirPlace) settle(stay int64) {
+	if p.files == 0 {
+		return
+	}
+	p.d.room.give(p.stored, p.kept, p.files, stay)
+	p.stored, p.kept, p.files = 0, 0, 0
+}
+
+// opened opens the files of a place that was found. A process may have found more of them
+// than it can have open.
+func (p *dirPlace) opened() (err error) {
+	if p.part == nil {
+		if p.part, err = p.d.f.open(p.name(partSuffix), os.O_RDWR); err != nil {
+			return err
+		}
+	}
+	if p.journal == nil {
+		p.journal, err = p.d.f.open(p.name(journalSuffix), os.O_RDWR)
+	}
+	return err
+}
+
+// file is the file of the payload.
+func (p *dirPlace) file() (file, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.opened()
+	return p.part, err
+}
+
+// Write implements [Place].
+func (p *dirPlace) Write(b []byte, off int64) error {
+	f, err := p.file()
+	if err != nil {
+		return err
+	}
+	if p.linked {
+		return errTaken(f.Name())
+	}
+	if _, err = f.WriteAt(b, off); err == nil && p.sparse {
+		p.wrote(int64(len(b)))
+	}
+	return err
+}
+
+// Taken implements [Place]: one write to the journal.
+func (p *dirPlace) Taken(rs []wire.Range) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.opened(); err != nil {
+		return err
+	}
+	p.scratch = p.scratch[:0]
+	for _, r := range rs {
+		p.scratch = p.seals.appendTaken(p.scratch, r)
+	}
+	if _, err := p.journal.WriteAt(p.scratch, p.end); err != nil {
+		return err // the next one stands in its place
+	}
+	p.end += int64(len(p.scratch))
+	for _, r := range rs {
+		p.fresh.put(r)
+	}
+	return nil
+}
+
+// Hash implements [Place]. It reads what was just written, from the kernel's memory.
+func (p *dirPlace) Hash(prefix int64) error {
+	f, err := p.file()
+	if err != nil {
+		return err
+	}
+	if p.hash == nil {
+		p.hash = sha256.New()
+	}
+	b := p.d.blocks.Get().(*block)
+	defer p.d.blocks.Put(b)
+	if cap(b.in) < blockBytes {
+		b.in = make([]byte, blockBytes)
+	}
+	for p.hashed < prefix {
+		in := b.in[:min(blockBytes, prefix-p.hashed)]
+		if _, err := f.ReadAt(in, p.hashed); err != nil {
+			return err
+		}
+		p.hash.Write(in)
+		p.hashed += int64(len(in))
+	}
+	return nil
+}
+
+// final is the name that the payload gets.
+func (p *dirPlace) final() string {
+	if p.d.names {
+		if name := cleanName(p.meta.TID, p.meta.Name); name != "" {
+			return name
+		}
+	}
+	return p.name(wholeSuffix)
+}
+
+// Publish implements [Place].
+func (p *dirPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path string, err error) {
+	if p.path == "" {
+		if err := p.named(want); err != nil {
+			return p.sum, "", err
+		}
+	}
+	// The name itself is on the disk only when the directory is. Until then the journal
+	// stays, for whoever comes next.
+	err = p.d.f.flush()
+	p.close()
+	p.settle(p.size)
+	if err != nil {
+		return p.sum, p.path, err
+	}
+	p.d.completed.add(&done{tid: p.meta.TID, size: p.size, segment: p.meta.Segment, when: time.Now(), sum: p.sum})
+	p.d.f.remove(p.name(journalSuffix))
+	return p.sum, p.path, nil
+}
+
+// named checks and flushes the payload and gives it its name.
+func (p *dirPlace) named(want *[sha256.Size]byte) error {
+	if p.broken != nil {
+		return p.broken
+	}
+	if err := p.Hash(p.size); err != nil {
+		return err
+	}
+	p.hash.Sum(p.sum[:0])
+	if want != nil && p.sum != *want {
+		p.Discard()
+		return ErrDamaged
+	}
+	f, err := p.file()
+	if err != nil {
+		return err
+	}
+	if p.broken = f.Sync(); p.broken != nil {
+		return p.broken
+	}
+	name := p.final()
+	if err := p.d.f.rename(p.name(partSuffix), name); err != nil {
+		return err
+	}
+	p.path = p.d.f.full(name)
+	if name != p.name(wholeSuffix) {
+		p.d.mu.Lock()
+		p.d.named[p.meta.TID] = name
+		p.d.mu.Unlock()
+	}
+	return nil
+}
+
+// Discard implements [Place]. What cannot be removed is left to the next Recover.
+func (p *dirPlace) Discard() {
+	p.close()
+	for _, suffix := range p.onDisk {
+		p.d.f.remove(p.name(suffix))
+	}
+	p.onDisk = nil
+	p.settle(0)
+}
+
+// Keep implements [Place]. What is kept is flushed, as far as it can be.
+func (p *dirPlace) Keep([]wire.Range) string {
+	p.Sync()
+	if p.broken != nil {
+		// Nobody knows what became of the rest.
+		p.fresh.clear()
+		p.rewrite()
+	}
+	p.close()
+	p.d.mu.Lock()
+	p.d.held[p.meta.TID] = struct{}{}
+	p.d.mu.Unlock()
+	p.settle(p.stored)
+	return p.d.f.full(p.name(partSuffix))
+}
+
+// close lets go of the files.
+func (p *dirPlace) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.part != nil {
+		p.part.Close()
+		p.part = nil
+	}
+	if p.journal != nil {
+		p.journal.Close()
+		p.journal = nil
+	}
+}

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"mdalp/wire"
+)
+
+// Resume implements [Placer].
+func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
+	if d.claim(d.held, from) { // so that neither the sweep nor another one takes it
+		p, err := d.move(m, from, size)
+		if err == nil {
+			return p, p.have(), nil
+		}
+		d.unclaim(d.held, from)
+		return nil, nil, err
+	}
+	d.mu.Lock()
+	name := d.named[from]
+	d.mu.Unlock()
+	if name == "" {
+		name = fileName(from, wholeSuffix)
+	}
+	is, err := d.f.stat(name)
+	if err == nil {
+		if c, ok := d.completed.find(from); ok && (c.size != size || c.segment != m.Segment) || is.size != size {
+			return nil, nil, &SizesError{is.size, int64(max(c.segment, wire.MinSegment))}
+		}
+		p, err := d.double(m, name, size)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, p.have(), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	p, err := d.Place(m, size)
+	return p, nil, err
+}
+
+// move gives what is held of a transaction to another, which is m's.
+//
+// The new journal is made first, under its name and flushed; then the payload gets its new
+// name, and that is flushed; then the old journal goes. So whenever it ends, one of the two
+// has both files, and the journal that stands alone is for nothing.
+func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
+	old := d.newPlace(Meta{TID: from, Segment: 1}, 1)
+	if err := old.readJournal(new(Recovered)); err != nil {
+		return nil, err
+	}
+	if old.size != size || old.meta.Segment != m.Segment {
+		return nil, &SizesError{old.size, int64(old.meta.Segment)}
+	}
+	is, err := d.f.stat(old.name(partSuffix))
+	if err != nil {
+		return nil, err
+	}
+	p = d.newPlace(m, size)
+	p.stable, p.fresh = old.stable, old.fresh
+	if err := p.adopt(); err != nil {
+		p.Discard()
+		return nil, err
+	}
+	if err := d.f.rename(old.name(partSuffix), p.name(partSuffix)); err != nil {
+		p.Discard()
+		return nil, err
+	}
+	p.onDisk = placeSuffixes
+	p.sparse = is.bytes < size
+	d.room.give(0, 0, 0, -is.bytes-old.end)
+	p.account(is.bytes)
+	if d.f.flush() == nil {
+		d.f.remove(old.name(journalSuffix))
+	}
+	return p, nil
+}
+
+// adopt makes the journal of a payload that has no file yet.
+func (p *dirPlace) adopt() error {
+	for _, suffix := range placeSuffixes {
+		if there, err := p.d.f.exists(p.name(suffix)); err != nil {
+			return err
+		} else if there {
+			return errTaken(p.d.f.full(p.name(suffix)))
+		}
+	}
+	if err := p.rewrite(); err != nil {
+		p.d.f.remove(p.name(journalSuffix)) // it may have its name, and be not flushed
+		return err
+	}
+	p.onDisk = []string{journalSuffix}
+	return nil
+}
+
+// double makes a place of a payload that is complete. That stays what it is: its bytes get a
+// second name, or are copied where a file cannot have one.
+func (d *Dir) double(m Meta, name string, size int64) (p *dirPlace, err error) {
+	p = d.newPlace(m, size)
+	p.stable.put(wire.Range{First: 0, Last: p.total - 1})
+	defer func() {
+		if err != nil {
+			p.Discard()
+		}
+	}()
+	if err := p.adopt(); err != nil {
+		return nil, err
+	}
+	err = d.f.link(name, p.name(partSuffix))
+	if err == nil {
+		p.linked, p.onDisk = true, placeSuffixes
+		p.account(size)
+		return p, nil
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
+	// The journal must not say what is not there yet.
+	p.stable.clear()
+	if err := p.rewrite(); err != nil {
+		return nil, err
+	}
+	if err := p.take(p.end, diskBlock, size+diskBlock); err != nil {
+		return nil, err
+	}
+	if err := p.allocate(); err != nil {
+		return nil, err
+	}
+	if err := p.fill(name); err != nil {
+		return nil, err
+	}
+	p.stable.put(wire.Range{First: 0, Last: p.total - 1})
+	return p, p.rewrite()
+}
+
+// fill copies a payload, and flushes the copy.
+func (p *dirPlace) fill(name string) error {
+	from, err := p.d.f.open(name, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	sparse := p.sparse
+	b := make([]byte, blockBytes)
+	for at := int64(0); at < p.size; at += int64(len(b)) {
+		b = b[:min(int64(len(b)), p.size-at)]
+		if _, err := from.ReadAt(b, at); err != nil && err != io.EOF {
+			return err
+		}
+		if _, err := p.part.WriteAt(b, at); err != nil {
+			return err
+		}
+		if sparse {
+			p.wrote(int64(len(b)))
+		}
+	}
+	return p.part.Sync()
+}
