@@ -50,13 +50,13 @@ func TestVerdict(t *testing.T) {
 		t.Fatal("settled before it was asked")
 	}
 	r.want(r.to(orch, client, manifest(3, "'bytes': 250, 'seg': 100")), state(3, "'open', 'win': 64, 'have': '0-2'"))
-	r.want(r.to(orch, client, asks(4, 250, 100, want)), state(4, "'busy', 'wait': 50"))
-	r.want(r.to(orch, client, asks(5, 250, 100, want)), state(5, "'busy', 'wait': 50"))
+	r.want(r.to(orch, client, asks(4, 250, 100, want)), state(4, "'busy', 'wait': 10"))
+	r.want(r.to(orch, client, asks(5, 250, 100, want)), state(5, "'busy', 'wait': 10"))
 	// A segment that comes again meanwhile is acknowledged.
 	r.want(r.to(sao, client, numbered(1, 2, 100)), acked(2, "0-2"))
 	// It may take longer than a client may be silent.
 	r.pass(40 * time.Second)
-	r.want(r.to(orch, client, asks(6, 250, 100, want)), state(6, "'busy', 'wait': 50"))
+	r.want(r.to(orch, client, asks(6, 250, 100, want)), state(6, "'busy', 'wait': 10"))
 	l.do(r)
 	res := r.result()
 	if p, _ := m.Payload(7); string(p) != want || !res.Status || !res.Extended || res.Bytes != 250 || res.SHA256 != sha256.Sum256(p) ||
@@ -216,7 +216,7 @@ func TestNobodyAsks(t *testing.T) {
 		if other {
 			digest, want = "other", "'damaged'"
 		}
-		r.want(r.to(orch, client, asks(1, 250, 100, digest)), state(1, "'busy', 'wait': 50"))
+		r.want(r.to(orch, client, asks(1, 250, 100, digest)), state(1, "'busy', 'wait': 10"))
 		for len(l.jobs) > 0 {
 			l.do(r)
 		}
