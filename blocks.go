@@ -212,9 +212,10 @@ func (x *blocks) conclude(now time.Time) {
 // hash has the digest computed beside the sending, by reading the payload once more.
 func (x *blocks) hash(now time.Time) {
 	s := x.s
-	if s.cfg.NoVerify || x.digest != "" {
+	if s.cfg.NoVerify || s.hashing {
 		return
 	}
+	s.hashing = true
 	reader, size, compute := s.reader, s.size, s.cfg.hash
 	s.beside(now, func() func(time.Time) {
 		sum, took, err := compute(reader, size)

@@ -46,6 +46,7 @@ func (d *dialog) begin(now time.Time, segment int) {
 	d.manifest = wire.Manifest{Bytes: s.size, Seg: int64(segment), Name: s.cfg.Name, Resume: wire.Absent}
 	d.on, d.newest, d.since = true, wire.Absent, now
 	d.ask(now)
+	s.blocks.hash(now) // while the server makes room
 }
 
 // ask has a manifest sent, and sent again until it is answered.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -29,6 +30,29 @@ func digest(r io.ReaderAt, size int64) (sum [sha256.Size]byte, took time.Duratio
 	}
 	h.Sum(sum[:0])
 	return sum, threadTime() - began, err
+}
+
+// A gated reads from r until it is closed, which waits for a read under way.
+type gated struct {
+	mu     sync.Mutex
+	closed bool
+	r      io.ReaderAt
+}
+
+// ReadAt implements io.ReaderAt.
+func (g *gated) ReadAt(b []byte, off int64) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return 0, io.ErrClosedPipe
+	}
+	return g.r.ReadAt(b, off)
+}
+
+func (g *gated) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
 }
 
 // An onlyWriter hides what else a Writer can do, so that the buffer given is used.

@@ -93,7 +93,7 @@ var plantsExtended = []plant{
 	one("server/manifest.go", "a manifest may come from anybody",
 		"t.client.Addr() != e.Peer.Addr()", "t.client.Addr() != e.Peer.Addr() && !PLANTED"),
 	one("server/manifest.go", "an old manifest is the newest",
-		"if m.Seq < d.seq {", "if m.Seq < d.seq && !PLANTED {"),
+		"if m.seq < d.seq {", "if m.seq < d.seq && !PLANTED {"),
 	one("server/manifest.go", "a payload is whole when its client says so",
 		"x.whole() {\n\t\t\ts.settle", "(x.whole() || PLANTED) {\n\t\t\ts.settle"),
 	one("server/ranges.go", "two ranges become one that is too long",

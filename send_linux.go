@@ -3,6 +3,7 @@ package mdalp
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"io"
 	"net/netip"
 	"time"
@@ -30,6 +31,11 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 	cfg.resolve = func(host string) netip.Addr { return lookup(names, host) }
 	cfg.beside = wk.Beside(lookups)
 	cfg.mtu = routeMTU
+	// The digest reads beside the loop, and not after Send has returned.
+	gate := &gated{r: src}
+	defer gate.close()
+	compute := cfg.hash
+	cfg.hash = func(_ io.ReaderAt, size int64) ([sha256.Size]byte, time.Duration, error) { return compute(gate, size) }
 	udp, err := listen(cfg)
 	if err != nil {
 		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err

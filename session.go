@@ -65,6 +65,7 @@ type session struct {
 	pinging    pinging
 	sending    sending // in the base protocol
 	blocks     blocks  // in the extended one
+	hashing    bool    // the digest was begun
 	dialog     dialog
 	phase      Phase
 	began      time.Time // the session

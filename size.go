@@ -217,5 +217,4 @@ func (x *blocks) begin(now time.Time) {
 	}
 	s.stage = x
 	s.enter(now, Sending)
-	x.hash(now)
 }

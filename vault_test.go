@@ -355,6 +355,12 @@ func (v *vault) Place(m server.Meta, size int64) (server.Place, error) {
 	return &bulkPlace{v, t}, nil
 }
 
+// Resume implements server.Placer. No client of the swarm resumes.
+func (v *vault) Resume(m server.Meta, from, _ int64) (server.Place, []wire.Range, error) {
+	v.fail("transaction %d resumes %d", m.TID, from)
+	return nil, nil, errStore
+}
+
 // A bulkPlace is where the bytes of a transaction go.
 type bulkPlace struct {
 	v *vault
@@ -403,6 +409,9 @@ func (p *bulkPlace) Taken(rs []wire.Range) error {
 	}
 	return nil
 }
+
+// Sync implements server.Place.
+func (p *bulkPlace) Sync() error { return nil }
 
 // Hash implements server.Place.
 func (p *bulkPlace) Hash(prefix int64) error {

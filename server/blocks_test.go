@@ -258,7 +258,10 @@ func TestStoreFails(t *testing.T) {
 			// The same, where it takes a while to keep what there is.
 			var l later
 			slow := newExtendedRig(t, Config{Store: f, Beside: l.beside})
-			slow.announce(2050, 100)
+			slow.to(orch, client, "Type:0;")
+			slow.to(orch, client, manifest(0, ask))
+			l.do(slow)
+			slow.want(texts(slow.drain()), state(0, "'open', 'win': 64, 'have': ''"))
 			tt.fail(f)
 			slow.want(texts(slow.in(datagrams(tt.burst...)...)))
 			f.write, f.taken, f.holds = nil, nil, 0

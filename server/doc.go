@@ -31,6 +31,14 @@
 // A new process takes up what it finds in the store, see [Server.Start]; [Server.Drain]
 // and [Server.Close] end one.
 //
+// # The extended protocol
+//
+// A client that announces its payload is answered when the store has a place for it, see
+// [Placer]. Segments in a row are written as one, noted, and acknowledged with one message.
+// Flushing and hashing run along beside the loop; the verdict is given when the client asks
+// for it, or after a silence of Silence. What is unfinished then is kept, and goes on when
+// another transaction resumes it, or, after a restart, under its own number.
+//
 // # Places
 //
 // A transaction holds one of Concurrent places from its offer on, but not while it is
@@ -52,6 +60,8 @@
 //     receiver) in a transaction; what is stored is remembered with 33 bits a segment:
 //     1.3 kB for 5 kB of payload, at most 46 MB for a gigabyte. Payload bytes are the
 //     Store's: on the disk, or bounded by Memory.Limit; SourceBytes bounds one source,
+//   - extended payloads: 16,384 ranges of segments, of 16 bytes, and in a [Dir] about twice
+//     as many again, whatever their size; usually there are a few,
 //   - acknowledgements: 4,096 wait to be sent, and of one transaction 16, or two for each
 //     receiver; more are dropped, and the client asks again. Transactions take turns,
 //   - offers: OfferRate bytes a second, IntentRate offers a second for each source,
