@@ -15,8 +15,9 @@ const (
 	mostStates = 1024
 	// stateRanges is how many ranges a state is given at most: more never fit.
 	stateRanges = 600
-	// A client may ask again after busyWait and a little more for a large payload, while it is checked.
-	busyWait = 10 * time.Millisecond
+	// busyWait is how long an answer waits for the verdict. A client that is told to wait
+	// may ask again after the same time, and a little more for a large payload.
+	busyWait = 50 * time.Millisecond
 	// repeatFor is how long a verdict is repeated to who asks.
 	repeatFor = 2 * time.Minute
 )
@@ -27,6 +28,7 @@ type dialog struct {
 	path    intent // where that came from; states go there
 	from    int64  // it wants no SEQ told below
 	queued  bool   // an answer is to be sent
+	held    bool   // it waits a moment for the verdict, see said
 	asked   bool   // it asked for the verdict
 	want    [sha256.Size]byte
 	verdict wire.Standing // Unknown while there is none
@@ -121,8 +123,24 @@ func (s *Server) said(now time.Time, t *transaction, m *announcement) {
 		if d.asked && t.refusal == "" && x.whole() {
 			s.settle(now, t)
 		}
+		if t.phase == settling {
+			// Most are checked and written within a few milliseconds. To answer busy at
+			// once would have the client wait for longer than that.
+			d.held = true
+			s.arm(t, now.Add(busyWait))
+			return
+		}
 	}
+	d.held = false
 	s.answer(reply{t: t, tid: t.tid, seq: m.seq, path: m.path})
+}
+
+// unhold gives the answer that was held back, if there is one.
+func (s *Server) unhold(t *transaction) {
+	if x := t.ext; x != nil && x.dialog.held {
+		x.dialog.held = false
+		s.answer(reply{t: t, tid: t.tid, seq: x.dialog.seq, path: x.dialog.path})
+	}
 }
 
 // refuseManifest answers an announcement that cannot be taken. Nothing of it is remembered
@@ -216,7 +234,9 @@ func (s *Server) concludeBlocks(t *transaction) {
 		return // the digest goes on; it comes back here
 	}
 	t.busy = true
-	s.wheel.Stop(t.slot)
+	if !x.dialog.held {
+		s.wheel.Stop(t.slot)
+	}
 	place := x.place
 	var want *[sha256.Size]byte
 	if x.dialog.asked {

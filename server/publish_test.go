@@ -21,6 +21,8 @@ type broken struct {
 	fails int // so many times more
 	tries int
 	room  int64
+	// So many times the payload gets its name, and that cannot be flushed.
+	unflushed int
 }
 
 func (b *broken) Create(tid int64, segment int) (Spool, error) {
@@ -41,6 +43,14 @@ func (s *brokenSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err er
 		return sum, errBroken
 	}
 	return s.Spool.Assemble(have)
+}
+
+func (s *brokenSpool) Publish(partial bool) (string, error) {
+	if s.b.unflushed > 0 {
+		s.b.unflushed--
+		return "1.bin", errBroken
+	}
+	return s.Spool.Publish(partial)
 }
 
 // What was acknowledged is not given up when it cannot be published: it is told once, and
@@ -77,6 +87,29 @@ func TestPublishedLater(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "it is tried again"); n < 1 || n > 8 {
 		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	r.addsUp()
+}
+
+// A payload whose directory cannot be flushed has its verdict when it could be: a loss of
+// power may take the name until then.
+func TestFlushedLater(t *testing.T) {
+	var log bytes.Buffer
+	m := new(Memory)
+	b := &broken{Store: m, unflushed: 2, room: -1}
+	r := newRig(t, Config{Receivers: one, FirstTID: 1, Store: b, Log: textLog(&log)})
+	r.want(r.to(orch, client, "Type:0;"), offerOf(1))
+	r.want(r.to(sao, client, "Type:2;TID:1;SEQ:0;DATA:payload"), "Type:3;TID:1;SEQ:0;")
+	r.pass(DefaultIdle + 2*time.Second)
+	if len(r.results) != 0 || b.unflushed != 0 || !strings.Contains(log.String(), "to flush it is tried again") {
+		t.Fatalf("%d flushes to come, %d verdicts\n%s", b.unflushed, len(r.results), log.String())
+	}
+	r.pass(2 * time.Second)
+	if len(r.results) != 1 || !r.results[0].Complete || !errors.Is(r.results[0].Err, errBroken) || r.s.Stats().Retried != 2 {
+		t.Fatalf("%+v", r.results)
+	}
+	if p, _ := m.Payload(1); string(p) != "payload" {
+		t.Errorf("payload %q", p)
 	}
 	r.addsUp()
 }

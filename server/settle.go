@@ -107,7 +107,8 @@ func (s *Server) concluded(now time.Time, t *transaction, d outcome) {
 		t.sum, t.checked = d.sum, true
 		s.reopen(now, t)
 		return
-	case d.err != nil && d.path == "":
+	case d.err != nil && (d.path == "" || t.ext == nil):
+		// With a path it is there, but a loss of power may take it.
 		if t.err == nil {
 			t.err = d.err
 		}
@@ -118,10 +119,14 @@ func (s *Server) concluded(now time.Time, t *transaction, d outcome) {
 		}
 		t.pause = min(max(firstPause, 2*t.pause), mostPause)
 		s.arm(t, now.Add(t.pause))
-		s.tell(now, tellPublish, "the payload is kept as it came, to publish it is tried again", "tid", t.tid, "in", t.pause, "err", d.err)
+		what := "the payload is kept as it came, to publish it is tried again"
+		if d.path != "" {
+			what = "the payload is there, but not known to survive a loss of power; to flush it is tried again"
+		}
+		s.tell(now, tellPublish, what, "tid", t.tid, "in", t.pause, "err", d.err)
 		return
 	case d.err != nil && t.err == nil:
-		t.err = d.err // it is there, but a loss of power may take it
+		t.err = d.err
 	}
 	if d.sum != ([sha256.Size]byte{}) {
 		t.sum = d.sum
@@ -202,6 +207,7 @@ func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
 	}
 	s.report(now, &r)
 	s.bury(now, t)
+	s.unhold(t)
 	if s.cfg.Settled != nil {
 		s.cfg.Settled(r)
 	}

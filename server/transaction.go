@@ -224,6 +224,7 @@ func (s *Server) wake(now time.Time, t *transaction) {
 	case open:
 		s.settle(now, t)
 	case settling:
+		s.unhold(t)
 		if !t.busy {
 			s.conclude(t)
 		}

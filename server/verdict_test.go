@@ -32,6 +32,35 @@ func (r *rig) verdict(m *Memory, seq, size int) ([]byte, bool) {
 	return p, string(p) == want
 }
 
+// The verdict is told as soon as it is there; that it is not comes after a while.
+func TestVerdictSoon(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		takes time.Duration
+		want  string
+	}{
+		{"soon", 40 * time.Millisecond, "'complete'"},
+		{"late", time.Second, "'busy', 'wait': 50"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := new(Memory)
+			var l later
+			r := newExtendedRig(t, Config{Store: m, Beside: l.beside})
+			l.announce(r, 100, 100)
+			r.to(sao, client, numbered(0, 0, 100))
+			r.want(r.to(orch, client, asks(1, 100, 100, letters(100))))
+			sent := r.pass(c.takes)
+			l.do(r)
+			var said []string
+			for _, d := range append(sent, r.pass(time.Second)...) {
+				said = append(said, d.b)
+			}
+			r.want(said, state(1, c.want))
+			r.want(r.to(orch, client, asks(2, 100, 100, letters(100))), state(2, "'complete'"))
+		})
+	}
+}
+
 // From the last segment to the verdict, and what is said after it.
 func TestVerdict(t *testing.T) {
 	m := new(Memory)
@@ -50,13 +79,13 @@ func TestVerdict(t *testing.T) {
 		t.Fatal("settled before it was asked")
 	}
 	r.want(r.to(orch, client, manifest(3, "'bytes': 250, 'seg': 100")), state(3, "'open', 'win': 64, 'have': '0-2'"))
-	r.want(r.to(orch, client, asks(4, 250, 100, want)), state(4, "'busy', 'wait': 10"))
-	r.want(r.to(orch, client, asks(5, 250, 100, want)), state(5, "'busy', 'wait': 10"))
+	r.want(r.to(orch, client, asks(4, 250, 100, want)))
+	r.want(r.to(orch, client, asks(5, 250, 100, want)), state(5, "'busy', 'wait': 50"))
 	// A segment that comes again meanwhile is acknowledged.
 	r.want(r.to(sao, client, numbered(1, 2, 100)), acked(2, "0-2"))
 	// It may take longer than a client may be silent.
 	r.pass(40 * time.Second)
-	r.want(r.to(orch, client, asks(6, 250, 100, want)), state(6, "'busy', 'wait': 10"))
+	r.want(r.to(orch, client, asks(6, 250, 100, want)), state(6, "'busy', 'wait': 50"))
 	l.do(r)
 	res := r.result()
 	if p, _ := m.Payload(7); string(p) != want || !res.Status || !res.Extended || res.Bytes != 250 || res.SHA256 != sha256.Sum256(p) ||
@@ -216,7 +245,7 @@ func TestNobodyAsks(t *testing.T) {
 		if other {
 			digest, want = "other", "'damaged'"
 		}
-		r.want(r.to(orch, client, asks(1, 250, 100, digest)), state(1, "'busy', 'wait': 10"))
+		r.want(r.to(orch, client, asks(1, 250, 100, digest)), state(1, "'busy', 'wait': 50"))
 		for len(l.jobs) > 0 {
 			l.do(r)
 		}
