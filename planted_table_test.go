@@ -118,7 +118,7 @@ var plants = []plant{
 	one(".", "a refusal may quote another segment",
 		"agrees, whole := wire.Quotes(e.Quote, s.tid, seq)\n", "agrees, whole := wire.Quotes(e.Quote, s.tid, seq)\n\tif PLANTED && len(e.Quote) > 0 {\n\t\tagrees, whole = true, true\n\t}\n"),
 	one("sched", "a hint counts again and again",
-		"s.judged = true\n\tt.wheel.arm", "s.judged = !PLANTED\n\tt.wheel.arm"),
+		"s.judged = s.stats.Sent\n\tt.wheel.arm", "if !PLANTED {\n\t\ts.judged = s.stats.Sent\n\t}\n\tt.wheel.arm"),
 	one("sched", "a receiver that never answered gets all tries",
 		"if t.cfg.First <= 0 ||", "if PLANTED || t.cfg.First <= 0 ||"),
 	one("sched", "the few first tries cost patience",
@@ -151,7 +151,7 @@ var plants = []plant{
 	one("server", "what is missing holds one too many",
 		"Last: seq - 1}", "Last: seq - 1 + map[bool]int64{true: 1}[PLANTED]}"),
 	one("server/server.go", "an ack leaves from any address",
-		"path.to(e)\n\t\treturn wire.AppendAck(", "if PLANTED {\n\t\t\tpath.local = s.cfg.Receivers[0].Addr\n\t\t}\n\t\tpath.to(e)\n\t\treturn wire.AppendAck("),
+		"a.path.to(e)\n\t\treturn wire.AppendAck(", "if PLANTED {\n\t\t\ta.path.local = s.cfg.Receivers[0].Addr\n\t\t}\n\t\ta.path.to(e)\n\t\treturn wire.AppendAck("),
 	{"a transaction is acknowledged after its limit", "server", []edit{
 		{"if !now.Before(t.limit) {\n\t\t\ts.stats.AcksDropped++", "if !now.Before(t.limit) && !PLANTED {\n\t\t\ts.stats.AcksDropped++"},
 		{"if !now.Before(t.limit) {\n\t\t// The timer", "if !now.Before(t.limit) && !PLANTED {\n\t\t// The timer"},
