@@ -154,7 +154,8 @@ func (s *sender) strip() []Span {
 	s.stats.Gave += s.backlog()
 	s.span.Seq, s.span.Off = s.span.End, s.span.Lim
 	s.first = s.span.Seq
-	s.rest, s.tries, s.lost, s.out = nil, 0, 0, false
+	s.rest, s.tries, s.out = nil, 0, false
+	s.lost = 0
 	return all
 }
 
