@@ -33,7 +33,10 @@ const (
 	exitSystem = 4 // name, socket, permission, file
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	usage.Files("mdalpd")
+	os.Exit(run(os.Args[1:]))
+}
 
 // run is the program: it gives the exit code.
 func run(args []string) int {
