@@ -16,7 +16,7 @@ import (
 // passing are errors that may be gone a moment later.
 var passing = []syscall.Errno{
 	syscall.EPERM, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.ENOBUFS,
-	syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.ENOMEM, syscall.EMSGSIZE, syscall.EOPNOTSUPP, syscall.ENONET,
+	syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.ENOMEM, syscall.EMSGSIZE, syscall.EOPNOTSUPP,
 }
 
 // logged gives a logger of warnings and what it wrote.

@@ -3,6 +3,8 @@ package server
 import (
 	"crypto/rand"
 	"io"
+	"os"
+	"strings"
 )
 
 // A file is an open file of a folder.
@@ -26,3 +28,14 @@ type file interface {
 
 // unique is what no other process has.
 func unique() string { return rand.Text() }
+
+// bootID tells one start of the machine from another (random(4)). Where it is not known,
+// no two processes agree, and what counts is what was flushed.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	id := strings.TrimSpace(string(b))
+	if err != nil || id == "" {
+		return "of one process: " + unique()
+	}
+	return id
+}

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,15 +85,4 @@ func (f *folder) link(from, to string) error {
 		err = errors.ErrUnsupported
 	}
 	return f.renamed(from, to, err)
-}
-
-// bootID tells one start of the machine from another (random(4)). Where it is not known,
-// no two processes agree, and what counts is what was flushed.
-func bootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	id := strings.TrimSpace(string(b))
-	if err != nil || id == "" {
-		return "of one process: " + unique()
-	}
-	return id
 }

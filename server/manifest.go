@@ -15,7 +15,8 @@ const (
 	mostStates = 1024
 	// stateRanges is how many ranges a state is given at most: more never fit.
 	stateRanges = 600
-	// busyWait is how soon a client may ask again while its payload is checked.
+	// busyWait is how long an answer waits for the verdict. A client that is told to wait
+	// may ask again after the same time, and a little more for a large payload.
 	busyWait = 50 * time.Millisecond
 	// repeatFor is how long a verdict is repeated to who asks.
 	repeatFor = 2 * time.Minute
@@ -212,7 +213,7 @@ func (s *Server) standing(t *transaction) wire.State {
 			st.Standing = wire.Damaged
 		}
 	case t.phase == settling:
-		st.Standing, st.Wait = wire.Busy, busyWait.Milliseconds()
+		st.Standing, st.Wait = wire.Busy, (busyWait + time.Duration(x.size)/16).Milliseconds()
 	default:
 		if d.asked {
 			st.Standing = wire.Incomplete

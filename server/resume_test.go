@@ -193,7 +193,7 @@ func TestOpening(t *testing.T) {
 		t.Errorf("%d bytes are held, %+v", m.Used(), r.s.Stats())
 	}
 
-	r, l, m = setup()
+	r, l, _ = setup()
 	r.want(r.to(sao, client, "Type:2;TID:7;SEQ:0;DATA:base"), "Type:3;TID:7;SEQ:0;")
 	for len(l.jobs) > 0 {
 		l.do(r)

@@ -33,6 +33,9 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	// Neither is a file that would be larger than the limit allows (setrlimit(2)): the
 	// write fails.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	// Before anything is opened: who sees the port taken may ask for the counters at once.
+	calls := notify()
+	defer signal.Stop(calls)
 	log := newLog(o.errs)
 	cfg, err := o.config()
 	if err != nil {
@@ -62,9 +65,6 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	for _, k := range socks {
 		defer k.Close()
 	}
-	// From here on there is something to end in order.
-	calls := notify()
-	defer signal.Stop(calls)
 	if o.store != "" {
 		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
 			return err

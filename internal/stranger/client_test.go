@@ -18,7 +18,6 @@ const patience = 10 * time.Second
 type client struct {
 	orch    *net.UDPConn
 	tid     int64
-	seg     int64 // of the offer: the least
 	to      []*receiver
 	payload []byte
 	size    int64 // of a segment
