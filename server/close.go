@@ -21,6 +21,21 @@ func (s *Server) Drain(now time.Time) {
 	s.work(now)
 }
 
+// Unsettled is how many transactions are whole and have not been silent for Idle yet, and
+// when the last of them has been: to close before that leaves them to the next process.
+func (s *Server) Unsettled() (n int, until time.Time) {
+	for _, t := range s.slots {
+		if t == nil || t.phase != open || !t.used || t.ext != nil || !s.quiet(t) {
+			continue
+		}
+		n++
+		if at := s.due(t); at.After(until) {
+			until = at
+		}
+	}
+	return n, until
+}
+
 // Drained reports whether Drain or Close was called, and all transactions have their
 // verdict and all jobs are done.
 func (s *Server) Drained() bool { return s.draining && s.open == 0 && s.running == 0 }

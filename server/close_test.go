@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -51,6 +52,26 @@ func TestClose(t *testing.T) {
 	r.want(texts(r.drain()))
 	if len(r.results) != 0 || r.s.Open() != 0 {
 		t.Errorf("%+v", r.results)
+	}
+}
+
+// Unsettled tells who would lose by an end now: what is whole and not silent yet.
+func TestUnsettled(t *testing.T) {
+	r := newRig(t, Config{Receivers: one, FirstTID: 1})
+	at := r.now.Add(DefaultIdle)
+	for k, segments := range [][]int{{0}, {1}, nil, {0, 1}} {
+		r.to(orch, port(k+1), "Type:0;")
+		for _, seq := range segments {
+			r.to(sao, port(k+1), fmt.Sprintf("Type:2;TID:%d;SEQ:%d;DATA:x", k+1, seq))
+		}
+	}
+	if n, until := r.s.Unsettled(); n != 2 || !until.Equal(at) {
+		t.Errorf("%d until %v", n, until)
+	}
+	r.s.Drain(r.now)
+	r.pass(DefaultIdle + 10*time.Millisecond)
+	if n, _ := r.s.Unsettled(); n != 0 || r.s.Stats().Completed != 2 {
+		t.Errorf("%d, %+v", n, r.s.Stats())
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 //	record:  length 2, receiver 2, CRC 4, data
 //
 // High is the only thing that is written twice: one more than the highest SEQ that came
-// and was refused, if there is nothing stored behind it. A CRC is CRC-32C: the head's
+// and was refused, if there is nothing stored behind it. Its first bit says that the
+// transaction had its verdict. A CRC is CRC-32C: the head's
 // of all before it; that of high of its 8 bytes; a record's of its data, followed by
 // what names the segment: TID, SEQ, length, receiver. So neither a torn record nor one
 // from elsewhere is taken for a segment.
@@ -71,12 +72,16 @@ func appendHigh(b []byte, high int64) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[len(b)-8:], castagnoli()))
 }
 
+// judgedBit is the first bit of high.
+const judgedBit = -1 << 63
+
 // parseHigh is the opposite of appendHigh; 0 is none.
-func parseHigh(b []byte) int64 {
+func parseHigh(b []byte) (high int64, judged bool) {
 	if binary.BigEndian.Uint32(b[8:]) != crc32.Checksum(b[:8], castagnoli()) {
-		return 0
+		return 0, false
 	}
-	return max(0, int64(binary.BigEndian.Uint64(b)))
+	n := int64(binary.BigEndian.Uint64(b))
+	return n &^ judgedBit, n < 0
 }
 
 // parseHead is the opposite of appendHead.

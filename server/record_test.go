@@ -68,22 +68,22 @@ func TestHeadErrors(t *testing.T) {
 func TestHigh(t *testing.T) {
 	for _, high := range []int64{0, 1, 1 << 40, 1<<63 - 1} {
 		b := appendHigh(nil, high)
-		if got := parseHigh(b); len(b) != highBytes || got != high {
+		if got, judged := parseHigh(b); len(b) != highBytes || got != high || judged {
 			t.Errorf("%d became %d in %d bytes", high, got, len(b))
 		}
 		for i := range highBytes * 8 {
 			b[i/8] ^= 1 << (i % 8)
-			if got := parseHigh(b); got != 0 {
+			if got, judged := parseHigh(b); got != 0 || judged {
 				t.Errorf("bit %d turned over, and it is %d", i, got)
 			}
 			b[i/8] ^= 1 << (i % 8)
 		}
 	}
-	if got := parseHigh(make([]byte, highBytes)); got != 0 {
+	if got, judged := parseHigh(make([]byte, highBytes)); got != 0 || judged {
 		t.Errorf("nothing became %d", got)
 	}
-	if got := parseHigh(appendHigh(nil, -5)); got != 0 {
-		t.Errorf("-5 became %d", got)
+	if got, judged := parseHigh(appendHigh(nil, 5|judgedBit)); got != 5 || !judged {
+		t.Errorf("5 became %d, judged %v", got, judged)
 	}
 }
 

@@ -95,7 +95,7 @@ func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 	}
 	m, err := parseHead(head[:n])
 	if err == nil {
-		s.high = parseHigh(head[headSealed:])
+		s.high, r.Judged = parseHigh(head[headSealed:])
 	}
 	if err == nil && m.TID != s.meta.TID {
 		err = fmt.Errorf("the spool of transaction %d", m.TID)

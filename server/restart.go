@@ -20,8 +20,17 @@ func (s *Server) Start(now time.Time) error {
 	// As many as there may be of each kind, and one that is about to be forgotten.
 	most := s.cfg.Remember + s.cfg.MaxOpen + 2*s.cfg.Concurrent + unusedKept + len(found) + 1
 	s.wheel = sched.NewWheel(now, timers+most)
+	judged := 0
 	for k := range found {
+		if r := &found[k]; r.Judged && r.Err == nil && !s.cfg.KeepPartial {
+			r.Spool.Keep()
+			judged++
+			continue
+		}
 		s.takeUp(now, &found[k])
+	}
+	if judged > 0 {
+		s.cfg.Log.Info("incomplete payloads of former runs are kept, as was said of each", "payloads", judged)
 	}
 	s.wheel.Arm(timerSweep, now)
 	s.work(now)

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,5 +115,36 @@ func TestRestartKnowsSegments(t *testing.T) {
 			}
 		}
 		d.Close()
+	}
+}
+
+// The verdict on what was kept is given once, and not at every start.
+func TestRestartTold(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	for run := range 4 {
+		d, err := NewDir(dir, DirOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := Config{FirstTID: 7, Receivers: one, Store: d, Log: textLog(&log), KeepPartial: run == 3}
+		r := newRigAt(t, epoch.Add(time.Duration(run)*DefaultLimit), cfg)
+		if run == 0 {
+			r.want(r.to(orch, client, "Type:0;"), offerOf(7))
+			r.to(sao, client, "Type:2;TID:7;SEQ:1;DATA:x") // and it dies
+		}
+		r.pass(time.Second)
+		if want := run == 1 || run == 3; (len(r.results) == 1) != want {
+			t.Errorf("run %d: %+v", run, r.results)
+		}
+		d.Close()
+		said := strings.Contains(log.String(), "are kept, as was said of each\" payloads=1\n")
+		if lines := strings.Count(log.String(), "\n"); run == 2 && (lines != 1 || !said) {
+			t.Errorf("%d lines: %s", lines, log.String())
+		}
+		log.Reset()
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "7.partial")); string(b) != "x" {
+		t.Errorf("%q, %v", b, err)
 	}
 }

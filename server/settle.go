@@ -87,6 +87,9 @@ func (s *Server) conclude(t *transaction) {
 		var d outcome
 		switch goal {
 		case keep:
+			if j, ok := spool.(Judger); ok {
+				j.Judged()
+			}
 			d.kept = spool.Keep()
 		default:
 			d.sum, d.err = spool.Assemble(have)

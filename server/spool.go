@@ -71,6 +71,20 @@ func (s *dirSpool) Note(seq int64) {
 	}
 }
 
+// Judged implements [Judger], as well as it can.
+func (s *dirSpool) Judged() {
+	if !s.onDisk {
+		return
+	}
+	f := s.f.Load()
+	if f == nil {
+		f, _ = s.open()
+	}
+	if f != nil {
+		f.WriteAt(appendHigh(nil, s.high|judgedBit), headSealed)
+	}
+}
+
 // Put implements [Spool].
 func (s *dirSpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
 	f := s.f.Load()

@@ -55,6 +55,9 @@ type Recovered struct {
 	// Segments are nil, and Meta has a TID alone. To begin a transaction of that
 	// number, see Create, is refused as long as it is there.
 	Err error
+	// Judged says that the transaction had its verdict and was kept, see [Judger]. Nothing
+	// need be read of it.
+	Judged bool
 	// High is one more than the highest SEQ that was noted, see [Spool].Note; 0 is none.
 	High int64
 	// Spool goes on where the former process was. It must be published, kept or
@@ -117,6 +120,13 @@ type Spool interface {
 	// Keep closes the spool and leaves its segments to an operator, to Recover of the
 	// next process, or to a retention. The path is empty when nothing is kept.
 	Keep() (path string)
+}
+
+// A Judger is a [Spool] that remembers that its transaction has had its verdict, so that
+// the next process does not give it once more.
+type Judger interface {
+	// Judged is called before Keep, as Keep is.
+	Judged()
 }
 
 // castagnoli is the table of CRC-32C. It is made by the first call: as a variable it would

@@ -59,7 +59,10 @@ type exited int
 // Error is never shown.
 func (e exited) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	usage.Files("mdalp")
+	os.Exit(run(os.Args[1:]))
+}
 
 // run is the program: it gives the exit code.
 func run(args []string) int {

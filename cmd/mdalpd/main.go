@@ -6,7 +6,8 @@
 // answers intents on UDP port 4650 and takes segments on the same port of every
 // address that it offers. It logs one line for each transaction to standard error.
 //
-// SIGINT, SIGTERM or SIGHUP settles what is open, and ends it with exit code 0. The
+// SIGINT, SIGTERM or SIGHUP settles what is whole, once it has been silent, keeps the rest
+// for the next start, and ends it with exit code 0; a second one waits for nothing. The
 // others: 2 the command line makes no sense; 4 a socket, permission or file. SIGQUIT or
 // SIGUSR1 logs the counters.
 package main
@@ -32,7 +33,10 @@ const (
 	exitSystem = 4 // name, socket, permission, file
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	usage.Files("mdalpd")
+	os.Exit(run(os.Args[1:]))
+}
 
 // run is the program: it gives the exit code.
 func run(args []string) int {
@@ -153,7 +157,7 @@ has no hole, and to which nothing has come for --idle, counts as complete.`,
 	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate, "intents a second that one source may send (negative: any)")
 	f.Int64Var(&o.firstTID, "first-tid", 0, "number the transactions from here (default: random numbers)")
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")
-	usage.Duration(f, &o.drain, "drain", 0, "at the first signal, let open transactions end for so long; a second one ends it at once")
+	usage.Duration(f, &o.drain, "drain", 0, "at the first signal, let open transactions end for so long (default: whole ones alone, for --idle); a second one ends it at once")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log counters at the end")
 	return c
 }

@@ -83,16 +83,20 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	for _, k := range socks {
 		cfg.Buffers = append(cfg.Buffers, k.ReceiveBuffer())
 	}
-	d := &daemon{waker: w, log: log, drain: o.drain}
+	d := &daemon{waker: w, log: log, drain: o.drain, idle: o.idle, socks: socks}
 	if d.Server, err = server.New(cfg); err != nil {
 		return err
 	}
 	if err := d.Start(time.Now()); err != nil {
 		return fmt.Errorf("--store %s: what former runs left cannot be read: %w", o.store, usage.File(err))
 	}
+	if cfg.Expect == nil && cfg.Idle >= cfg.Limit {
+		log.Warn("no payload of the base protocol can become complete: --idle is not shorter than --limit",
+			"idle", cfg.Idle, "limit", cfg.Limit)
+	}
 	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store,
 		"offers", cfg.Receivers[0].Addr)
-	return d.run(ctx, calls, socks, o.verbose)
+	return d.run(ctx, calls, o.verbose)
 }
 
 // dir opens the store.
@@ -172,11 +176,15 @@ type daemon struct {
 	*server.Server
 	waker *loop.Waker
 	log   *slog.Logger
-	drain time.Duration
+	drain time.Duration // at the first signal, for all that is open
+	idle  time.Duration // without a drain, for what is whole
+	socks []*loop.Socket
+
+	lingers bool
 }
 
 // run drives the server until a signal ends it, and settles what is open.
-func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, socks []*loop.Socket, verbose bool) error {
+func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	last, hurry := context.WithCancel(context.Background())
@@ -185,7 +193,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, socks []*loop.
 	defer close(over)
 	go d.heed(calls, over, stop, hurry)
 
-	err := d.waker.Run(ctx, d.Server, socks...)
+	err := d.waker.Run(ctx, d.Server, d.socks...)
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
 	d.settle(last)
@@ -215,5 +223,14 @@ func (d *daemon) settle(ctx context.Context) {
 
 // counters logs what happened so far. It is called in the loop's goroutine.
 func (d *daemon) counters() {
-	d.log.Info("counters", "open", d.Open(), "waiting", d.Waiting(), "stats", fmt.Sprintf("%+v", d.Stats()))
+	var k loop.Stats // of all sockets together
+	for _, s := range d.socks {
+		x := s.Stats()
+		k.Drops += x.Drops
+		k.Lost += x.Lost
+		k.Blocked += x.Blocked
+		k.Truncated += x.Truncated
+	}
+	d.log.Info("counters", "open", d.Open(), "waiting", d.Waiting(), "stats", fmt.Sprintf("%+v", d.Stats()),
+		"dropped_by_kernel", k.Drops, "too_long", k.Truncated, "not_sent", k.Lost, "send_buffer_full", k.Blocked)
 }

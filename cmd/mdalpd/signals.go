@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// tick is how late a timer of the server may be.
+const tick = 10 * time.Millisecond
+
 // notify gives the signals that mean something to it. SIGHUP is left alone where it was
 // ignored from the start, as by nohup(1).
 func notify() chan os.Signal {
@@ -19,12 +22,14 @@ func notify() chan os.Signal {
 }
 
 // heed does what signals ask for until over is closed. Each one that asks for the end
-// takes a step: no offers any more, if there is a time for that; then stop, which ends the
-// loop; then hurry, which ends the wait for what is done beside it.
+// takes a step: no offers any more, and a time in which transactions may end; then stop,
+// which ends the loop; then hurry, which ends the wait for what is done beside it.
 func (d *daemon) heed(calls <-chan os.Signal, over <-chan struct{}, stop, hurry func()) {
 	steps := []func(){d.offerNoMore(stop), stop, hurry}
 	if d.drain == 0 {
-		steps = steps[1:]
+		steps[0] = func() {
+			d.waker.Post(func(now time.Time) { d.linger(now, now.Add(d.idle), stop) })
+		}
 	}
 	for {
 		select {
@@ -52,4 +57,28 @@ func (d *daemon) offerNoMore(stop func()) func() {
 		})
 		time.AfterFunc(d.drain, stop)
 	}
+}
+
+// linger ends the loop once no payload is whole and only waits for its silence, which
+// takes no longer than --idle: its client was told that all was acknowledged, so whoever
+// ends the server looks for it in the store.
+func (d *daemon) linger(now, most time.Time, stop func()) {
+	n, until := d.Unsettled()
+	if n == 0 || !now.Before(most) {
+		stop()
+		return
+	}
+	if until.After(most) {
+		until = most
+	}
+	if !d.lingers {
+		d.lingers = true
+		d.log.Info("no offers any more; payloads that are whole may be silent first, a second signal ends it at once",
+			"payloads", n, "most", most.Sub(now))
+		d.Drain(now)
+	}
+	// The timer of a transaction may be a little late.
+	time.AfterFunc(until.Sub(now)+tick, func() {
+		d.waker.Post(func(now time.Time) { d.linger(now, most, stop) })
+	})
 }

@@ -40,7 +40,10 @@ var book = manual.Book{
   4    a file cannot be read or written, or holds nothing to draw`}},
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	usage.Files("mdalplot")
+	os.Exit(run(os.Args[1:]))
+}
 
 // run is the program: it gives the exit code. Errors are printed here and nowhere else,
 // on one line, whatever a file's name has in it.

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package usage
+
+// Files does nothing here.
+func Files(string) {}
