@@ -56,16 +56,6 @@ type Report struct {
 	Wait, Probe, Transfer, Verdict, Elapsed time.Duration
 	// Dropped counts the datagrams that changed nothing, by cause.
 	Dropped Drops
-	// Host counts what this host did not hand over or send; 0 before Send returns.
-	Host Host
-}
-
-// Host counts what the kernel of this host did to datagrams, of all sockets together.
-type Host struct {
-	Overflow int64 // dropped because the receive buffer was full
-	TooLong  int64 // received, and longer than any message
-	Unsent   int64 // not sent for want of memory
-	Blocked  int64 // times that the send buffer was full, which loses nothing
 }
 
 // Drops counts datagrams that were dropped.

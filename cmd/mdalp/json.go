@@ -57,7 +57,6 @@ type (
 		Transfer float64   `json:"transfer_seconds"`
 		Elapsed  float64   `json:"elapsed_seconds"`
 		Dropped  dropsJSON `json:"dropped"`
-		Host     hostJSON  `json:"host"`
 
 		Receivers []receiverJSON `json:"receivers"`
 	}
@@ -89,13 +88,6 @@ type (
 		Unwanted  int64 `json:"unwanted_datagrams"`
 		Unsent    int64 `json:"unsent_acks"`
 		Duplicate int64 `json:"duplicate_acks"`
-	}
-	hostJSON struct {
-		// As those of mdalp.Host.
-		Overflow int64 `json:"overflow_datagrams"`
-		TooLong  int64 `json:"too_long_datagrams"`
-		Unsent   int64 `json:"unsent_datagrams"`
-		Blocked  int64 `json:"full_send_buffers"`
 	}
 	// peerJSON tells which receiver is meant.
 	peerJSON struct {
@@ -206,7 +198,7 @@ func newResult(file string, r *mdalp.Report, err error) *resultJSON {
 		j.Missing = append(j.Missing, rangeJSON(m))
 	}
 	j.Wait, j.Probe, j.Transfer, j.Elapsed = inSeconds(r.Wait), inSeconds(r.Probe), inSeconds(r.Transfer), inSeconds(r.Elapsed)
-	j.Dropped, j.Host = dropsJSON(r.Dropped), hostJSON(r.Host)
+	j.Dropped = dropsJSON(r.Dropped)
 	for i := range r.Receivers {
 		j.Receivers = append(j.Receivers, newReceiver(&r.Receivers[i]))
 	}

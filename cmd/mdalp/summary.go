@@ -64,11 +64,6 @@ func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, %d acks of segments never sent, %d duplicate acks\n",
 			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted, r.Dropped.Unsent, r.Dropped.Duplicate)
 	}
-	// A full send buffer alone loses nothing, and is usual where much is sent.
-	if h := &r.Host; h.Overflow+h.TooLong+h.Unsent > 0 {
-		fmt.Fprintf(w, "this host lost datagrams: %d came to a full receive buffer, %d were too long, %d could not be sent for want of memory\n",
-			h.Overflow, h.TooLong, h.Unsent)
-	}
 }
 
 // wrap writes a line, broken at blanks where it is wider than width.
