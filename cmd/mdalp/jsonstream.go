@@ -92,8 +92,8 @@ type stream struct {
 	f io.Writer // standard output
 	// How far the events have come, which may be behind the report.
 	phase     mdalp.Phase
-	finishing bool // told
-	seen  []doneJSON // by receiver, when it was last told
+	finishing bool       // told
+	seen      []doneJSON // by receiver, when it was last told
 	// What was told last, so that death and return are told once each.
 	dead []bool
 	// Lines that are not written yet: of one report at most.
