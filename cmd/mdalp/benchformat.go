@@ -104,10 +104,14 @@ func (b *benchmark) benchfmt(w io.Writer) {
 		}
 		for i := range s.Samples {
 			x := &s.Samples[i]
-			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op\t%.0f B/s\n",
+			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op",
 				name, // ours: name
 				runtime.GOMAXPROCS(0), x.Elapsed.Nanoseconds(), x.Wait.Seconds(), x.Ping.Seconds(), x.Send.Seconds(),
-				x.cpuPerSegment(), x.Resent, x.Timeouts, x.Speed)
+				x.cpuPerSegment(), x.Resent, x.Timeouts)
+			if x.Extended {
+				fmt.Fprintf(w, "\t%.0f B/s", x.Speed)
+			}
+			fmt.Fprintln(w)
 		}
 	}
 }
