@@ -245,6 +245,7 @@ func (x *blocks) stands(now time.Time, st *wire.State, earlier bool) {
 		// It may come while segments are sent again that the server lacked: it has them now.
 		if x.told {
 			x.transfer.Have([]sched.Range{{First: 0, Last: x.transfer.Total() - 1}})
+			s.report.Verified = true
 			s.finish(now, nil)
 		}
 	case wire.Busy:
@@ -282,7 +283,9 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	s.dialog.stop()
 	x.asking, s.dialog.manifest.SHA256 = false, ""
 	if x.transfer.Left() > 0 {
-		s.enter(now, Sending)
+		// Both times of sending count, and what lies between them does not.
+		s.phase, s.entered = Sending, now.Add(-s.report.Transfer)
+		s.progress(now)
 		return
 	}
 	x.conclude(now)

@@ -88,6 +88,10 @@ func (s *session) incomplete(now time.Time, err error) {
 		s.finish(now, err)
 		return
 	}
+	if s.phase == Finishing {
+		s.finish(now, fmt.Errorf("%w: %w", ErrUnverified, err))
+		return
+	}
 	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(), t.Total(), err))
 }
 

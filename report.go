@@ -48,6 +48,8 @@ type Report struct {
 	// time that it took, beside the sending.
 	SHA256  string
 	Hashing time.Duration
+	// Verified says that the server has told the payload to be whole, with that digest.
+	Verified bool
 
 	Receivers []ReceiverReport // in the order of the offer, without duplicates
 
@@ -56,6 +58,18 @@ type Report struct {
 	Wait, Probe, Transfer, Verdict, Elapsed time.Duration
 	// Dropped counts the datagrams that changed nothing, by cause.
 	Dropped Drops
+	// Socket counts what befell the UDP socket; all 0 before the transfer has ended.
+	Socket SocketReport
+}
+
+// A SocketReport counts what befell datagrams at a socket, between us and the network: losses
+// that no network is to blame for.
+type SocketReport struct {
+	Drops     int64 // came, and found the receive buffer full (socket(7), SO_RXQ_OVFL)
+	Truncated int64 // came, and were longer than any datagram may be
+	Lost      int64 // were given to a kernel that had no memory for them
+	Blocked   int64 // times that the send buffer was full
+	Trains    int64 // messages that left with several datagrams (udp(7), UDP_SEGMENT)
 }
 
 // Drops counts datagrams that were dropped.
@@ -100,6 +114,9 @@ func (r *Report) Timeouts() (n int64) {
 type ReceiverReport struct {
 	Addr netip.AddrPort
 	Name string // as the offer has it
+	// OfferedSegment and OfferedWindow are what it takes of the extended protocol: bytes of a
+	// segment, and segments at once; 0 of the base protocol alone.
+	OfferedSegment, OfferedWindow int
 
 	Echoes icmp.Stats // what the echoes measured
 	// Latency is the weight's base: the mean of the echoes, as the protocol has it,

@@ -87,6 +87,11 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 	if err := wk.Run(ctx, h, socks...); err != nil {
 		s.finish(time.Now(), err)
 	}
+	st := udp.Stats()
+	s.report.Socket = SocketReport{
+		Drops: int64(st.Drops), Truncated: int64(st.Truncated), Lost: int64(st.Lost),
+		Blocked: int64(st.Blocked), Trains: int64(st.Trains),
+	}
 	return &s.report, s.err
 }
 

@@ -146,7 +146,7 @@ func TestVerdicts(t *testing.T) {
 				t.Fatalf("sent %s", brief(out))
 			}
 		}
-		if err := b.ended(); !errors.Is(err, ErrNoAnswer) || !errors.Is(err, ErrIncomplete) || want < 60_000 || want > 72_000 {
+		if err := b.ended(); !errors.Is(err, ErrNoAnswer) || !errors.Is(err, ErrUnverified) || errors.Is(err, ErrIncomplete) || want < 60_000 || want > 72_000 {
 			t.Errorf("after %v ms: %v", want, err)
 		}
 	})

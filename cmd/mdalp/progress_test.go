@@ -162,7 +162,7 @@ waited 12.000 s, pinged 0.000 s, sent 10.000 s
 `},
 	} {
 		var b bytes.Buffer
-		summarize(&b, r, c.width)
+		summarize(&b, r, nil, c.width, false)
 		if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
 			t.Errorf("%d columns:\n%s", c.width, diff)
 		}
