@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var kills = flag.Int("kills", 4, "how many `times` TestKilledServer kills its server")
+
+// A sent is what one client has sent.
+type sent struct {
+	payload []byte
+	base    bool
+	err     error  // how it ended
+	said    []byte // by the client
+}
+
+// senders keep clients running until they are told to stop.
+type senders struct {
+	program string
+	folder  string
+	stop    chan struct{}
+	wg      sync.WaitGroup
+
+	mu  sync.Mutex
+	all []*sent
+}
+
+// work sends one payload after the other.
+func (s *senders) work(k int) {
+	r := rand.New(rand.NewPCG(uint64(k), 1))
+	source := rand.NewChaCha8([32]byte{byte(k)})
+	for n := 0; ; n++ {
+		select {
+		case <-s.stop:
+			return
+		default:
+		}
+		p := &sent{payload: make([]byte, 16+r.IntN(1<<r.IntN(21))), base: n%2 == 0}
+		source.Read(p.payload)
+		file := filepath.Join(s.folder, fmt.Sprintf("%d-%d", k, n))
+		if p.err = os.WriteFile(file, p.payload, 0o600); p.err == nil {
+			args := []string{"-a", "127.0.0.1", "-p", "4650", "-f", file, "--balance", "equal", "--ping", "off", "--intent-retry", "0.1", "--deadline", "60s", "-q"}
+			if p.base {
+				args = append(args, "--base")
+			}
+			p.said, p.err = exec.Command(s.program, args...).CombinedOutput()
+			os.Remove(file)
+		}
+		s.mu.Lock()
+		s.all = append(s.all, p)
+		s.mu.Unlock()
+	}
+}
+
+// Killed at any instant of any transfers, and started again, a server has every payload
+// whose client ended well, whole, and no other. Without -kills it is killed a few times.
+func TestKilledServer(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		program, err := exec.LookPath("mdalp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := t.TempDir()
+		// What is whole must not be silent for so long while its client waits for its timer.
+		start := func() *exec.Cmd {
+			cmd := command(t, "--listen", "127.0.0.1", "--receivers", "127.0.0.1,127.0.0.2", "--store", store,
+				"--intent-rate", "-1", "--source-concurrent", "64", "--idle", "8s")
+			errs, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines, began := bufio.NewReader(errs), ""
+			for !strings.Contains(began, "msg=listening ") {
+				line, err := lines.ReadString('\n')
+				if began += line; err != nil {
+					t.Fatalf("%v: %s", err, began)
+				}
+			}
+			go io.Copy(io.Discard, lines)
+			return cmd
+		}
+		s := &senders{program: program, folder: t.TempDir(), stop: make(chan struct{})}
+		cmd := start()
+		for k := range 4 {
+			s.wg.Go(func() { s.work(k) })
+		}
+		for range *kills {
+			// An instant that no test can be right about.
+			time.Sleep(time.Duration(rand.Int64N(int64(300 * time.Millisecond))))
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			cmd = start()
+		}
+		close(s.stop)
+		s.wg.Wait()
+		// What is whole may be silent first.
+		if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		s.audit(t, store)
+	})
+}
+
+// audit holds what is in the store against what was sent.
+func (s *senders) audit(t *testing.T, store string) {
+	t.Helper()
+	stored := make(map[[sha256.Size]byte]string)
+	files, err := filepath.Glob(filepath.Join(store, "*.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored[sha256.Sum256(b)] = f
+	}
+	well := 0
+	for _, p := range s.all {
+		sum := sha256.Sum256(p.payload)
+		_, there := stored[sum]
+		delete(stored, sum)
+		if p.err != nil {
+			t.Logf("a client of %d bytes ended with %v, there %v: %s", len(p.payload), p.err, there, p.said)
+			continue
+		}
+		if well++; !there {
+			t.Errorf("a payload of %d bytes is not in the store (base: %v); its client ended well", len(p.payload), p.base)
+		}
+	}
+	for _, f := range stored {
+		b, _ := os.ReadFile(f)
+		if !s.silent(b) {
+			t.Errorf("%s, of %d bytes, is no payload", f, len(b))
+		}
+	}
+	if well < *kills {
+		t.Errorf("only %d of %d clients ended well", well, len(s.all))
+	}
+	t.Logf("%d clients, of which %d ended well; %d files", len(s.all), well, len(files))
+}
+
+// silent reports whether b is the beginning of a base payload whose client gave up: to a
+// server that knows no length, silence is the end.
+func (s *senders) silent(b []byte) bool {
+	for _, p := range s.all {
+		if p.base && p.err != nil && len(b)%100 == 0 && bytes.HasPrefix(p.payload, b) {
+			return true
+		}
+	}
+	return false
+}
