@@ -81,33 +81,6 @@ type model struct {
 	acked, bytes, samples, datagrams, resent int64
 }
 
-// A refused is the first refusal that came after the last acknowledgement.
-type refused struct {
-	at            time.Time // zero: there is none
-	sent, answers int64     // datagrams and acknowledgements until then
-}
-
-// ends reports whether a refusal ends a receiver: one that never acknowledged anything, or
-// that refuses another datagram while a receiver that refuses nothing has acknowledged.
-func (w *watch) ends(now time.Time, i int) bool {
-	d := &w.to[i]
-	r := &d.refused
-	if !d.heard || w.s.cfg.NoFailover || w.s.cfg.Balance == None {
-		return !d.heard
-	}
-	if r.at.IsZero() || r.answers != d.answers {
-		*r = refused{now, d.datagrams, d.answers}
-		return false
-	}
-	for j := range w.to {
-		o := &w.to[j]
-		if j != i && !o.dead && o.when.After(r.at) && (o.refused.at.IsZero() || o.refused.answers != o.answers) {
-			return d.datagrams != r.sent
-		}
-	}
-	return false
-}
-
 func newWatch(sc *scenario, id int, payload []byte) *watch {
 	w := &watch{sc: sc, id: id, payload: payload, failed: -1, rng: rand.New(rand.NewPCG(sc.seed, uint64(0xbad+id)))}
 	w.addr4 = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 255, 0, byte(id)}), 5000)
