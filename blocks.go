@@ -76,7 +76,8 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 	}
 }
 
-// fail takes an error that is held against what was sent to a receiver.
+// fail takes an error that is held against what was sent to a receiver. One against a
+// manifest changes nothing: it is sent again.
 func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 	s := x.s
 	i, ok := s.place[e.Peer]
@@ -93,7 +94,7 @@ func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 		s.anew(now, "a packet of this size does not fit into the path")
 		return
 	}
-	if hard(e, err) && whole {
+	if hard(e, err) && whole && x.transfer.RefusedNum(now, i, m.Num) {
 		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
 		x.buried(i)
 		return

@@ -84,6 +84,8 @@ type sender struct {
 	past   []Span // what was acknowledged or taken away, apart from this span's own start
 	first  int64  // the first segment of span before any was acknowledged
 	stats  SenderStats
+
+	refusal refusal
 }
 
 func (s *sender) dead() bool { return s.stats.Err != nil }
