@@ -186,6 +186,6 @@ func (d *dialog) opening(now time.Time, st *wire.State) {
 // Why an extended transfer failed.
 var (
 	ErrRefused  = errors.New("the server refuses it")
-	ErrDamaged  = errors.New("what arrived has another digest")
+	ErrDamaged  = errors.New("what arrived has another digest: the payload may have changed while it was sent")
 	ErrNoAnswer = errors.New("no answer")
 )

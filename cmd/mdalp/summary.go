@@ -112,7 +112,7 @@ func extended(r *mdalp.Report) string {
 
 // costs writes what a transfer cost this host, and what this host did to its datagrams.
 func costs(w io.Writer, r *mdalp.Report) {
-	if r.Hashing > 0 {
+	if r.SHA256 != "" {
 		fmt.Fprintf(w, "hashing took %s of CPU time, beside the sending\n", seconds(r.Hashing))
 	}
 	k := &r.Socket
