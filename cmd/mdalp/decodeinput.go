@@ -32,8 +32,8 @@ type input struct {
 	chunks chan []byte
 	spare  chan []byte
 	got    atomic.Int64 // bytes that were read
-	err    error  // set before chunks is closed
-	chunk  []byte // that left is of
+	err    error        // set before chunks is closed
+	chunk  []byte       // that left is of
 	left   []byte
 }
 
