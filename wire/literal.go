@@ -268,7 +268,7 @@ func (p *literal) dictOrSet() bool {
 	}
 }
 
-// scalar steps over a string, bytes, a number, None, True, False or an ellipsis.
+// scalar steps over a string, bytes, a number, None, True, False, set() or an ellipsis.
 func (p *literal) scalar(want string) bool {
 	c := p.peek()
 	switch {
@@ -290,6 +290,11 @@ func (p *literal) scalar(want string) bool {
 	case "None", "True", "False":
 		p.i = end
 		return true
+	case "set": // an empty one has no braces, for those are a dict
+		if len(p.b)-end >= 2 && string(p.b[end:end+2]) == "()" {
+			p.i = end + 2
+			return true
+		}
 	}
 	return p.fail(p.i, want)
 }

@@ -47,6 +47,7 @@ var offers = []struct {
 	// Keys that nobody asked for hold what they like.
 	{"[{'ip_address': 'h', 'x': 1.5, 'y': [.5, 5., 1e9, 1E-9, 1_0.0_1, -2.5e+3, 0777.5]}]", hosts("h")},
 	{"[{'ip_address': 'h', 'x': 1j, 'y': (3+4j), 'z': -1.5 - .5J, 'w': 1e3j}]", hosts("h")},
+	{"[{'ip_address': 'h', 'x': set(), 'y': [set(), {1}]}]", hosts("h")},
 	{`[{'ip_address': 'h', 'x': b'\x00\'', 'y': B"x" b'y', 'z': rb'\d', 'w': bR'''a` + "\n" + `'b'''}]`, hosts("h")},
 	{"[{'ip_address': 'h', 'x': {1, 2}, 'y': {'a', (1, 2), }, 'z': {1.5: {}}, 'w': {(1, 2): 3}}]", hosts("h")},
 	{`[{'ip_address': 'h', 'x': """a 'b' "c"` + "\n" + `d""", 'y': '''\'''''', 'z': u'' u'x' 'y', 'w': Ur'\x', 'v': ...}]`, hosts("h")},

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,6 +77,26 @@ func TestDecodeInterrupted(t *testing.T) {
 	}
 	stdin.Close()
 	if err := c.Wait(); err != nil || !strings.Contains(out.String(), "-: 6000 packets") || !strings.Contains(out.String(), "acks    3000 of 3000 segments") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestDecodeAsked sends what Ctrl-\ sends: it says how far it is, and goes on.
+func TestDecodeAsked(t *testing.T) {
+	t.Parallel()
+	b := longCapture(t, 3000)
+	half := len(b) / 2
+	c, stdin, errs, out := decoding(t, b[:half], "decode")
+	c.Process.Signal(syscall.SIGQUIT)
+	line, err := bufio.NewReader(errs).ReadString('\n')
+	if err != nil || !regexp.MustCompile(`^mdalp: -: \d+ bytes of the capture so far\n$`).MatchString(line) {
+		t.Errorf("%v: %q", err, line)
+	}
+	if _, err := stdin.Write(b[half:]); err != nil {
+		t.Fatal(err)
+	}
+	stdin.Close()
+	if err := c.Wait(); err != nil || !strings.Contains(out.String(), "-: 6000 packets") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

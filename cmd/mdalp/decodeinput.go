@@ -5,8 +5,11 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"mdalp/cmd/internal/usage"
 )
 
 // patience is how long a capture on standard input may go on behind a signal before that
@@ -28,8 +31,9 @@ type input struct {
 	// ever.
 	chunks chan []byte
 	spare  chan []byte
-	err    error  // set before chunks is closed
-	chunk  []byte // that left is of
+	got    atomic.Int64 // bytes that were read
+	err    error        // set before chunks is closed
+	chunk  []byte       // that left is of
 	left   []byte
 }
 
@@ -40,7 +44,7 @@ func newInput(name string) *input {
 		in.spare <- make([]byte, 64<<10)
 	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	go in.watch(signals)
 	go in.pump()
 	return in
@@ -60,6 +64,10 @@ func (in *input) watch(signals chan os.Signal) {
 		case <-in.done:
 			return
 		case s := <-signals:
+			if s == syscall.SIGQUIT { // Go would end it with a dump of goroutines
+				fmt.Fprintf(os.Stderr, "mdalp: %s: %d bytes of the capture so far\n", usage.Text(in.name), in.got.Load())
+				continue
+			}
 			if first != nil || in.name != "-" {
 				in.end(s)
 				return
@@ -100,6 +108,7 @@ func (in *input) pump() {
 			return
 		case b := <-in.spare:
 			n, err := f.Read(b[:cap(b)])
+			in.got.Add(int64(n))
 			if n > 0 {
 				select {
 				case in.chunks <- b[:n]:
