@@ -246,6 +246,11 @@ func (r *runner) overdue(full bool) (again, done bool, err error) {
 func (r *runner) called() {
 	r.posted = false
 	r.poll.waker.Flush(r.now)
+	// A cancellation since the poller told of the posts has found the event set, and Flush
+	// has cleared it: it would never be seen.
+	if r.ctx.Err() != nil {
+		r.poll.waker.nudge()
+	}
 }
 
 // sleep asks the poller, and waits for an event when idle, at most d if d >= 0. late tells

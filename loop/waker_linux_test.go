@@ -173,3 +173,34 @@ func TestBeside(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A context that ends while something is posted ends the Run, in whatever order the loop
+// hears of the two.
+func TestWakerCancelled(t *testing.T) {
+	for range 2000 {
+		w, err := NewWaker()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			w.Post(func(time.Time) {})
+			cancel()
+		}()
+		if err := w.Run(ctx, waiter{}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("it ends with %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A waiter is a program that waits for ever.
+type waiter struct{}
+
+func (waiter) Receive(time.Time, *Envelope, []byte)                              {}
+func (waiter) Fail(time.Time, *Envelope, error)                                  {}
+func (waiter) Expire(time.Time)                                                  {}
+func (waiter) Transmit(_ time.Time, _ *Envelope, b []byte) (out []byte, ok bool) { return b, false }
+func (waiter) Next() (time.Time, bool)                                           { return time.Now().Add(time.Hour), true }
