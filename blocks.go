@@ -76,7 +76,8 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 	}
 }
 
-// fail takes an error that is held against what was sent to a receiver.
+// fail takes an error that is held against what was sent to a receiver. One against a
+// manifest changes nothing: it is sent again.
 func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 	s := x.s
 	i, ok := s.place[e.Peer]
@@ -93,7 +94,7 @@ func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 		s.anew(now, "a packet of this size does not fit into the path")
 		return
 	}
-	if hard(e, err) && whole {
+	if hard(e, err) && whole && x.transfer.RefusedNum(now, i, m.Num) {
 		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
 		x.buried(i)
 		return
@@ -245,6 +246,7 @@ func (x *blocks) stands(now time.Time, st *wire.State, earlier bool) {
 		// It may come while segments are sent again that the server lacked: it has them now.
 		if x.told {
 			x.transfer.Have([]sched.Range{{First: 0, Last: x.transfer.Total() - 1}})
+			s.report.Verified = true
 			s.finish(now, nil)
 		}
 	case wire.Busy:
@@ -282,7 +284,9 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	s.dialog.stop()
 	x.asking, s.dialog.manifest.SHA256 = false, ""
 	if x.transfer.Left() > 0 {
-		s.enter(now, Sending)
+		// Both times of sending count, and what lies between them does not.
+		s.phase, s.entered = Sending, now.Add(-s.report.Transfer)
+		s.progress(now)
 		return
 	}
 	x.conclude(now)

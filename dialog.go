@@ -101,7 +101,7 @@ func (d *dialog) due(now time.Time) {
 		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol", "manifests", d.tries)
 		s.pinging.proceed(now)
 	case d.opened && now.Sub(d.since) >= askGiveUp:
-		s.finish(now, fmt.Errorf("%w: %w", ErrIncomplete, &PeerError{s.cfg.Orchestrator, "manifest", ErrNoAnswer}))
+		s.incomplete(now, &PeerError{s.cfg.Orchestrator, "manifest", ErrNoAnswer})
 	default:
 		d.ready = true
 	}
@@ -186,6 +186,6 @@ func (d *dialog) opening(now time.Time, st *wire.State) {
 // Why an extended transfer failed.
 var (
 	ErrRefused  = errors.New("the server refuses it")
-	ErrDamaged  = errors.New("what arrived has another digest")
+	ErrDamaged  = errors.New("what arrived has another digest: the payload may have changed while it was sent")
 	ErrNoAnswer = errors.New("no answer")
 )

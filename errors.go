@@ -16,6 +16,9 @@ var (
 	ErrBadOffer   = errors.New("bad offer")
 	ErrIncomplete = errors.New("incomplete")
 	ErrPayload    = errors.New("payload")
+	// ErrUnverified is of an extended transfer of which everything was acknowledged: nobody
+	// has said that it is whole.
+	ErrUnverified = errors.New("acknowledged, but not verified")
 )
 
 // Why there is no offer, or why a transfer ended before all was acknowledged.

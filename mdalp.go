@@ -53,12 +53,15 @@ func Resolve(ctx context.Context, host string, port uint16, family int) (netip.A
 // Send delivers the size bytes of src to the receivers that cfg.Orchestrator
 // assigns, and returns once every byte is acknowledged.
 //
-// The Report is never nil. The error is nil only if everything was acknowledged;
+// The Report is never nil. The error is nil only if everything was acknowledged and, in the
+// extended protocol, the server has it whole and kept (unless NoVerify is set);
 // else it is, or wraps,
 //   - [ErrConfig]: cfg, or cfg.Server for the offer that came, makes no sense;
 //   - [ErrNoOffer], [ErrBadOffer]: there are no receivers to send to;
 //   - a [PeerError] alone: this host would not send the intent;
 //   - [ErrIncomplete]: some bytes were not acknowledged, the Report lists which;
+//   - [ErrRefused], [ErrDamaged]: the server will not have it, or has something else;
+//   - [ErrUnverified]: everything was acknowledged, and no verdict came;
 //   - [ErrPayload]: src could not be read;
 //   - the cause of ctx, when it was cancelled: stopped at once, Report as it stood;
 //   - an [os.SyscallError] of the sockets.

@@ -104,7 +104,9 @@ func (s *session) choose() {
 		ports[addr]++
 		s.place[p.addr] = len(s.peers)
 		s.peers = append(s.peers, p)
-		s.report.Receivers = append(s.report.Receivers, ReceiverReport{Addr: p.addr, Name: p.name})
+		s.report.Receivers = append(s.report.Receivers, ReceiverReport{
+			Addr: p.addr, Name: p.name, OfferedSegment: p.seg, OfferedWindow: p.win,
+		})
 	}
 	if surplus > 0 {
 		s.log.Warn("receivers left out: an offer may name "+strconv.Itoa(mostPorts)+" ports of one address", "receivers", surplus)

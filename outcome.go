@@ -58,7 +58,10 @@ func (s *session) settle(now time.Time) {
 		r.Acked += st.Bytes
 		if r.Extended {
 			f := t.Flow(i)
-			rr.Window, rr.InFlight, rr.RTT, rr.Pace = f.Window, f.InFlight, f.RTT, f.Pace
+			rr.Window, rr.InFlight, rr.Pace = f.Window, f.InFlight, f.Pace
+			if st.Acked > 0 {
+				rr.RTT = f.RTT // before it is a guess
+			}
 			rr.Lost, rr.Spurious = st.Lost, st.Spurious
 		}
 	}
@@ -86,6 +89,10 @@ func (s *session) incomplete(now time.Time, err error) {
 			err = s.waiting.because(err)
 		}
 		s.finish(now, err)
+		return
+	}
+	if s.phase == Finishing {
+		s.finish(now, fmt.Errorf("%w: %w", ErrUnverified, err))
 		return
 	}
 	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(), t.Total(), err))

@@ -71,6 +71,37 @@ func TestPlanSession(t *testing.T) {
 	}
 }
 
+// TestPlanExtended: a plan has the segments that would be sent, in the sizes that the
+// receivers take, and announces nothing.
+func TestPlanExtended(t *testing.T) {
+	for _, tt := range []struct {
+		cfg      Config
+		segment  int
+		segments int64
+		parts    [2]ReceiverReport
+	}{
+		{Config{Balance: Equal}, 1200, 5, [2]ReceiverReport{{Share: 2400, Assigned: 2}, {Share: 2600, Assigned: 3}}},
+		{Config{Balance: Equal, Segment: 500}, 500, 10, [2]ReceiverReport{{Share: 2500, Assigned: 5}, {Share: 2500, Assigned: 5}}},
+		{Config{Balance: Equal, Base: true}, 0, 50, [2]ReceiverReport{{Share: 2500, Assigned: 25}, {Share: 2500, Assigned: 25}}},
+	} {
+		tt.cfg.planOnly = true
+		b := start(t, 5000, tt.cfg)
+		b.flush(t0)
+		b.in(t0, orchestrator, extendedOffer)
+		b.want(t0)
+		r := &b.s.report
+		if b.s.phase != Finished || b.s.err != nil || r.Extended != (tt.segment > 0) || r.Segment != tt.segment || r.Segments != tt.segments || r.Left != r.Segments {
+			t.Errorf("%v: %v, %v: %+v", tt.cfg.Segment, b.s.phase, b.s.err, r)
+			continue
+		}
+		for i, want := range tt.parts {
+			if got := r.Receivers[i]; got.Share != want.Share || got.Assigned != want.Assigned || got.OfferedSegment == 0 || got.OfferedWindow != 64 {
+				t.Errorf("receiver %d: %+v, want %d bytes in %d segments", i, got, want.Share, want.Assigned)
+			}
+		}
+	}
+}
+
 func TestPlanRefuses(t *testing.T) {
 	cfg := &Config{Orchestrator: orchestrator}
 	for _, tt := range []struct {

@@ -95,7 +95,9 @@ func (p *pinging) proceed(now time.Time) {
 	case s.unusable(now):
 	case s.cfg.offerOnly:
 		s.finish(now, nil)
-	case s.dialog.opened && !s.cfg.planOnly:
+	case s.cfg.planOnly && s.extends():
+		s.foresee(now)
+	case s.dialog.opened:
 		s.blocks.begin(now)
 	default:
 		s.begin(now)

@@ -48,6 +48,8 @@ type Report struct {
 	// time that it took, beside the sending.
 	SHA256  string
 	Hashing time.Duration
+	// Verified says that the server has told the payload to be whole, with that digest.
+	Verified bool
 
 	Receivers []ReceiverReport // in the order of the offer, without duplicates
 
@@ -56,16 +58,18 @@ type Report struct {
 	Wait, Probe, Transfer, Verdict, Elapsed time.Duration
 	// Dropped counts the datagrams that changed nothing, by cause.
 	Dropped Drops
-	// Host counts what this host did not hand over or send; 0 before Send returns.
-	Host Host
+	// Socket counts what befell the UDP socket; all 0 before the transfer has ended.
+	Socket SocketReport
 }
 
-// Host counts what the kernel of this host did to datagrams, of all sockets together.
-type Host struct {
-	Overflow int64 // dropped because the receive buffer was full
-	TooLong  int64 // received, and longer than any message
-	Unsent   int64 // not sent for want of memory
-	Blocked  int64 // times that the send buffer was full, which loses nothing
+// A SocketReport counts what befell datagrams at a socket, between us and the network: losses
+// that no network is to blame for.
+type SocketReport struct {
+	Drops     int64 // came, and found the receive buffer full (socket(7), SO_RXQ_OVFL)
+	Truncated int64 // came, and were longer than any datagram may be
+	Lost      int64 // were given to a kernel that had no memory for them
+	Blocked   int64 // times that the send buffer was full
+	Trains    int64 // messages that left with several datagrams (udp(7), UDP_SEGMENT)
 }
 
 // Drops counts datagrams that were dropped.
@@ -110,6 +114,9 @@ func (r *Report) Timeouts() (n int64) {
 type ReceiverReport struct {
 	Addr netip.AddrPort
 	Name string // as the offer has it
+	// OfferedSegment and OfferedWindow are what it takes of the extended protocol: bytes of a
+	// segment, and segments at once; 0 of the base protocol alone.
+	OfferedSegment, OfferedWindow int
 
 	Echoes icmp.Stats // what the echoes measured
 	// Latency is the weight's base: the mean of the echoes, as the protocol has it,
@@ -133,7 +140,7 @@ type ReceiverReport struct {
 	Err                     error   // why it is dead, or nil
 
 	// Of the extended protocol: the most bytes that may be in flight, and how many are; the
-	// smoothed round trip; bytes a second that it is sent at most; segments declared lost,
+	// smoothed round trip, 0 before the first; bytes a second that it is sent at most; segments declared lost,
 	// and how many of these were not.
 	Window, InFlight int64
 	RTT              time.Duration

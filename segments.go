@@ -93,8 +93,8 @@ func excerpt(b []byte) string {
 
 // fail takes an error that is held against what was sent to a receiver. It kills one that
 // refuses, if the error quotes the segment that is out there: who can only guess at our port
-// cannot quote it. Where too little is quoted, the next try comes sooner, and the tries
-// decide. All that may pass counts as a loss.
+// cannot quote it. Where too little is quoted, or where the server may be about to start
+// anew, the next try comes sooner, and the tries decide. All that may pass counts as a loss.
 func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
 	s := x.s
 	i, ok := x.place[e.Peer]
@@ -106,7 +106,7 @@ func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
 	if !out || !agrees {
 		return // of what is not out any more, or never was
 	}
-	if hard(e, err) && whole {
+	if hard(e, err) && whole && x.transfer.Refused(now, i) {
 		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
 		x.buried(i)
 		return

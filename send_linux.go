@@ -87,18 +87,12 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 	if err := wk.Run(ctx, h, socks...); err != nil {
 		s.finish(time.Now(), err)
 	}
-	for _, sock := range socks {
-		s.report.Host.add(sock.Stats())
+	st := udp.Stats()
+	s.report.Socket = SocketReport{
+		Drops: int64(st.Drops), Truncated: int64(st.Truncated), Lost: int64(st.Lost),
+		Blocked: int64(st.Blocked), Trains: int64(st.Trains),
 	}
 	return &s.report, s.err
-}
-
-// add counts what one socket has counted.
-func (h *Host) add(k loop.Stats) {
-	h.Overflow += int64(k.Drops)
-	h.TooLong += int64(k.Truncated)
-	h.Unsent += int64(k.Lost)
-	h.Blocked += int64(k.Blocked)
 }
 
 // patience is how long what is left of a capture is waited for.

@@ -66,6 +66,9 @@ func TestVerdicts(t *testing.T) {
 		if err := b.ended(); err != nil || b.s.report.Acked != 4800 || b.s.report.SHA256 != fmt.Sprintf("%x", sha256.Sum256(payload(4800))) {
 			t.Errorf("%v, %+v", err, b.s.report)
 		}
+		if r := &b.s.report; !r.Verified || r.Transfer != 10*time.Millisecond || r.Verdict != 10*time.Millisecond {
+			t.Errorf("verified: %v; sent in %v, verdict after %v", r.Verified, r.Transfer, r.Verdict)
+		}
 	})
 	t.Run("busy", func(t *testing.T) {
 		b := opened(t, Config{})
@@ -99,8 +102,9 @@ func TestVerdicts(t *testing.T) {
 		b.in(ms(40), netip.MustParseAddrPort(out[0].To), "Type:3;TID:7;SEQ:1;NUM:2;DATA:2,0;")
 		b.want(ms(40), asks(3))
 		b.in(ms(50), orchestrator, stateOf(3, "'complete'"))
-		if err := b.ended(); err != nil {
-			t.Error(err)
+		// Sent until 10 ms, and again from 30 to 40 ms.
+		if err := b.ended(); err != nil || !b.s.report.Verified || b.s.report.Transfer != 20*time.Millisecond {
+			t.Errorf("%v, %+v", err, b.s.report)
 		}
 	})
 	t.Run("damaged", func(t *testing.T) {
@@ -108,7 +112,16 @@ func TestVerdicts(t *testing.T) {
 		b.acked(ms(10))
 		b.flush(ms(10))
 		b.in(ms(20), orchestrator, stateOf(1, "'damaged'"))
-		if err := b.ended(); !errors.Is(err, ErrDamaged) {
+		if err := b.ended(); !errors.Is(err, ErrDamaged) || b.s.report.Verified {
+			t.Error(err)
+		}
+	})
+	t.Run("deadline", func(t *testing.T) {
+		b := opened(t, Config{Deadline: time.Second})
+		b.acked(ms(10))
+		b.want(ms(10), asks(1))
+		b.s.Expire(ms(1001))
+		if err := b.ended(); !errors.Is(err, ErrUnverified) || !errors.Is(err, ErrDeadline) || errors.Is(err, ErrIncomplete) {
 			t.Error(err)
 		}
 	})
@@ -116,7 +129,7 @@ func TestVerdicts(t *testing.T) {
 		b := opened(t, Config{NoVerify: true})
 		b.acked(ms(10))
 		b.want(ms(10))
-		if err := b.ended(); err != nil || b.s.report.SHA256 != "" {
+		if err := b.ended(); err != nil || b.s.report.SHA256 != "" || b.s.report.Verified {
 			t.Errorf("%v, %+v", err, b.s.report)
 		}
 	})
@@ -146,7 +159,7 @@ func TestVerdicts(t *testing.T) {
 				t.Fatalf("sent %s", brief(out))
 			}
 		}
-		if err := b.ended(); !errors.Is(err, ErrNoAnswer) || !errors.Is(err, ErrIncomplete) || want < 60_000 || want > 72_000 {
+		if err := b.ended(); !errors.Is(err, ErrNoAnswer) || !errors.Is(err, ErrUnverified) || errors.Is(err, ErrIncomplete) || want < 60_000 || want > 72_000 {
 			t.Errorf("after %v ms: %v", want, err)
 		}
 	})

@@ -100,10 +100,15 @@ func (l *large) expire(now time.Time) {
 	}
 }
 
+// extends reports whether the offer, and this client's user, allow the extended protocol.
+func (s *session) extends() bool {
+	return !s.cfg.Base && len(s.peers) > 0 && wire.Extended(s.pinging.names.offer)
+}
+
 // announce announces the payload, once the size of its segments is known.
 func (p *pinging) announce(now time.Time) {
 	s := p.s
-	if s.dialog.on || s.cfg.Base || s.cfg.offerOnly || s.cfg.planOnly || len(s.peers) == 0 || !wire.Extended(p.names.offer) {
+	if s.dialog.on || s.cfg.offerOnly || s.cfg.planOnly || !s.extends() {
 		return
 	}
 	l := &p.large
@@ -170,20 +175,44 @@ func (p *pinging) hurry(now time.Time) {
 	}
 }
 
-// begin lays out an extended transfer and starts it.
-func (x *blocks) begin(now time.Time) {
-	s := x.s
+// layout ends the pinging, and gives everyone a part of the segments: by latency, or the
+// same to each. total is the number of segments.
+func (s *session) layout(now time.Time, segment int) (total int64, parts []int64) {
 	s.report.Probe = now.Sub(s.entered)
 	if len(s.pinging.rounds) == 0 {
 		s.report.Probe = 0
 	}
 	latencies := s.weigh()
-	x.segment = int(s.dialog.manifest.Seg)
-	total := (s.size-1)/int64(x.segment) + 1
-	shares := sched.SplitEqual(total, len(s.peers))
+	total = (s.size-1)/int64(segment) + 1
+	parts = sched.SplitEqual(total, len(s.peers))
 	if s.cfg.pings() && s.cfg.Balance == ByLatency {
-		shares = sched.Split(total, latencies)
+		parts = sched.Split(total, latencies)
 	}
+	s.report.Extended, s.report.Segment, s.report.Segments = true, segment, total
+	var from, seq int64
+	for i, n := range parts {
+		seq += n
+		to := min(s.size, seq*int64(segment)) // the last segment may be shorter
+		s.report.Receivers[i].Assigned, s.report.Receivers[i].Share = n, to-from
+		from = to
+	}
+	return total, parts
+}
+
+// foresee ends a plan of an extended transfer. What a server has of the payload, and how
+// many segments it takes at once, it says only when that is announced.
+func (s *session) foresee(now time.Time) {
+	size, _ := s.segmentSize()
+	total, _ := s.layout(now, size)
+	s.report.Left = total
+	s.finish(now, nil)
+}
+
+// begin lays out an extended transfer and starts it.
+func (x *blocks) begin(now time.Time) {
+	s := x.s
+	x.segment = int(s.dialog.manifest.Seg)
+	total, shares := s.layout(now, x.segment)
 	receivers := make([]sched.ExtendedReceiver, len(s.peers))
 	for i := range receivers {
 		r := &s.report.Receivers[i]
@@ -208,11 +237,8 @@ func (x *blocks) begin(now time.Time) {
 	x.seqs = wire.Digits(total - 1)
 	x.nums = min(wire.MaxDigits, wire.Digits(total)+1)
 	x.source.stream(s.reader, s.size, len(s.peers), x.segment, s.cfg.memory)
-	s.report.Extended, s.report.Segment, s.report.Segments = true, x.segment, total
 	for i, p := range s.peers {
 		r := &s.report.Receivers[i]
-		r.Assigned = x.transfer.Stats(i).Assigned
-		r.Share = min(s.size, r.Assigned*int64(x.segment))
 		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "segments", r.Assigned, "window", receivers[i].Window)
 	}
 	s.stage = x

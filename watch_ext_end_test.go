@@ -161,7 +161,8 @@ func (w *bulkWatch) cause(err error) {
 	var peer *PeerError
 	switch {
 	case err == nil:
-		ok = true
+		r := &w.s.report
+		ok = r.Verified == (r.Extended && !c.NoVerify)
 	case errors.Is(err, ErrPayload):
 		ok = w.sc.reader > 0 && errors.Is(err, errRead)
 	case errors.Is(err, ErrConfig):

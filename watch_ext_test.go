@@ -72,6 +72,10 @@ type lane struct {
 	probes   int64 // that may still be sent
 	last     time.Time
 	dead     bool
+	answers  int64     // acks that were taken for new
+	when     time.Time // of the last
+	waits    int64     // timeouts until then
+	refused  refused
 	burstAt  time.Time
 	burst    int64 // bytes sent at that instant
 }
@@ -265,6 +269,10 @@ func (w *bulkWatch) ack(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 	w.s.Receive(now, e, b)
 	drops = w.s.report.Dropped.Total() - drops
 	after := w.s.blocks.transfer.Left()
+	if good && drops == 0 {
+		d := &w.lanes[i]
+		d.answers, d.when, d.waits = d.answers+1, now, d.timeouts
+	}
 	switch {
 	case w.s.phase == Finished:
 	case !good && (after != left || drops != 1):
@@ -414,13 +422,6 @@ func (w *bulkWatch) reopen(st *wire.State, from, more int64) {
 	if n != more {
 		w.fail("%d segments are taken back, %d are to be", more, n)
 	}
-}
-
-// Fail implements loop.Handler.
-func (w *bulkWatch) Fail(now time.Time, e *loop.Envelope, err error) {
-	w.clock(now)
-	w.s.Fail(now, e, err)
-	w.observe(now)
 }
 
 // Expire implements loop.Handler.

@@ -74,6 +74,10 @@ type model struct {
 	lost       int  // transmissions of seq that are known to be lost
 	judged     bool // an error has spoken of the last of them
 
+	answers int64     // acknowledgements, late ones too
+	when    time.Time // of the last that was none
+	refused refused
+
 	acked, bytes, samples, datagrams, resent int64
 }
 
@@ -158,6 +162,7 @@ func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	awaited := known && err == nil && m.Type == wire.Ack && m.TID == w.s.tid && w.to[i].out && m.Seq == w.to[i].seq
 	if known && err == nil && m.Type == wire.Ack && m.TID == w.s.tid && w.segment(m.Seq) != nil && w.sentTo(i, m.Seq, 0) > 0 {
 		w.to[i].heard = true
+		w.to[i].answers++
 	}
 	left, drops, timeouts := w.s.sending.transfer.Left(), w.s.report.Dropped.Total(), w.timeouts()
 	w.s.Receive(now, e, b)
@@ -206,7 +211,7 @@ func (w *watch) ack(now time.Time, i int, seq int64) {
 	} else if !d.rto.forgiven {
 		d.rto.forgiven, d.rto.expired = true, 0
 	}
-	d.out, d.deaths, d.heard = false, 0, true
+	d.out, d.deaths, d.heard, d.when = false, 0, true, now
 	w.progress = now
 	switch {
 	case st.Samples != d.samples:
@@ -234,8 +239,8 @@ func (w *watch) Fail(now time.Time, e *loop.Envelope, err error) {
 }
 
 // judge takes note of what an error says of the segment that is out: a refusal that quotes
-// it ends its receiver, one that quotes too little brings its timeout forward, and another
-// that is about it tells that it is lost.
+// it may end its receiver, and else brings its timeout forward, as one does that quotes too
+// little. Another that is about it tells that it is lost.
 func (w *watch) judge(now time.Time, i int, e *loop.Envelope, err error) {
 	d := &w.to[i]
 	if !d.out || d.dead {
@@ -245,10 +250,10 @@ func (w *watch) judge(now time.Time, i int, e *loop.Envelope, err error) {
 	header := fmt.Appendf(nil, "Type:2;TID:%d;SEQ:%d;", w.s.tid, d.seq)
 	quoted := bytes.HasPrefix(e.Quote, header)
 	switch short := !quoted && bytes.HasPrefix(header, e.Quote); {
-	case refusal && quoted:
+	case refusal && quoted && w.ends(now, i):
 		w.failed = i
 		return
-	case refusal && short && !d.judged && now.Before(d.due) && d.tries < w.most(d):
+	case refusal && (quoted || short) && !d.judged && now.Before(d.due) && d.tries < w.most(d):
 		d.due = later(now, d.last.Add(d.rto.rto()/4))
 		w.hints++
 	case !refusal && (quoted || !e.Remote) && !d.judged && !now.After(d.last.Add(d.rto.rto())):

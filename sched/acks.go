@@ -39,6 +39,7 @@ func (x *extended) ack(now time.Duration, i int, ranges []Range) (newly int64, o
 		l.stats.Duplicate++
 		return 0, Duplicate
 	}
+	l.acks++
 	if l.dead() {
 		x.revive(i)
 	}

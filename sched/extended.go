@@ -108,6 +108,8 @@ type lane struct {
 
 	checked struct{ bytes, probes, seen int64 } // what audit saw the last time
 	stats   SenderStats
+	acks    int64 // that said something new
+	refusal refusal
 }
 
 func (l *lane) dead() bool { return l.stats.Err != nil }

@@ -84,6 +84,8 @@ type sender struct {
 	past   []Span // what was acknowledged or taken away, apart from this span's own start
 	first  int64  // the first segment of span before any was acknowledged
 	stats  SenderStats
+
+	refusal refusal
 }
 
 func (s *sender) dead() bool { return s.stats.Err != nil }
@@ -154,7 +156,8 @@ func (s *sender) strip() []Span {
 	s.stats.Gave += s.backlog()
 	s.span.Seq, s.span.Off = s.span.End, s.span.Lim
 	s.first = s.span.Seq
-	s.rest, s.tries, s.lost, s.out = nil, 0, 0, false
+	s.rest, s.tries, s.out = nil, 0, false
+	s.lost = 0
 	return all
 }
 

@@ -1,6 +1,10 @@
 package server
 
-import "mdalp/wire"
+import (
+	"slices"
+
+	"mdalp/wire"
+)
 
 const (
 	// kernelBuffer is the receive buffer of a socket for which nobody asked more
@@ -20,6 +24,12 @@ func truesize(segment int64) int64 {
 		n *= 2
 	}
 	return n + description
+}
+
+// Window is how many segments of so many bytes a receiver takes at once by a receive buffer
+// of its own, in bytes as the kernel counts them, while one transaction is open.
+func Window(buffer, segment int) int {
+	return int(min(wire.MaxWindow, max(2, int64(buffer)*3/4/truesize(int64(segment)))))
 }
 
 // window is how many segments of so many bytes each receiver takes before it has
@@ -42,7 +52,10 @@ func (c *Config) leastBuffer() int64 {
 	least := int64(wire.MaxWindow) * truesize(wire.MaxSegment)
 	for i := range c.Receivers {
 		sock, buffer := c.Receivers[i].Sock, int64(kernelBuffer)
-		if sock < 0 { // which one it is nobody said, so that it shares with nobody
+		if sock < 0 { // which one it is nobody said: the least of all, that it shares with nobody
+			if len(c.Buffers) > 0 {
+				buffer = int64(slices.Min(c.Buffers))
+			}
 			least = min(least, buffer*3/4)
 			continue
 		}

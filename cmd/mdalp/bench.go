@@ -57,10 +57,13 @@ Every run is a transaction of its own at the orchestrator, so there are
 receiver may count there as a violation of the rules.
 
 "wait" is for the offer, "ping" for the echoes, "send" from the first segment to the
-last acknowledgement; elapsed is all three. CPU is that of this process in a run,
+last acknowledgement; elapsed is all three, and in the extended protocol the wait for the
+verdict too. "MB/s" is there where that protocol was spoken: bytes of the file while they
+were sent. CPU is that of this process in a run,
 sockets and pings included, divided by the segments.
 
-The exit code is that of send; 1 if some run was incomplete, 130 if interrupted, with
+The exit code is that of send; 1 if some run was incomplete, 5 if the server had something
+else, or nothing to say of it, 130 if interrupted, with
 what was measured so far. SIGQUIT (Ctrl-\) and SIGUSR1 print that too, and it goes on.`,
 		Example: `  mdalp bench -a 18.139.29.142 -p 4650 -f large_payload --runs 5
   mdalp lab --profile lan -- mdalp bench --balance icmp,adaptive
@@ -192,6 +195,10 @@ func measure(ctx context.Context, p *payload, c *mdalp.Config) (measurement, err
 	s := measurement{
 		Wait: r.Wait, Ping: r.Probe, Send: r.Transfer, Elapsed: r.Elapsed, CPU: cpuTime() - before,
 		TID: r.TID, Segments: r.Segments, Resent: r.Resent(), Timeouts: r.Timeouts(),
+		Verdict: r.Verdict, Extended: r.Extended,
+	}
+	if r.Transfer > 0 {
+		s.Speed = float64(r.Acked) / r.Transfer.Seconds()
 	}
 	for i := range r.Receivers {
 		s.Receivers = append(s.Receivers, r.Receivers[i].Addr.String())
@@ -228,6 +235,7 @@ func (b *benchmark) measure() error {
 			// run's bad luck, and no mistake on the command line.
 			case errors.Is(err, mdalp.ErrConfig) && s.Server > 0:
 				err = fmt.Errorf("%w: this offer has no receiver %d", mdalp.ErrIncomplete, s.Server)
+			case errors.Is(err, mdalp.ErrUnverified), errors.Is(err, mdalp.ErrDamaged):
 			case err != nil && !errors.Is(err, mdalp.ErrIncomplete):
 				return err
 			}

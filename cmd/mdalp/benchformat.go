@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -23,7 +24,12 @@ func (b *benchmark) table(w io.Writer) {
 	fmt.Fprintf(w, "%d bytes by %v, %d receivers, %d runs of each (and %d before, not measured)%s: median (least..most)\n\n",
 		b.Size, b.Orchestrator, b.Receivers, b.Runs, b.Warmup, state)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "mode\tway\truns\telapsed ms\twait ms\tping ms\tsend ms\tCPU us/segment\tresent\ttimeouts\t")
+	columns := "mode\tway\truns\telapsed ms\twait ms\tping ms\tsend ms\tCPU us/segment\tresent\ttimeouts\t"
+	extended := slices.ContainsFunc(b.Series, (*series).extended)
+	if extended {
+		columns += "MB/s\t"
+	}
+	fmt.Fprintln(t, columns)
 	// Seconds to milliseconds, to a microsecond.
 	ms := func(s *series, get func(*measurement) float64) string { return s.spreadOf(get).text(1e3, 3) }
 	for _, s := range b.Series {
@@ -35,14 +41,19 @@ func (b *benchmark) table(w io.Writer) {
 		if s.Failed > 0 {
 			runs += fmt.Sprintf(" (%d failed)", s.Failed)
 		}
-		// Dashes, because zeroes would be the fastest of all.
-		if len(s.Samples) == 0 {
-			fmt.Fprintf(t, "%d\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t\n", s.mode(), way, runs)
-			continue
+		cells := []string{strconv.Itoa(s.mode()), way, runs}
+		if len(s.Samples) > 0 {
+			cells = append(cells, ms(s, ofElapsed), ms(s, ofWait), ms(s, ofPing), ms(s, ofSend),
+				s.spreadOf(ofCPU).text(1e-3, 1), s.spreadOf(ofResent).text(1, 0), s.spreadOf(ofTimeouts).text(1, 0))
+			if extended {
+				cells = append(cells, s.spreadOf(ofSpeed).text(1e-6, 1))
+			}
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", s.mode(), way, runs,
-			ms(s, ofElapsed), ms(s, ofWait), ms(s, ofPing), ms(s, ofSend),
-			s.spreadOf(ofCPU).text(1e-3, 1), s.spreadOf(ofResent).text(1, 0), s.spreadOf(ofTimeouts).text(1, 0))
+		// Dashes, because zeroes would be the fastest of all.
+		for len(cells) < strings.Count(columns, "\t") {
+			cells = append(cells, "-")
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t")+"\t") // ours, but for the way, which is shown as it may be
 	}
 	t.Flush()
 	for _, s := range b.Series {
@@ -93,10 +104,14 @@ func (b *benchmark) benchfmt(w io.Writer) {
 		}
 		for i := range s.Samples {
 			x := &s.Samples[i]
-			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op\n",
+			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op",
 				name, // ours: name
 				runtime.GOMAXPROCS(0), x.Elapsed.Nanoseconds(), x.Wait.Seconds(), x.Ping.Seconds(), x.Send.Seconds(),
 				x.cpuPerSegment(), x.Resent, x.Timeouts)
+			if x.Extended {
+				fmt.Fprintf(w, "\t%.0f B/s", x.Speed)
+			}
+			fmt.Fprintln(w)
 		}
 	}
 }

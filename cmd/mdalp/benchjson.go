@@ -42,6 +42,7 @@ type (
 		Elapsed  *spread `json:"elapsed_seconds"`
 		// Of this process alone, in user and kernel mode.
 		CPU     *spread      `json:"cpu_ns_per_segment"`
+		Speed   *spread      `json:"bytes_per_second"` // of the payload, while it was sent
 		Samples []sampleJSON `json:"samples"`
 	}
 	sampleJSON struct {
@@ -49,12 +50,15 @@ type (
 		Wait     float64 `json:"wait_seconds"`
 		Probe    float64 `json:"probe_seconds"`
 		Transfer float64 `json:"transfer_seconds"`
+		Verdict  float64 `json:"verdict_seconds"`
 		Elapsed  float64 `json:"elapsed_seconds"`
 		// Of the whole run, and not for a segment: sums of it mean something.
 		CPU      float64 `json:"cpu_seconds"`
 		Segments int64   `json:"segments"`
 		Resent   int64   `json:"resent_datagrams"`
 		Timeouts int64   `json:"timeouts"`
+		Extended bool    `json:"extended"`
+		Speed    float64 `json:"bytes_per_second"`
 	}
 )
 
@@ -94,11 +98,13 @@ func (s *series) json() seriesJSON {
 		return ptr(s.spreadOf(get))
 	}
 	x.Elapsed, x.Wait, x.Probe, x.Transfer, x.CPU = sum(ofElapsed), sum(ofWait), sum(ofPing), sum(ofSend), sum(ofCPU)
+	x.Speed = sum(ofSpeed)
 	for i := range s.Samples {
 		r := &s.Samples[i]
 		x.Samples = append(x.Samples, sampleJSON{
 			TID: r.TID, Elapsed: r.Elapsed.Seconds(), Wait: r.Wait.Seconds(), Probe: r.Ping.Seconds(), Transfer: r.Send.Seconds(),
 			CPU: r.CPU.Seconds(), Segments: r.Segments, Resent: r.Resent, Timeouts: r.Timeouts,
+			Verdict: r.Verdict.Seconds(), Extended: r.Extended, Speed: r.Speed,
 		})
 	}
 	return x

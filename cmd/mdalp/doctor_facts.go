@@ -19,7 +19,6 @@ import (
 
 	"mdalp"
 	"mdalp/icmp"
-	"mdalp/loop"
 )
 
 // Facts are what doctor found out about this host, as the running process sees it.
@@ -41,6 +40,7 @@ type facts struct {
 	udp     error // of opening the socket for segments
 	udp6    error // of the same for IPv6
 	buffer  int   // its receive buffer, in bytes
+	trains  bool  // the kernel cuts what is sent into segments
 	rmemMax int64 // net.core.rmem_max; 0 where it cannot be read
 
 	namespace error // of making a network of our own
@@ -120,8 +120,8 @@ func gather(ctx context.Context, to netip.Addr) *facts {
 		}
 	}
 
-	f.buffer, f.udp = tryUDP(netip.IPv4Unspecified())
-	_, f.udp6 = tryUDP(netip.IPv6Unspecified())
+	f.buffer, f.trains, f.udp = tryUDP(netip.IPv4Unspecified())
+	_, _, f.udp6 = tryUDP(netip.IPv6Unspecified())
 	f.rmemMax, _ = strconv.ParseInt(sysctl("net/core/rmem_max"), 10, 64)
 
 	f.namespace = tryNamespace(ctx)
@@ -180,15 +180,6 @@ func tryICMP(family int, mode icmp.Mode) error {
 		return err
 	}
 	return c.Close()
-}
-
-// tryUDP opens a socket as a send does, and gives the receive buffer it got.
-func tryUDP(local netip.Addr) (buffer int, err error) {
-	s, err := loop.Listen(netip.AddrPortFrom(local, 0), loop.Options{Errors: true})
-	if err != nil {
-		return 0, err
-	}
-	return s.ReceiveBuffer(), s.Close()
 }
 
 // tryNamespace makes what the lab needs: a user namespace, a network namespace, and

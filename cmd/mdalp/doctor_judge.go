@@ -35,7 +35,7 @@ func (f *facts) judge(receivers int) []check {
 	// What pings need comes first: it is what most hosts lack.
 	add(f.judgePings()...)
 	add(f.judgeCapabilities()...)
-	add(f.judgeGroups(), f.judgeUDP(), f.judgeBuffer(receivers))
+	add(f.judgeGroups(), f.judgeUDP(), f.judgeBuffer(receivers), f.judgeWindows(), f.judgeOffload())
 	for i := range f.ways {
 		add(f.ways[i].judge())
 	}
@@ -285,6 +285,8 @@ func (w *way) judge() check {
 		if mtu := w.smallest(); mtu > 0 && mtu < mostSegment {
 			c.State, c.Text = warning, c.Text+fmt.Sprintf(": segments of up to %d bytes go in fragments", mostSegment)
 			c.Mend = "sudo ip link set dev " + device + " mtu 1500"
+		} else if mtu > 0 {
+			w.judgeSize(&c, mtu)
 		}
 	}
 	return c

@@ -25,7 +25,7 @@ func healthy() *facts {
 		uid: 1000, path: "/usr/bin/mdalp", dgram: [2]error{denied, denied}, rtt: 20 * time.Microsecond,
 		status:   status{known: true, effective: netRaw, permitted: netRaw, bounding: allCaps},
 		fileCaps: fileCaps{permitted: netRaw, effective: true},
-		groups:   groupRange{1, 0, true}, buffer: 425984, rmemMax: 212992,
+		groups:   groupRange{1, 0, true}, buffer: 425984, trains: true, rmemMax: 212992,
 		ways:        []way{{name: "out, IPv4", to: anywhere4, local: anywhere4, device: "eth0", mtu: 1500, pathMTU: 1500}},
 		clockSource: "tsc", clockSources: "tsc hpet", clockCost: 50, clockOver: 20 * time.Millisecond,
 	}
@@ -76,6 +76,14 @@ func TestDoctorJudges(t *testing.T) {
 		{"no UDP", func(f *facts) { f.udp = noPerm }, "UDP", mend, "operation not permitted", "", true},
 		{"small buffer", func(f *facts) { f.buffer = 2 * 65536; f.rmemMax = 65536 }, "receive buffer", warning,
 			"131072 bytes, room for 100 acknowledgements at once, 101 wanted: the others wait", "sudo sysctl -w net.core.rmem_max=4194304", false},
+		{"windows", func(f *facts) {}, "windows", warning, "a server here takes 18 segments of 8192 bytes at once: 147.5 kB for each round trip", "sudo sysctl -w net.core.rmem_max=4194304", false},
+		{"windows, wide", func(f *facts) { f.buffer = 8 << 20 }, "windows", fine, "a server here takes 366 segments of 8192 bytes at once", "", false},
+		{"windows, another limit", func(f *facts) { f.rmemMax = 4 << 20 }, "windows", warning, " 18 segments", "", false},
+		{"no windows", func(f *facts) { f.udp = noPerm }, "windows", fine, "not tried", "", true},
+		{"offload", func(f *facts) {}, "offload", fine, "trains of segments (UDP_SEGMENT)", "", false},
+		{"no offload", func(f *facts) { f.trains = false }, "offload", warning, "takes no trains of segments", "", false},
+		{"size", func(f *facts) {}, "way out, IPv4", fine, "MTU 1500, extended segments of up to 1388 bytes", "", false},
+		{"tunnel", func(f *facts) { f.ways[0].pathMTU = 1280 }, "way out, IPv4", warning, "of the path 1280: extended segments of 1200 bytes may go in fragments", "sudo ip link set dev eth0 mtu 1500", false},
 		{"as root", func(f *facts) { f.buffer, f.uid = 1300, 0 }, "receive buffer", warning, "room for 1 ", "sysctl -w net.core.rmem_max=4194304", false},
 		{"namespaces, by AppArmor", func(f *facts) {
 			f.namespace = errors.New("ioctl SIOCSIFFLAGS: operation not permitted")

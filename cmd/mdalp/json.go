@@ -57,7 +57,8 @@ type (
 		Transfer float64   `json:"transfer_seconds"`
 		Elapsed  float64   `json:"elapsed_seconds"`
 		Dropped  dropsJSON `json:"dropped"`
-		Host     hostJSON  `json:"host"`
+		verdictJSON
+		Host socketJSON `json:"socket"`
 
 		Receivers []receiverJSON `json:"receivers"`
 	}
@@ -78,6 +79,27 @@ type (
 		Resent   int64 `json:"resent_datagrams"`
 		Timeouts int64 `json:"timeouts"`
 	}
+	// verdictJSON is what the extended protocol adds.
+	verdictJSON struct {
+		Extended bool `json:"extended"`
+		// Null in the base protocol, whose segments have at most 100.
+		Segment *int `json:"segment_bytes"`
+		// In hexadecimal; null if it was not wanted, or did not come to it.
+		SHA256 *string `json:"sha256"`
+		// From the last acknowledgement on; null if none was waited for.
+		Verdict *float64 `json:"verdict_seconds"`
+		HashCPU *float64 `json:"hash_cpu_seconds"`
+		// The server has said that it is whole, with that digest.
+		Verified bool `json:"verified"`
+	}
+	// The keys and their order are those of mdalp.SocketReport.
+	socketJSON struct {
+		Drops     int64 `json:"overflowed_datagrams"`
+		Truncated int64 `json:"truncated_datagrams"`
+		Lost      int64 `json:"unsent_datagrams"`
+		Blocked   int64 `json:"blocked_sends"`
+		Trains    int64 `json:"trains"`
+	}
 	rangeJSON struct {
 		First int64 `json:"first_segment"`
 		Last  int64 `json:"last_segment"`
@@ -89,13 +111,6 @@ type (
 		Unwanted  int64 `json:"unwanted_datagrams"`
 		Unsent    int64 `json:"unsent_acks"`
 		Duplicate int64 `json:"duplicate_acks"`
-	}
-	hostJSON struct {
-		// As those of mdalp.Host.
-		Overflow int64 `json:"overflow_datagrams"`
-		TooLong  int64 `json:"too_long_datagrams"`
-		Unsent   int64 `json:"unsent_datagrams"`
-		Blocked  int64 `json:"full_send_buffers"`
 	}
 	// peerJSON tells which receiver is meant.
 	peerJSON struct {
@@ -132,6 +147,15 @@ type (
 		Took int64 `json:"took_segments"`
 		Gave int64 `json:"gave_segments"`
 	}
+	// flowJSON is what the extended protocol knows of a receiver; all null in the base one.
+	flowJSON struct {
+		Window *int64   `json:"window_bytes"` // that may be in flight
+		RTT    *float64 `json:"rtt_ms"`       // smoothed
+		// The bound that it was sent by at the end.
+		Pace     *float64 `json:"pace_bytes_per_second"`
+		Lost     *int64   `json:"lost_segments"`   // declared lost
+		Spurious *int64   `json:"spurious_losses"` // of these, those that had arrived
+	}
 	receiverJSON struct {
 		peerJSON
 		Name string `json:"name"`
@@ -144,7 +168,8 @@ type (
 		AckMeanMS *float64 `json:"ack_mean_ms"`
 		AckMaxMS  *float64 `json:"ack_max_ms"`
 		Rate      float64  `json:"rate_bytes_per_second"`
-		Error     *string  `json:"error"` // why it is dead
+		flowJSON
+		Error *string `json:"error"` // why it is dead
 	}
 )
 
@@ -206,9 +231,13 @@ func newResult(file string, r *mdalp.Report, err error) *resultJSON {
 		j.Missing = append(j.Missing, rangeJSON(m))
 	}
 	j.Wait, j.Probe, j.Transfer, j.Elapsed = inSeconds(r.Wait), inSeconds(r.Probe), inSeconds(r.Transfer), inSeconds(r.Elapsed)
-	j.Dropped, j.Host = dropsJSON(r.Dropped), hostJSON(r.Host)
+	j.Dropped, j.verdictJSON, j.Host = dropsJSON(r.Dropped), newVerdict(r), socketJSON(r.Socket)
 	for i := range r.Receivers {
-		j.Receivers = append(j.Receivers, newReceiver(&r.Receivers[i]))
+		x := newReceiver(&r.Receivers[i])
+		if r.Extended {
+			x.flowJSON = newFlow(&r.Receivers[i])
+		}
+		j.Receivers = append(j.Receivers, x)
 	}
 	return j
 }
@@ -227,6 +256,12 @@ func errorKind(err error) string {
 		return "no_offer"
 	case c == exitIncomplete:
 		return "incomplete"
+	case errors.Is(err, mdalp.ErrRefused):
+		return "refused"
+	case errors.Is(err, mdalp.ErrDamaged):
+		return "damaged"
+	case c == exitUnverified:
+		return "unverified"
 	}
 	return "system"
 }
@@ -234,6 +269,28 @@ func errorKind(err error) string {
 // newCounts makes the counts of a report.
 func newCounts(r *mdalp.Report) countsJSON {
 	return countsJSON{r.Size, r.Acked, r.Segments, r.Segments - r.Left, r.Sent(), r.Resent(), r.Timeouts()}
+}
+
+// newVerdict makes what the extended protocol adds to a report.
+func newVerdict(r *mdalp.Report) verdictJSON {
+	j := verdictJSON{Extended: r.Extended, Verified: r.Verified}
+	if !r.Extended {
+		return j
+	}
+	j.Segment = ptr(r.Segment)
+	if r.SHA256 != "" {
+		j.SHA256, j.HashCPU = &r.SHA256, ptr(inSeconds(r.Hashing))
+	}
+	if r.Verdict > 0 {
+		j.Verdict = ptr(inSeconds(r.Verdict))
+	}
+	return j
+}
+
+// newFlow makes how a receiver was sent to in the extended protocol.
+func newFlow(x *mdalp.ReceiverReport) flowJSON {
+	// Copies: a report is valid only as long as it is shown.
+	return flowJSON{ptr(x.Window), maybe(x.RTT), ptr(math.Round(x.Pace)), ptr(x.Lost), ptr(x.Spurious)}
 }
 
 // newPeer says which receiver is meant.

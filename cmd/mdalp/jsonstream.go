@@ -46,6 +46,8 @@ type (
 	splitJSON struct {
 		eventJSON
 		Segments  int64          `json:"segments"`
+		Extended  bool           `json:"extended"`
+		Size      *int           `json:"segment_bytes"`
 		Receivers []assignedJSON `json:"receivers"`
 	}
 	assignedJSON struct {
@@ -60,6 +62,7 @@ type (
 	doneByJSON struct {
 		peerJSON
 		doneJSON
+		flowJSON
 	}
 	// Told for a receiver and not for a segment: a bad link would make a line of each.
 	resentJSON struct {
@@ -74,6 +77,9 @@ type (
 		peerJSON
 		Error string `json:"error"`
 	}
+	finishingJSON struct { // everything is acknowledged; the verdict is awaited
+		eventJSON
+	}
 	revivedJSON struct { // by a late acknowledgement
 		eventJSON
 		peerJSON
@@ -85,8 +91,9 @@ type (
 type stream struct {
 	f io.Writer // standard output
 	// How far the events have come, which may be behind the report.
-	phase mdalp.Phase
-	seen  []doneJSON // by receiver, when it was last told
+	phase     mdalp.Phase
+	finishing bool       // told
+	seen      []doneJSON // by receiver, when it was last told
 	// What was told last, so that death and return are told once each.
 	dead []bool
 	// Lines that are not written yet: of one report at most.
@@ -143,6 +150,11 @@ func (s *stream) news(r *mdalp.Report) {
 	if s.phase == mdalp.Sending {
 		s.changes(r)
 	}
+	// Once: what the server lacks may be sent again, and that is told as progress.
+	if r.Phase == mdalp.Finishing && !s.finishing {
+		s.finishing = true
+		s.write(finishingJSON{s.event("finishing", at)})
+	}
 }
 
 // split tells the outcome of the pings, if there were any, and who gets how much.
@@ -150,7 +162,7 @@ func (s *stream) split(r *mdalp.Report) {
 	n := len(r.Receivers)
 	s.seen, s.dead = make([]doneJSON, n), make([]bool, n)
 	pinged := pingedJSON{s.event("pinged", r.Elapsed), r.Ping.String(), []probedJSON{}}
-	split := splitJSON{s.event("split", r.Elapsed), r.Segments, []assignedJSON{}}
+	split := splitJSON{s.event("split", r.Elapsed), r.Segments, r.Extended, newVerdict(r).Segment, []assignedJSON{}}
 	sent := 0
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
@@ -188,7 +200,11 @@ func (s *stream) changes(r *mdalp.Report) {
 			}
 		}
 		if now != s.seen[i] {
-			j.Receivers = append(j.Receivers, doneByJSON{p, now})
+			y := doneByJSON{peerJSON: p, doneJSON: now}
+			if r.Extended {
+				y.flowJSON = newFlow(x)
+			}
+			j.Receivers = append(j.Receivers, y)
 			s.seen[i] = now
 		}
 	}

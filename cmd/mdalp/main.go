@@ -8,9 +8,11 @@
 // Every option of send can come from the environment: --intent-timeout from
 // MDALP_INTENT_TIMEOUT. The command line wins.
 //
-// Exit codes: 0 all was acknowledged; 1 not all; 2 the command line makes no sense;
-// 3 no offer, or a bad one; 4 a name, socket, permission or file; 130 SIGINT,
-// SIGTERM or SIGHUP. A command in the lab passes its own on.
+// Exit codes: 0 all was acknowledged, and by the extended protocol is whole and kept; 1 not
+// all was acknowledged; 2 the command line makes no sense; 3 no offer, or a bad one; 4 a
+// name, socket, permission or file; 5 the server refuses the payload, has something else, or
+// does not say that it is whole; 130 SIGINT, SIGTERM or SIGHUP. A command in the lab passes
+// its own on.
 package main
 
 import (
@@ -36,6 +38,7 @@ const (
 	exitUsage       = 2   // the command line makes no sense
 	exitNoOffer     = 3   // no offer, or none that can be used
 	exitSystem      = 4   // name, socket, permission, file
+	exitUnverified  = 5   // refused, damaged, or without a verdict
 	exitInterrupted = 130 // SIGINT, SIGTERM or SIGHUP
 )
 
@@ -124,6 +127,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, mdalp.ErrNoOffer), errors.Is(err, mdalp.ErrBadOffer):
 		return exitNoOffer
+	case errors.Is(err, mdalp.ErrRefused), errors.Is(err, mdalp.ErrDamaged), errors.Is(err, mdalp.ErrUnverified):
+		return exitUnverified
 	case errors.Is(err, mdalp.ErrIncomplete):
 		return exitIncomplete
 	}

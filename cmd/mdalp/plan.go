@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -46,7 +47,8 @@ later send is a transaction of its own, with an offer and pings of its own.
 
 "at least" is the number of segments times the latency: what a receiver needs if it
 acknowledges as fast as it answers an echo, and nothing is lost. The original servers
-take about five times as long.
+take about five times as long. In the extended protocol, where many segments are out at once,
+there is no such figure; what the server takes at once, it says when a payload is announced.
 
 The exit code is 0 if there is a plan, also one without pings; 1 if the deadline passed,
 2 if the command line makes no sense, 3 if there is no offer, 4 for a name, socket or file, 130 if
@@ -168,8 +170,12 @@ func showPlan(w io.Writer, r *mdalp.Report) {
 	// Rounded so that the column adds up to 100 %.
 	weights := permille(weigh(r))
 	fmt.Fprintf(w, "transaction %d was opened at %v to ask; it stays unfinished, nothing of the payload was sent\n", r.TID, r.Orchestrator)
-	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n\n",
+	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n",
 		r.Size, r.Segments, len(r.Receivers), r.Balance, seconds(r.Wait), echoed(r))
+	if r.Extended {
+		fmt.Fprintf(w, "extended: segments of up to %d bytes, at most %s at a receiver at once as offered\n", r.Segment, windows(r))
+	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "receiver\tlatency\tanswered\tmin/median/max\tweight\tbytes\tfrom\tsegments\tSEQ\tat least\t")
 	for i := range r.Receivers {
@@ -193,6 +199,19 @@ func showPlan(w io.Writer, r *mdalp.Report) {
 	if r.Balance != mdalp.None {
 		fmt.Fprintf(w, "\nthe orchestrator's rule: at least %d bytes to each\n", j.MinShare)
 	}
+}
+
+// windows is how many segments the receivers offer to take at once, the least and the most.
+func windows(r *mdalp.Report) string {
+	least, most := r.Receivers[0].OfferedWindow, 0
+	for i := range r.Receivers {
+		n := r.Receivers[i].OfferedWindow
+		least, most = min(least, n), max(most, n)
+	}
+	if least == most {
+		return strconv.Itoa(most)
+	}
+	return fmt.Sprintf("%d to %d", least, most)
 }
 
 // printableName is the address of a receiver, and its name where it has one. Names

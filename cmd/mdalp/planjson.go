@@ -21,6 +21,9 @@ type (
 		Socket       *string `json:"ping_socket"`
 		Size         int64   `json:"size_bytes"`
 		Segments     int64   `json:"segments"`
+		Extended     bool    `json:"extended"`
+		// At most: an echo of that size, and the announcement, may make it less.
+		Segment *int `json:"segment_bytes"`
 		// What the orchestrator demands for each receiver; 0 without an offer.
 		MinShare  int64          `json:"minimum_share_bytes"`
 		Wait      float64        `json:"wait_seconds"`
@@ -30,6 +33,9 @@ type (
 	planReceiver struct {
 		peerJSON
 		Name string `json:"name"`
+		// Of the offer; null of the base protocol alone.
+		OfferedSegment *int `json:"offered_segment_bytes"`
+		OfferedWindow  *int `json:"offered_window_segments"`
 		echoesJSON
 		latencyJSON
 		Weight *float64 `json:"weight_ratio"`
@@ -55,6 +61,7 @@ func newPlanJSON(r *mdalp.Report, err error) planJSON {
 	}
 	j.Balance, j.Size, j.Segments = ptr(r.Balance.String()), r.Size, r.Segments
 	j.Wait, j.Probe = inSeconds(r.Wait), inSeconds(r.Probe)
+	j.Extended, j.Segment = r.Extended, newVerdict(r).Segment
 	if len(r.Receivers) > 0 {
 		j.TID, j.Socket = &r.TID, ptr(r.Ping.String())
 		j.MinShare = sched.MinShare(r.Size, len(r.Receivers))
@@ -69,8 +76,15 @@ func newPlanJSON(r *mdalp.Report, err error) planJSON {
 			peerJSON: newPeer(x.Addr), Name: x.Name, echoesJSON: newEchoes(&x.Echoes), latencyJSON: newLatency(x),
 			Offset: off, shareJSON: shareJSON{x.Share, x.Assigned},
 		}
+		if x.OfferedSegment > 0 {
+			y.OfferedSegment, y.OfferedWindow = &x.OfferedSegment, &x.OfferedWindow
+		}
 		if x.Latency > 0 {
-			y.Weight, y.Least = &weights[i], ptr(inSeconds(x.Latency*time.Duration(x.Assigned)))
+			y.Weight = &weights[i]
+			// Windows know no such bound: what the network carries is not known beforehand.
+			if !r.Extended {
+				y.Least = ptr(inSeconds(x.Latency * time.Duration(x.Assigned)))
+			}
 		}
 		if x.Assigned > 0 {
 			y.First, y.Last = ptr(seq), ptr(seq+x.Assigned-1)

@@ -79,8 +79,24 @@ waiting for the offer  12 s ... (192.0.2.1:4650)
 		{&mdalp.Report{Phase: mdalp.Pinging, Probe: 1230 * time.Millisecond, Receivers: make([]mdalp.ReceiverReport, 3)}, 79, 23, `
 pinging 3 receivers  1.2 s ...
 `},
+		{extendedHalf(), 79, 23, `
+sending  55 %  5.0 MB of 9.0 MB  12.5 MB/s  3 resent  ETA 0 s
+177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
+177.71.168.46:4650  [##########....................]  33 %  10/30  dead
+177.71.168.47:4650  [##########....................]  33 %  10/30
+`},
+		{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond, SHA256: "00"}, 79, 23, `
+finishing  waiting for the verdict  1.2 s ...
+`},
+		{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond}, 79, 23, `
+finishing  hashing  1.2 s ...
+`},
 	} {
-		got := "\n" + strings.Join(frame(c.r, 5, c.cols, c.rows), "\n") + "\n"
+		rate := 5.0
+		if c.r.Extended {
+			rate = 12.5e6
+		}
+		got := "\n" + strings.Join(frame(c.r, rate, c.cols, c.rows), "\n") + "\n"
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%d columns:\n%s", c.cols, diff)
 		}
@@ -162,7 +178,7 @@ waited 12.000 s, pinged 0.000 s, sent 10.000 s
 `},
 	} {
 		var b bytes.Buffer
-		summarize(&b, r, c.width)
+		summarize(&b, r, nil, c.width, false)
 		if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
 			t.Errorf("%d columns:\n%s", c.width, diff)
 		}

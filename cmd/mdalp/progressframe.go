@@ -13,13 +13,20 @@ const dead = "  dead"
 
 // frame gives the lines that show a report: one for the whole, and below it one for
 // each receiver, as far as there is room. None is wider than cols, and all are
-// ASCII, so that bytes are columns: names, which strangers choose, are left out.
+// ASCII, so that bytes are columns: names, which strangers choose, are left out. rate is that
+// of a [pace].
 func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	switch r.Phase {
 	case mdalp.Waiting:
 		return []string{clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), address(r.Orchestrator)), cols)}
 	case mdalp.Pinging:
 		return []string{clip(fmt.Sprintf("pinging %d receivers  %.1f s ...", len(r.Receivers), r.Probe.Seconds()), cols)}
+	case mdalp.Finishing:
+		what := "waiting for the verdict"
+		if r.SHA256 == "" {
+			what = "hashing"
+		}
+		return []string{clip(fmt.Sprintf("finishing  %s  %.1f s ...", what, r.Verdict.Seconds()), cols)}
 	}
 	out := []string{total(r, rate, cols)}
 	shown := make([]*mdalp.ReceiverReport, len(r.Receivers))
@@ -51,14 +58,18 @@ func total(r *mdalp.Report, rate float64, cols int) string {
 	if n := r.Resent(); n > 0 {
 		resent = fmt.Sprintf("  %d resent", n)
 	}
-	left := "  ETA " + eta(r)
-	speed := fmt.Sprintf("  %.0f segments/s", rate)
-	long := share + "  " + amount(r.Acked) + " of " + amount(r.Size) + speed + resent + left
+	left := "  ETA " + eta(r, rate)
+	fast, short := fmt.Sprintf("  %.0f segments/s", rate), fmt.Sprintf("  %.0f/s", rate)
+	if r.Extended {
+		fast = "  " + speed(rate)
+		short = fast
+	}
+	long := share + "  " + amount(r.Acked) + " of " + amount(r.Size) + fast + resent + left
 	if len(long) <= cols {
 		return long
 	}
 	line := share
-	for _, s := range []string{left, fmt.Sprintf("  %.0f/s", rate), resent} {
+	for _, s := range []string{left, short, resent} {
 		if len(line)+len(s) <= cols {
 			line += s
 		}
@@ -161,6 +172,9 @@ func amount(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %cB", f, "kMGT"[unit])
 }
+
+// speed writes bytes a second for people.
+func speed(rate float64) string { return amount(int64(rate)) + "/s" }
 
 // squeeze takes out of the middle of s what is more than n columns: an address tells
 // most at its ends.

@@ -213,7 +213,7 @@ func TestSchemaIsStrict(t *testing.T) {
 		func(v map[string]any) { delete(v, "tid") },
 		func(v map[string]any) { v["more"] = 1.0 },
 		func(v map[string]any) { v["schema"] = "mdalp.send/2" },
-		func(v map[string]any) { v["exit_code"] = 5.0 },
+		func(v map[string]any) { v["exit_code"] = 6.0 },
 		func(v map[string]any) { v["segments"] = 0.5 },
 		func(v map[string]any) { v["segments"] = -1.0 },
 		func(v map[string]any) { v["receivers"] = []any{map[string]any{}} },

@@ -56,6 +56,11 @@ Several files, by -f again or behind the options, are sent one after the other, 
 transaction of its own. One that fails does not stop the next, a signal does; the exit
 code is the highest of all.
 
+Where the orchestrator offers it, the extended protocol is spoken: larger segments, many at
+once, and at the end the server's verdict on the file's digest. The exit code is 0 only if
+that is "complete"; 5 if it is not, or none comes. --base keeps to segments of 100 bytes,
+which are acknowledged, no more.
+
 SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes on.`,
 		Args: cobra.ArbitraryArgs,
 		Example: `  mdalp -a 18.139.29.142 -p 4650 -f large_payload -vv

@@ -12,7 +12,10 @@ import (
 // else is kept: a thousand runs to a thousand receivers would be a lot of memory.
 type measurement struct {
 	// The phases as in mdalp.Report, and the whole.
-	Wait, Ping, Send, Elapsed time.Duration
+	Wait, Ping, Send, Verdict, Elapsed time.Duration
+	// Bytes of the payload a second while it was sent.
+	Speed    float64
+	Extended bool
 	// In user and kernel mode, of all threads.
 	CPU              time.Duration
 	TID              int64
@@ -23,7 +26,7 @@ type measurement struct {
 }
 
 // active is the time that was not spent waiting for the offer.
-func (s *measurement) active() time.Duration { return s.Ping + s.Send }
+func (s *measurement) active() time.Duration { return s.Ping + s.Send + s.Verdict }
 
 // cpuPerSegment is in nanoseconds.
 func (s *measurement) cpuPerSegment() float64 { return float64(s.CPU) / float64(max(s.Segments, 1)) }
@@ -45,6 +48,11 @@ func (s *series) mode() int {
 		return 2
 	}
 	return 1
+}
+
+// extended reports whether some run spoke the extended protocol.
+func (s *series) extended() bool {
+	return slices.ContainsFunc(s.Samples, func(x measurement) bool { return x.Extended })
 }
 
 // name tells the series from the others. As key=value, which is what benchstat takes.
@@ -98,6 +106,7 @@ var (
 	ofWait     = func(x *measurement) float64 { return x.Wait.Seconds() }
 	ofPing     = func(x *measurement) float64 { return x.Ping.Seconds() }
 	ofSend     = func(x *measurement) float64 { return x.Send.Seconds() }
+	ofSpeed    = func(x *measurement) float64 { return x.Speed }
 	ofCPU      = func(x *measurement) float64 { return x.cpuPerSegment() }
 	ofResent   = func(x *measurement) float64 { return float64(x.Resent) }
 	ofTimeouts = func(x *measurement) float64 { return float64(x.Timeouts) }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -14,9 +14,10 @@ import (
 	"mdalp/wire"
 )
 
-// summarize writes what a transfer did, for a terminal of width columns: a line for
-// the whole, a line for each receiver, and what was not acknowledged.
-func summarize(w io.Writer, r *mdalp.Report, width int) {
+// summarize writes what a transfer that ended with failure, or nil, did, for a terminal of
+// width columns: a line for the whole, a line for each receiver, and what was not
+// acknowledged; more of what it cost if verbose.
+func summarize(w io.Writer, r *mdalp.Report, failure error, width int, verbose bool) {
 	switch {
 	case r.Size == 0:
 		fmt.Fprintln(w, "nothing to send: the payload is empty")
@@ -26,15 +27,29 @@ func summarize(w io.Writer, r *mdalp.Report, width int) {
 		wrap(w, width, "no transaction: waited %s for the offer of %v", seconds(r.Wait), r.Orchestrator)
 		return
 	}
-	state := "complete"
-	if r.Acked < r.Size {
-		state = "INCOMPLETE"
+	figures(w, r, width, ended(r, failure))
+	if verbose {
+		costs(w, r)
 	}
-	figures(w, r, width, state)
 	if len(r.Missing) > 0 {
 		// Not broken up: whoever searches for the line wants all of it.
 		fmt.Fprintf(w, "not acknowledged: %d of %d segments, SEQ %s\n", r.Left, r.Segments, wire.AppendRanges(nil, r.Missing))
 	}
+}
+
+// ended is how a transfer ended, in a word or two.
+func ended(r *mdalp.Report, failure error) string {
+	switch {
+	case errors.Is(failure, mdalp.ErrRefused):
+		return "REFUSED"
+	case errors.Is(failure, mdalp.ErrDamaged):
+		return "DAMAGED"
+	case r.Acked < r.Size:
+		return "INCOMPLETE"
+	case errors.Is(failure, mdalp.ErrUnverified):
+		return "NOT VERIFIED"
+	}
+	return "complete"
 }
 
 // interim writes how far a transfer is that goes on.
@@ -44,7 +59,7 @@ func interim(w io.Writer, r *mdalp.Report, width int) {
 		wrap(w, width, "waiting for the offer of %v: %s so far", r.Orchestrator, seconds(r.Wait))
 	case mdalp.Pinging:
 		wrap(w, width, "transaction %d: pinging %d receivers: %s so far", r.TID, len(r.Receivers), seconds(r.Probe))
-	case mdalp.Sending:
+	case mdalp.Sending, mdalp.Finishing:
 		// One write, so that nothing comes in between.
 		var b strings.Builder
 		figures(&b, r, width, r.Phase.String())
@@ -55,7 +70,14 @@ func interim(w io.Writer, r *mdalp.Report, width int) {
 // figures writes what is known of a transfer that has begun.
 func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 	wrap(w, width, "transaction %d: %s, %d of %d bytes acknowledged in %s", r.TID, state, r.Acked, r.Size, seconds(r.Elapsed))
-	wrap(w, width, "waited %s, pinged %s, sent %s", seconds(r.Wait), seconds(r.Probe), seconds(r.Transfer))
+	times := fmt.Sprintf("waited %s, pinged %s, sent %s", seconds(r.Wait), seconds(r.Probe), seconds(r.Transfer))
+	if r.Verdict > 0 {
+		times += ", verdict " + seconds(r.Verdict)
+	}
+	wrap(w, width, "%s", times)
+	if r.Extended {
+		wrap(w, width, "%s", extended(r))
+	}
 	if r.Segments > 0 {
 		receivers(w, r, width)
 	}
@@ -64,11 +86,38 @@ func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, %d acks of segments never sent, %d duplicate acks\n",
 			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted, r.Dropped.Unsent, r.Dropped.Duplicate)
 	}
-	// A full send buffer alone loses nothing, and is usual where much is sent.
-	if h := &r.Host; h.Overflow+h.TooLong+h.Unsent > 0 {
-		fmt.Fprintf(w, "this host lost datagrams: %d came to a full receive buffer, %d were too long, %d could not be sent for want of memory\n",
-			h.Overflow, h.TooLong, h.Unsent)
+}
+
+// extended is what the extended protocol adds, in a line.
+func extended(r *mdalp.Report) string {
+	var window, lost int64
+	for i := range r.Receivers {
+		window, lost = max(window, r.Receivers[i].Window), lost+r.Receivers[i].Lost
 	}
+	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again", r.Segment, amount(window), lost)
+	if r.Transfer > 0 {
+		line += ", " + speed(float64(r.Acked)/r.Transfer.Seconds())
+	}
+	if r.SHA256 != "" {
+		line += "; sha256 " + r.SHA256
+	}
+	switch {
+	case r.Verified:
+		line += ", verified by the server"
+	case r.Phase == mdalp.Finished && r.Acked == r.Size:
+		line += "; acknowledged, not verified"
+	}
+	return line
+}
+
+// costs writes what a transfer cost this host, and what this host did to its datagrams.
+func costs(w io.Writer, r *mdalp.Report) {
+	if r.SHA256 != "" {
+		fmt.Fprintf(w, "hashing took %s of CPU time, beside the sending\n", seconds(r.Hashing))
+	}
+	k := &r.Socket
+	fmt.Fprintf(w, "socket: %d datagrams dropped for want of a receive buffer, %d too long, %d not sent for want of memory; send buffer full %d times; %d trains\n",
+		k.Drops, k.Truncated, k.Lost, k.Blocked, k.Trains)
 }
 
 // wrap writes a line, broken at blanks where it is wider than width.
@@ -91,90 +140,6 @@ func wrap(w io.Writer, width int, format string, args ...any) {
 	io.WriteString(w, b.String()+"\n")
 }
 
-// tookOver is the column of segments that came from dead receivers, or slower ones.
-const tookOver = "took over"
-
-// A field is a column of the table.
-type field struct {
-	head string
-	of   func(*mdalp.ReceiverReport) string
-}
-
-// fields are the columns in their order.
-var fields = [...]field{
-	{"receiver", func(x *mdalp.ReceiverReport) string { return address(x.Addr) }},
-	{"latency", latency},
-	{"bytes", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Bytes) }},
-	{"segments", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%d/%d", x.Acked, assigned(x)) }},
-	{"resent", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Resent) }},
-	{"timeouts", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Timeouts) }},
-	{tookOver, func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Took) }},
-	{"ack min/mean/max", acks},
-	{"bytes/s", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%.0f", x.Rate) }},
-	{"state", health},
-}
-
-// sacrifices are the columns that go, in this order, until the table is narrow enough.
-// Address, segments and state stay in any case.
-var sacrifices = []string{"ack min/mean/max", "bytes/s", tookOver, "timeouts", "latency", "bytes", "resent"}
-
-// receivers writes the table. What killed a receiver stands below it, as it may be
-// long. Where even the shortest table is too wide, each receiver has two lines.
-func receivers(w io.Writer, r *mdalp.Report, width int) {
-	// All cells are made before the first is written, as the widths depend on all of them.
-	var cells [len(fields)][]string
-	var wide [len(fields)]int
-	all := 0
-	for i, f := range fields {
-		wide[i] = len(f.head)
-		for k := range r.Receivers {
-			s := f.of(&r.Receivers[k])
-			cells[i] = append(cells[i], s)
-			wide[i] = max(wide[i], len(s))
-		}
-		all += 2 + wide[i]
-	}
-	order := sacrifices
-	if slices.ContainsFunc(r.Receivers, func(x mdalp.ReceiverReport) bool { return x.Took > 0 }) {
-		// Who took over is what one wants to know then: that goes last.
-		order = append(slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == tookOver }), tookOver)
-	}
-	for _, s := range order {
-		if all > width {
-			i := slices.IndexFunc(fields[:], func(f field) bool { return f.head == s })
-			all -= 2 + wide[i]
-			// A column without width is left out below.
-			wide[i] = 0
-		}
-	}
-	// All that could go has gone, and it still is too wide.
-	stacked := all > width
-	var b strings.Builder
-	row := func(cell func(int) string) {
-		for i := range fields {
-			switch {
-			case wide[i] == 0:
-			case stacked && i == 0:
-				b.WriteString("  " + cell(i) + "\n")
-			default:
-				fmt.Fprintf(&b, "  %*s", wide[i], cell(i))
-			}
-		}
-		b.WriteByte('\n')
-	}
-	row(func(i int) string { return fields[i].head })
-	for k := range r.Receivers {
-		row(func(i int) string { return cells[i][k] })
-	}
-	io.WriteString(w, b.String())
-	for i := range r.Receivers {
-		// The cause alone, without the names of packages around it.
-		if x := &r.Receivers[i]; x.Err != nil {
-			fmt.Fprintf(w, "%s is dead: %s\n", address(x.Addr), usage.Line(root(x.Err)))
-		}
-	}
-}
-
 // address writes a receiver's address. Its zone may be anything that a stranger wrote
 // into the offer.
 func address(a netip.AddrPort) string {
@@ -184,35 +149,6 @@ func address(a netip.AddrPort) string {
 		}
 		return r
 	}, a.String())
-}
-
-// latency is the base of a receiver's weight. "~" marks one that answered no echo, and
-// is weighed as the slowest that did.
-func latency(x *mdalp.ReceiverReport) string {
-	switch {
-	case x.Latency == 0:
-		return "-"
-	case x.Guessed:
-		return "~" + millis(x.Latency)
-	}
-	return millis(x.Latency)
-}
-
-// acks is how long acknowledgements took.
-func acks(x *mdalp.ReceiverReport) string {
-	if x.AckMean == 0 {
-		return "-"
-	}
-	one := func(d time.Duration) string { return strings.TrimSuffix(millis(d), " ms") }
-	return one(x.AckMin) + "/" + one(x.AckMean) + "/" + millis(x.AckMax)
-}
-
-// health is one word.
-func health(x *mdalp.ReceiverReport) string {
-	if x.Err != nil {
-		return "dead"
-	}
-	return "ok"
 }
 
 // millis writes a time in milliseconds, to a thousandth as ping does.

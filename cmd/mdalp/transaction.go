@@ -192,7 +192,7 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 		if len(s.o.files) > 1 {
 			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
-		summarize(&text, r, width(os.Stdout))
+		summarize(&text, r, err, width(os.Stdout), s.o.verbose > 0 && s.o.logFormat != "original")
 	}
 	return deliver(ctx, text.Bytes())
 }

@@ -177,15 +177,20 @@ func (l *lines) see(r *mdalp.Report) {
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "progress", 0)
 	line.AddAttrs(slog.String("phase", r.Phase.String()), slog.Duration("elapsed", r.Elapsed.Round(time.Millisecond)))
 	if r.Phase == mdalp.Sending {
+		unit := "segments_per_second"
+		if r.Extended {
+			unit = "bytes_per_second"
+		}
 		line.AddAttrs(slog.Int64("acknowledged_bytes", r.Acked), slog.Int64("bytes", r.Size),
-			slog.Int64("segments_per_second", int64(l.pace.rate+0.5)), slog.Int64("resent", r.Resent()), slog.String("eta", eta(r)))
+			slog.Int64(unit, int64(l.pace.rate+0.5)), slog.Int64("resent", r.Resent()), slog.String("eta", eta(r, l.pace.rate)))
 	}
 	l.to.Handle(context.Background(), line)
 }
 
-// A pace is how fast segments are acknowledged, smoothed over two seconds or so.
+// A pace is how fast things go, smoothed over two seconds or so: segments that are
+// acknowledged in the base protocol; bytes in the extended one, whose segments have any size.
 type pace struct {
-	rate  float64 // segments a second
+	rate  float64 // a second
 	acked int64
 	at    time.Duration
 }
@@ -197,6 +202,9 @@ func (p *pace) see(r *mdalp.Report) {
 		return
 	}
 	acked := r.Segments - r.Left
+	if r.Extended {
+		acked = r.Acked
+	}
 	// Reports at a change of phase come right behind another: a rate over so short a time says
 	// nothing.
 	if dt := (r.Transfer - p.at).Seconds(); dt >= 0.05 {
@@ -211,9 +219,16 @@ func (p *pace) see(r *mdalp.Report) {
 
 // eta says when the last receiver will be done, by what each did so far, or "?" as long
 // as one of them did nothing. Receivers work side by side, so it is the slowest one's
-// time and not the sum. The dead are not waited for.
-func eta(r *mdalp.Report) string {
+// time and not the sum. The dead are not waited for. In the extended protocol whoever is
+// done helps the others, and the bytes that are left come at the rate of all.
+func eta(r *mdalp.Report, rate float64) string {
 	var last time.Duration
+	if r.Extended {
+		if rate < 1 {
+			return "?"
+		}
+		return remains(time.Duration(min(float64(r.Size-r.Acked)/rate, 1e9) * 1e9))
+	}
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
 		left := remaining(x)
@@ -225,10 +240,15 @@ func eta(r *mdalp.Report) string {
 		}
 		last = max(last, time.Duration(float64(r.Transfer)*float64(left)/float64(x.Acked)))
 	}
-	if last < time.Minute {
-		return fmt.Sprintf("%.0f s", last.Seconds())
+	return remains(last)
+}
+
+// remains writes the time until the end.
+func remains(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
-	return last.Round(time.Second).String()
+	return d.Round(time.Second).String()
 }
 
 // assigned is the number of segments that are, or were, a receiver's to send.

@@ -107,8 +107,11 @@ func newCommand(errs *asyncio.Writer) *cobra.Command {
 		Long: `An MDALP orchestrator and its receivers in one process: it answers intents
 and puts the segments of each transaction together in a directory.
 
-Nobody tells it how long a payload is. Without --expect silence alone decides: what
-has no hole, and to which nothing has come for --idle, counts as complete.`,
+Clients that can are spoken to in the extended protocol: large segments, many at once, and a
+verdict when the payload's digest is the client's and, with --store, all of it is flushed.
+
+In the base protocol nobody tells it how long a payload is. Without --expect silence alone
+decides: what has no hole, and to which nothing has come for --idle, counts as complete.`,
 		Example: `  mdalpd --store /var/lib/mdalpd
   mdalpd --listen 192.0.2.1:4650 --receivers 192.0.2.1,192.0.2.2,192.0.2.3 --expect payload`,
 		Version:       mdalp.Version,

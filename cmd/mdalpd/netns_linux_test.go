@@ -101,7 +101,9 @@ func serve(t *testing.T, args ...string) string {
 	lines := bufio.NewReader(errs)
 	line, err := lines.ReadString('\n')
 	t.Cleanup(func() {
+		// The second does not let it wait for the silence of what came.
 		_ = cmd.Process.Signal(unix.SIGTERM)
+		_ = cmd.Process.Signal(unix.SIGINT)
 		rest, _ := io.ReadAll(lines)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %s%s", err, line, rest)

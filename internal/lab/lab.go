@@ -91,7 +91,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		l.closeSockets()
 		return nil, err
 	}
-	srv, err := l.server(&cfg, places)
+	srv, err := l.server(&cfg, places, order)
 	if err != nil {
 		l.closeSockets()
 		return nil, err
@@ -156,8 +156,8 @@ func (l *Lab) open(n *Network, places []place) (order []int, err error) {
 	return order, nil
 }
 
-// server makes the orchestrator and the receivers.
-func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
+// server makes the orchestrator and the receivers. order is the place of each socket.
+func (l *Lab) server(cfg *Config, places []place, order []int) (*server.Server, error) {
 	for i, p := range places[1:] {
 		l.receivers = append(l.receivers, server.Receiver{
 			Addr: netip.AddrPortFrom(p.addr, p.port),
@@ -183,6 +183,11 @@ func (l *Lab) server(cfg *Config, places []place) (*server.Server, error) {
 		Base:             cfg.Base,
 		Log:              cfg.Log,
 		Settled:          l.settle,
+	}
+	for i, s := range l.socks {
+		if order[i] >= 0 { // none for pings
+			c.Buffers = append(c.Buffers, s.ReceiveBuffer())
+		}
 	}
 	for i := range 4 {
 		for j, x := 0, sim.Mix(cfg.Seed, uint64(i)); j < 8; j, x = j+1, x>>8 {
