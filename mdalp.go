@@ -27,7 +27,8 @@ const Port = 4650
 
 // Resolve gives the address of an orchestrator. host is an IPv4 or IPv6 address or a
 // name; family is 4 or 6 to accept only that, or 0 for either, where IPv4 wins
-// because the original receivers know nothing else.
+// because the original receivers know nothing else. Only where this host has no way
+// to a name's IPv4 address, and one to that of IPv6, the latter is taken.
 func Resolve(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
 	addr, err := netip.ParseAddr(host)
 	if err == nil {
@@ -42,12 +43,35 @@ func Resolve(ctx context.Context, host string, port uint16, family int) (netip.A
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
+	return netip.AddrPortFrom(choose(all, hasWay), port), nil
+}
+
+// choose takes one of a name's addresses, of which there is one at least.
+func choose(all []netip.Addr, way func(netip.Addr) bool) netip.Addr {
+	var first [2]netip.Addr // of IPv4, of IPv6
 	for _, a := range all {
+		k := 1
 		if a = a.Unmap(); a.Is4() {
-			return netip.AddrPortFrom(a, port), nil
+			k = 0
+		}
+		if !first[k].IsValid() {
+			first[k] = a
 		}
 	}
-	return netip.AddrPortFrom(all[0].Unmap(), port), nil
+	if v4, v6 := first[0], first[1]; !v6.IsValid() || v4.IsValid() && (way(v4) || !way(v6)) {
+		return v4
+	}
+	return first[1]
+}
+
+// hasWay reports whether this host knows where to send what is for a. Nothing is sent.
+func hasWay(a netip.Addr) bool {
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, Port)))
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // Send delivers the size bytes of src to the receivers that cfg.Orchestrator

@@ -150,8 +150,9 @@ func (s *stream) news(r *mdalp.Report) {
 	if s.phase == mdalp.Sending {
 		s.changes(r)
 	}
-	// Once: what the server lacks may be sent again, and that is told as progress.
-	if r.Phase == mdalp.Finishing && !s.finishing {
+	// Once: what the server lacks may be sent again, and that is told as progress. It may be
+	// over before anybody has seen it.
+	if (r.Phase == mdalp.Finishing || r.Verdict > 0) && !s.finishing {
 		s.finishing = true
 		s.write(finishingJSON{s.event("finishing", at)})
 	}
