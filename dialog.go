@@ -113,7 +113,7 @@ func (d *dialog) stop() {
 	d.s.timers.Stop(timerManifest)
 }
 
-// takes reports whether a datagram is a state for this session; one that looks like it
+// takes reports whether a datagram is a state for this transfer; one that looks like it
 // and is none, or is older than what is known, is dropped and counted here.
 func (d *dialog) takes(e *loop.Envelope, m *wire.Message, b []byte) (st wire.State, ok bool) {
 	s := d.s

@@ -3,7 +3,7 @@
 #
 #   bench/extended.sh [ROUNDS]
 #
-# It needs Go, iperf3, curl, sha256sum, GNU time and 3 GB in /dev/shm, and a machine on which nothing
+# It needs Go, iperf3, sha256sum, GNU time and 3 GB in /dev/shm, and a machine on which nothing
 # else runs. Servers are bound to the first CPU, senders to the second, where a line does not
 # say free. Prints each round; medians and ratios are for who reads them.
 set -euo pipefail
