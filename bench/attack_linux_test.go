@@ -164,7 +164,7 @@ func (s *target) floods(t *testing.T) []flooding {
 		}
 		tid = bytes.Clone(tid)
 		fmt.Fprintf(c, "Type:2;TID:%s;SEQ:0;DATA:%0100d", tid, 0)
-		if n, err = c.Read(b); err != nil {
+		if _, err = c.Read(b); err != nil {
 			t.Fatal(err)
 		}
 		return tid
