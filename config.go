@@ -29,6 +29,12 @@ func (b Balance) String() string {
 	return [...]string{"icmp", "equal", "none", "adaptive"}[b&3]
 }
 
+// A Transaction is one of the extended protocol, as far as it takes to resume it.
+type Transaction struct {
+	TID     int64
+	Segment int // bytes of its segments; 0 if that is not known: the server tells
+}
+
 // Config says what to send where and how. Only Orchestrator is needed; the zero
 // value of everything else means what its comment says.
 type Config struct {
@@ -89,6 +95,14 @@ type Config struct {
 	NoVerify bool
 	// Name is told to the server, for people: at most 255 bytes of UTF-8.
 	Name string
+	// Resume, if not nil, is the transaction whose segments are to be taken over: what the
+	// server has of them is not sent again. The payload must be the same. What cannot be
+	// resumed is sent anew, with a warning.
+	Resume *Transaction
+	// Announced, if not nil, is told the transaction as soon as the server has taken its
+	// announcement: what a later Resume needs. It may block, and comes again where a transfer
+	// goes on in another transaction. It may be called after Send has returned.
+	Announced func(Transaction)
 
 	// DropPrivileges makes the process give up its capabilities for good: once the
 	// sockets are open, and before it looks at any datagram. It is for commands, not for programs that go on needing
@@ -150,6 +164,8 @@ func (c *Config) withDefaults() (*Config, error) {
 		return nil, fmt.Errorf("%w: the orchestrator's address and port are needed", ErrConfig)
 	case d.Server < 0:
 		return nil, fmt.Errorf("%w: receiver %d: receivers count from 1", ErrConfig, d.Server)
+	case d.Resume != nil && (d.Resume.TID < 0 || d.Resume.Segment < 0):
+		return nil, fmt.Errorf("%w: transaction %d with segments of %d bytes is none", ErrConfig, d.Resume.TID, d.Resume.Segment)
 	case d.Echoes < 0 || d.Tries < 0 || d.RTO < 0 || d.Deadline < 0 || d.IntentTimeout < 0 || d.IntentRetry < 0 || d.EchoTimeout < 0 ||
 		d.Segment < 0 || d.Window < 0 || d.Rate < 0:
 		return nil, fmt.Errorf("%w: counts and times may not be negative", ErrConfig)

@@ -25,9 +25,10 @@ type dialog struct {
 	s        *session
 	manifest wire.Manifest
 
-	on     bool // the offer is extended, and the payload is, or is to be, announced
-	opened bool // the announcement was answered: segments may have NUMs
-	failed bool // it was not: the base protocol it is
+	largest int  // segment that the path takes, in bytes
+	on      bool // the offer is extended, and the payload is, or is to be, announced
+	opened  bool // the announcement was answered: segments may have NUMs
+	failed  bool // it was not: the base protocol it is
 
 	seq    int64         // of the next manifest
 	newest int64         // of the newest state that was acted on
@@ -43,10 +44,32 @@ type dialog struct {
 // begin announces the payload in segments of so many bytes.
 func (d *dialog) begin(now time.Time, segment int) {
 	s := d.s
+	d.largest = segment
 	d.manifest = wire.Manifest{Bytes: s.size, Seg: int64(segment), Name: s.cfg.Name, Resume: wire.Absent}
+	if r := s.resume; r != nil {
+		d.take(int64(r.Segment), "")
+	}
 	d.on, d.newest, d.since = true, wire.Absent, now
 	d.ask(now)
 	s.blocks.hash(now) // while the server makes room
+}
+
+// take resumes a transaction whose segments have so many bytes, 0 where that is not known;
+// not if they are larger than the path takes, or if there is another reason why not.
+func (d *dialog) take(segment int64, why string) {
+	s := d.s
+	if why == "" && segment > int64(d.largest) {
+		why = fmt.Sprintf("its segments of %d bytes do not fit any more", segment)
+	}
+	if why != "" {
+		s.log.Warn("the payload is sent anew: what there is cannot be resumed", "tid", s.resume.TID, "why", why)
+		s.resume, d.manifest.Resume, d.manifest.Seg = nil, wire.Absent, int64(d.largest)
+		return
+	}
+	d.manifest.Resume = s.resume.TID
+	if segment > 0 {
+		d.manifest.Seg = segment
+	}
 }
 
 // ask has a manifest sent, and sent again until it is answered.
@@ -145,6 +168,9 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	d.since, d.tries = now, 0
 	switch st.Standing {
 	case wire.Refused:
+		if d.again(now, &st) {
+			return
+		}
 		why := ErrRefused
 		if st.Comment != "" {
 			why = fmt.Errorf("%w: %s", ErrRefused, st.Comment)
@@ -162,6 +188,31 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	s.blocks.stands(now, &st, m.Seq < d.first)
 }
 
+// again goes on after a refusal where it is no end. What is held under the number that was
+// to be resumed may have other sizes, which the refusal tells; and a transaction that was
+// open may have been closed: by its limit, by a start of a server that does not know it any
+// more, or because this client has another address now.
+func (d *dialog) again(now time.Time, st *wire.State) bool {
+	s := d.s
+	switch {
+	case !d.opened && s.resume != nil && st.Bytes >= 0 && st.Seg >= 0:
+		why := ""
+		if st.Bytes != s.size {
+			why = fmt.Sprintf("it has %d bytes, and the payload %d", st.Bytes, s.size)
+		} else if st.Seg == d.manifest.Seg {
+			return false // it would be refused for ever
+		}
+		d.take(st.Seg, why)
+		d.ask(now)
+		return true
+	case d.opened && st.Resume >= 0:
+		return s.renew(now, st.Resume)
+	case d.opened && st.Comment == "":
+		return s.renew(now, s.tid)
+	}
+	return false
+}
+
 // opening takes the answer to the announcement. What the server has may take several
 // answers to tell.
 func (d *dialog) opening(now time.Time, st *wire.State) {
@@ -176,7 +227,13 @@ func (d *dialog) opening(now time.Time, st *wire.State) {
 		d.open.Window = st.Window
 		d.stop()
 		d.opened = true
-		d.s.pinging.proceed(now)
+		s := d.s
+		s.resume = nil
+		if told := s.cfg.Announced; told != nil {
+			is := Transaction{TID: s.tid, Segment: int(d.manifest.Seg)}
+			defer s.beside(now, func() func(time.Time) { told(is); return nil })
+		}
+		s.pinging.proceed(now)
 	default:
 		// Busy and complete are answers to a digest, of which there was none.
 		d.ready = false

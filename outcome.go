@@ -43,7 +43,7 @@ func (s *session) settle(now time.Time) {
 	}
 	r.Acked, r.Left = 0, t.Left()
 	if r.Extended {
-		r.Acked = -t.Reopened() // a byte counts once, however often it is acknowledged
+		r.Acked = r.Resumed - t.Reopened() // a byte counts once, however often it is acknowledged
 	}
 	for i := range r.Receivers {
 		rr, st := &r.Receivers[i], t.Stats(i)

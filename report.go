@@ -44,6 +44,9 @@ type Report struct {
 	// Extended says that the extended protocol was spoken, with segments of Segment bytes.
 	Extended bool
 	Segment  int
+	// Resumed is how many bytes an earlier transaction had brought: they count as
+	// acknowledged, and were not sent in this one.
+	Resumed int64
 	// SHA256 is the payload's digest in hexadecimal, once it is known; Hashing is the CPU
 	// time that it took, beside the sending.
 	SHA256  string

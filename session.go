@@ -75,10 +75,12 @@ type session struct {
 	mode6      icmp.Mode
 	bufferAcks int // acks that the receive buffer holds; 0: any number
 
-	tid   int64
-	given int64  // the transaction that was given up for a new one, or 0
-	peers []peer // whom segments go to; their places are the transfer's numbers
-	place map[netip.AddrPort]int
+	tid     int64
+	given   int64        // the transaction that was given up for a new one, or 0
+	resume  *Transaction // whose segments are to be taken over, or nil
+	renewed int          // how often, without progress, a transaction was closed that this one went on with
+	peers   []peer       // whom segments go to; their places are the transfer's numbers
+	place   map[netip.AddrPort]int
 
 	report Report
 	err    error
@@ -94,6 +96,7 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, 
 		began: now, entered: now, timers: sched.NewWheel(now, timers),
 		mode4: mode4, mode6: mode6,
 		bufferAcks: buffer / loop.ShortDatagram,
+		resume:     cfg.Resume,
 	}
 	s.start()
 	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off}
@@ -126,10 +129,36 @@ func (s *session) start() {
 // the transaction before is resumed: its segments had another size.
 func (s *session) anew(now time.Time, why string) {
 	s.log.Warn("starting anew with smaller segments", "segment", safeSegment, "why", why)
+	s.cfg.Segment, s.resume = safeSegment, nil
+	s.restart(now)
+}
+
+// mostRenewed is how often a transaction may be closed in a row of which nothing was
+// acknowledged.
+const mostRenewed = 3
+
+// renew asks for a new offer and goes on there with what this transaction brought, which
+// the server has closed. It reports false where that leads nowhere.
+func (s *session) renew(now time.Time, tid int64) bool {
+	s.settle(now)
+	if s.report.Acked > s.report.Resumed {
+		s.renewed = 0
+	}
+	if s.renewed++; s.renewed > mostRenewed {
+		return false
+	}
+	s.log.Warn("the server has closed the transaction: asking for another to go on", "tid", s.tid)
+	s.resume = &Transaction{TID: tid, Segment: int(s.dialog.manifest.Seg)}
+	s.restart(now)
+	return true
+}
+
+// restart goes back to the first stage.
+func (s *session) restart(now time.Time) {
 	s.timers.Stop(timerManifest)
-	s.cfg.Segment = safeSegment
 	s.cfg.key[30]++ // echoes of before shall not count for those to come
 	s.report.Receivers, s.report.Segments, s.report.Extended, s.report.Segment = nil, 0, false, 0
+	s.report.Resumed, s.report.Acked, s.report.Left = 0, 0, 0
 	s.given, s.tid, s.peers, s.place = s.tid, 0, nil, nil
 	s.start()
 	s.enter(now, Waiting)

@@ -2,6 +2,7 @@ package mdalp
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"syscall"
 	"time"
@@ -208,6 +209,16 @@ func (s *session) foresee(now time.Time) {
 	s.finish(now, nil)
 }
 
+// bytes is how many bytes of the payload rising ranges of SEQs are.
+func (x *blocks) bytes(ranges []wire.Range) (n int64) {
+	for _, r := range ranges {
+		if from := r.First * int64(x.segment); from < x.s.size {
+			n += min(x.s.size-from, (r.Last-r.First+1)*int64(x.segment))
+		}
+	}
+	return n
+}
+
 // begin lays out an extended transfer and starts it.
 func (x *blocks) begin(now time.Time) {
 	s := x.s
@@ -232,6 +243,8 @@ func (x *blocks) begin(now time.Time) {
 			stored[k] = sched.Range(r)
 		}
 		x.transfer.Have(stored)
+		s.report.Resumed = x.bytes(have)
+		s.log.Warn(fmt.Sprintf("resuming transaction %d: %d %% is there", s.dialog.manifest.Resume, s.report.Resumed*100/s.size))
 	}
 	x.prefix = wire.AppendDataPrefix(nil, s.tid)
 	x.seqs = wire.Digits(total - 1)

@@ -46,6 +46,7 @@ type bulkTx struct {
 	placed    bool // it is an extended one
 	closed    bool // it takes nothing more
 	failed    bool // the store failed
+	discarded bool // nothing is there any more: it was resumed
 	size, seg int64
 	data      []byte
 	written   []bool // by SEQ
@@ -355,10 +356,40 @@ func (v *vault) Place(m server.Meta, size int64) (server.Place, error) {
 	return &bulkPlace{v, t}, nil
 }
 
-// Resume implements server.Placer. No client of the swarm resumes.
-func (v *vault) Resume(m server.Meta, from, _ int64) (server.Place, []wire.Range, error) {
-	v.fail("transaction %d resumes %d", m.TID, from)
-	return nil, nil, errStore
+// Resume implements server.Placer. A client resumes what is its own, with the sizes that it
+// had; now and then some of what was taken is lost with the power.
+func (v *vault) Resume(m server.Meta, from, size int64) (server.Place, []wire.Range, error) {
+	old, t := v.tx[from], v.tx[m.TID]
+	if old == nil || t == nil || old.client == nil || old.client != t.client || old.run == v.runs && old.placed && !old.closed {
+		v.fail("transaction %d resumes %d", m.TID, from)
+		return nil, nil, errStore
+	}
+	p, err := v.Place(m, size)
+	if err != nil || !old.placed || old.discarded {
+		return p, nil, err
+	}
+	if old.size != size || old.seg != int64(m.Segment) {
+		v.fail("transaction %d resumes %d with %d bytes in segments of %d; it had %d, of %d", m.TID, from, size, m.Segment, old.size, old.seg)
+	}
+	// Who was given up has nothing any more that a third could resume.
+	old.discarded = old.published == nil
+	lost := v.rng.IntN(2) * v.rng.IntN(3)
+	var have []wire.Range
+	for seq, ok := range old.taken.has {
+		if !ok || lost > 0 && v.rng.IntN(4) < lost {
+			continue
+		}
+		k := int64(seq)
+		copy(t.data[k*t.seg:min((k+1)*t.seg, size)], old.data[k*t.seg:])
+		t.written[seq], t.taken.has[seq] = true, true
+		t.taken.n++
+		if n := len(have); n > 0 && have[n-1].Last == k-1 {
+			have[n-1].Last = k
+		} else {
+			have = append(have, wire.Range{First: k, Last: k})
+		}
+	}
+	return p, have, nil
 }
 
 // A bulkPlace is where the bytes of a transaction go.

@@ -178,7 +178,11 @@ func (w *bulkWatch) observe(now time.Time) {
 	if w.s.phase != w.phase {
 		back := w.s.phase < w.phase && (w.phase != Finishing || w.s.phase != Sending)
 		if back && w.s.phase == Waiting { // with smaller segments
-			if w.anew++; w.seg <= safeSegment || w.anew > 1 {
+			if w.s.resume != nil { // the server has closed the transaction
+				if w.told != wire.Refused {
+					w.fail("it asks for another transaction, and was told %v", w.told)
+				}
+			} else if w.anew++; w.seg <= safeSegment || w.anew > 1 {
 				w.fail("it begins anew with segments of %d bytes", w.seg)
 			}
 			w.reset(now)
@@ -242,8 +246,18 @@ func (w *bulkWatch) begin(now time.Time) {
 	}
 	total := (int64(len(w.payload))-1)/w.seg + 1
 	w.delivered, w.left = make([]bool, total), total
-	if x.Total() != total || x.Left() != total {
-		w.fail("%d segments, %d of them left; the payload has %d", x.Total(), x.Left(), total)
+	for _, r := range w.held { // an earlier transaction had brought it
+		for seq := r.First; seq <= r.Last; seq++ {
+			if seq >= total || w.delivered[seq] {
+				w.fail("SEQ %d is told twice, or none: %v", seq, w.held)
+				return
+			}
+			w.delivered[seq] = true
+			w.left--
+		}
+	}
+	if x.Total() != total || x.Left() != w.left {
+		w.fail("%d segments, %d of them left; the payload has %d, and %d are to be sent", x.Total(), x.Left(), total, w.left)
 	}
 }
 

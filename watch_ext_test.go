@@ -52,7 +52,8 @@ type bulkWatch struct {
 	seg       int64
 	delivered []bool
 	left      int64
-	again     int64 // SEQs that were taken back
+	again     int64        // SEQs that were taken back
+	held      []wire.Range // told to be there when the payload was announced
 	sent      time.Time
 	spent     time.Duration // the instant, since Epoch, at which all that was sent is paid at the capped rate
 	shown     int64
@@ -178,6 +179,7 @@ func (sc *bulk) add(w *bulkWatch) {
 // reset forgets all of a transaction.
 func (w *bulkWatch) reset(now time.Time) {
 	w.manifests, w.newest, w.answers, w.unanswered, w.told = nil, -1, 0, 0, wire.Unknown
+	w.held = nil
 	w.lanes, w.place, w.delivered, w.left, w.again, w.shown = nil, nil, nil, 0, 0, 0
 	w.progress, w.sent, w.spent = now, now, 0
 	w.gave, w.tid = w.tid, 0
@@ -367,6 +369,9 @@ func (w *bulkWatch) state(now time.Time, e *loop.Envelope, m *wire.Message, b []
 		left = w.s.blocks.transfer.Left()
 	}
 	was := w.s.phase
+	if good && st.Standing == wire.Open && !w.s.dialog.opened {
+		w.held = append(w.held, st.Have...)
+	}
 	w.s.Receive(now, e, b)
 	if w.s.phase == Finished && was != Finished && !good {
 		w.fail("%q from %v ends it", b, e.Peer)
