@@ -244,7 +244,9 @@ func (x *blocks) begin(now time.Time) {
 		}
 		x.transfer.Have(stored)
 		s.report.Resumed = x.bytes(have)
-		s.log.Warn(fmt.Sprintf("resuming transaction %d: %d %% is there", s.dialog.manifest.Resume, s.report.Resumed*100/s.size))
+		if from := s.dialog.manifest.Resume; from != wire.Absent {
+			s.log.Warn(fmt.Sprintf("resuming transaction %d: %d %% is there", from, s.report.Resumed/max(1, s.size/100)))
+		}
 	}
 	x.prefix = wire.AppendDataPrefix(nil, s.tid)
 	x.seqs = wire.Digits(total - 1)

@@ -27,6 +27,7 @@ func completions() shell.Values {
 		"progress":      {"auto\tbars on a terminal", "plain\tlines", "off"},
 		"log-format":    {"text", "json", "original\tas the original client"},
 		"segment":       {"auto\tas many as the path and the receivers take"},
+		"resume":        {"auto\tif the file is as it was", "off\tfrom the start"},
 		"offload":       {"auto\twhere the kernel does it", "off"},
 		"bench format":  {"table", "json", "benchfmt\tfor benchstat"},
 		"profile":       append(lab.Names(), "..."),

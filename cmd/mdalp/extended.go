@@ -29,6 +29,7 @@ type extendedOptions struct {
 	offload string
 
 	noVerify bool
+	resume   resumption // send's alone
 }
 
 // declare adds the options to f.
@@ -53,6 +54,8 @@ func (o *extendedOptions) check() error {
 		return usage.Errorf("--offload %s: it is auto or off", usage.Shown(o.offload))
 	case o.base && o.segment != 0:
 		return usage.Errorf("--segment %v does not go with --base, whose segments have 100 bytes", &o.segment)
+	case o.base && o.resume.given:
+		return usage.Errorf("--resume %v does not go with --base, which resumes nothing", &o.resume)
 	case o.base && o.window != 0:
 		return usage.Errorf("--window %d does not go with --base, which has one segment out at a receiver",
 			o.window)

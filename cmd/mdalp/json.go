@@ -91,6 +91,8 @@ type (
 		HashCPU *float64 `json:"hash_cpu_seconds"`
 		// The server has said that it is whole, with that digest.
 		Verified bool `json:"verified"`
+		// Of the acknowledged bytes, those that an earlier transaction had brought.
+		Resumed int64 `json:"resumed_bytes"`
 	}
 	// The keys and their order are those of mdalp.SocketReport.
 	socketJSON struct {
@@ -273,7 +275,7 @@ func newCounts(r *mdalp.Report) countsJSON {
 
 // newVerdict makes what the extended protocol adds to a report.
 func newVerdict(r *mdalp.Report) verdictJSON {
-	j := verdictJSON{Extended: r.Extended, Verified: r.Verified}
+	j := verdictJSON{Extended: r.Extended, Verified: r.Verified, Resumed: r.Resumed}
 	if !r.Extended {
 		return j
 	}

@@ -34,8 +34,8 @@ func TestMessagesOfOthers(t *testing.T) {
 		code  int
 		wrong string
 	}{
-		{[]string{"nosuch"}, 2, "there is no command \"nosuch\" among bench, completion, decode, doctor, help, lab, man, ping, plan, send, version; a file goes behind -f\nHELP"},
-		{[]string{""}, 2, "there is no command \"\" among bench, completion, decode, doctor, help, lab, man, ping, plan, send, version; a file goes behind -f\nHELP"},
+		{[]string{"nosuch"}, 2, "there is no command \"nosuch\" among bench, completion, decode, doctor, help, lab, man, ping, plan, send, unfinished, version; a file goes behind -f\nHELP"},
+		{[]string{""}, 2, "there is no command \"\" among bench, completion, decode, doctor, help, lab, man, ping, plan, send, unfinished, version; a file goes behind -f\nHELP"},
 		{[]string{"help", "nosuch"}, 2, "there is no command \"nosuch\": see mdalp help\nHELP"},
 		{[]string{"help", "send", "x"}, 2, "there is no command \"send x\": see mdalp help\nHELP"},
 		{[]string{"--help=maybe"}, 2, "-h, --help: \"maybe\" is neither true nor false\nHELP"},

@@ -16,7 +16,8 @@ import (
 type payload struct {
 	io.ReaderAt
 	io.Closer
-	size int64
+	size  int64
+	named os.FileInfo // of a plain file that was given by its name, else nil
 }
 
 // openPayload opens a file, or standard input if path is "-". It gives up when ctx
@@ -77,7 +78,11 @@ func newPayload(path string) (*payload, error) {
 	}
 	// A file that grows meanwhile is sent as long as it was; one that shrinks is an error of
 	// Send, which cannot read what it promised.
-	return &payload{io.NewSectionReader(f, at, size), f, size}, nil
+	p := &payload{ReaderAt: io.NewSectionReader(f, at, size), Closer: f, size: size}
+	if path != "-" {
+		p.named = st
+	}
+	return p, nil
 }
 
 // spool copies f into a temporary file that is gone when the process is. TMPDIR must
@@ -97,7 +102,7 @@ func spool(f *os.File) (*payload, error) {
 	size, err := io.Copy(tmp, f)
 	switch {
 	case err == nil:
-		return &payload{tmp, tmp, size}, nil
+		return &payload{ReaderAt: tmp, Closer: tmp, size: size}, nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		err = fmt.Errorf("it is no plain file and must be kept while it is sent, but after %d bytes %s has no room: %w; TMPDIR names another folder",
 			size, dir, root(err))

@@ -61,6 +61,10 @@ once, and at the end the server's verdict on the file's digest. The exit code is
 that is "complete"; 5 if it is not, or none comes. --base keeps to segments of 100 bytes,
 which are acknowledged, no more.
 
+A file of 1 MiB or more whose extended transfer was cut off is not sent from the start again:
+the same command goes on with it, if the file has not changed. "mdalp unfinished" lists such
+transfers.
+
 SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes on.`,
 		Args: cobra.ArbitraryArgs,
 		Example: `  mdalp -a 18.139.29.142 -p 4650 -f large_payload -vv
@@ -94,6 +98,7 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &o.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
 	o.common(f)
+	f.Var(&o.extended.resume, "resume", "go on with a transfer that was cut off: auto, off or the `TID`")
 	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
 	f.StringVar(&o.progress, "progress", "auto", "bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors, and JSON if asked for; wins over -v")

@@ -96,7 +96,10 @@ func extended(r *mdalp.Report) string {
 	}
 	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again", r.Segment, amount(window), lost)
 	if r.Transfer > 0 {
-		line += ", " + speed(float64(r.Acked)/r.Transfer.Seconds())
+		line += ", " + speed(float64(r.Acked-r.Resumed)/r.Transfer.Seconds())
+	}
+	if r.Resumed > 0 {
+		line += fmt.Sprintf("; %d bytes were there already", r.Resumed)
 	}
 	if r.SHA256 != "" {
 		line += "; sha256 " + r.SHA256

@@ -127,6 +127,9 @@ func (o *sendOptions) check() error {
 			if stdin++; stdin > 1 {
 				return usage.Errorf("-f -: standard input can be sent only once")
 			}
+			if f := o.flags.Lookup("resume"); f.Changed && !o.extended.resume.off {
+				return usage.Errorf("--resume %s: standard input cannot be resumed, give a file", f.Value)
+			}
 		}
 	}
 	return nil
@@ -174,7 +177,12 @@ func (s *sender) transact(ctx context.Context, until bound, file string) (*mdalp
 	}
 	s.watch.begin(file, p, s.cfg)
 	s.cfg.Deadline = until.left()
-	return mdalp.Send(ctx, p, p.size, s.cfg)
+	k := s.resume(file, p)
+	report, err := mdalp.Send(ctx, p, p.size, s.cfg)
+	if e := k.end(over(err)); e != nil {
+		s.watch.log.Warn("the record of this transfer could not be written", "err", usage.File(e))
+	}
+	return report, err
 }
 
 // print writes the result of one file to standard output: JSON, also of what never

@@ -176,6 +176,8 @@ func setup(e *testscript.Env) error {
 		}
 		e.Setenv(v, strconv.Itoa(port))
 	}
+	// What the programs keep of one run for another stays in the script's own folder.
+	e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state"))
 	s.vars = e.Vars
 	return nil
 }
