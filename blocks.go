@@ -99,6 +99,9 @@ func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 		x.buried(i)
 		return
 	}
+	if whole || !e.Remote {
+		x.transfer.Astray(i)
+	}
 	r := &s.report.Receivers[i]
 	if r.Soft++; r.Soft == 1 {
 		s.log.Warn("receiver cannot be reached now; what is lost is sent again", "addr", e.Peer, "err", err)

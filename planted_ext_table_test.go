@@ -21,7 +21,7 @@ var plantsExtended = []plant{
 		"case f.out > 0:\n\t\treturn r.lastSent", "case f.out > 0 && !PLANTED:\n\t\treturn r.lastSent"),
 	one("sched/extended.go", "one segment more is out than the receiver takes",
 		"case l.flight.out >= l.window ||", "case l.flight.out >= l.window && !PLANTED || l.flight.out > l.window ||"),
-	one("sched/extended.go", "the congestion window holds nothing back",
+	inner("sched/extended.go", "the congestion window holds nothing back",
 		"case l.flight.bytes+int64(x.segment) > l.control.window():", "case l.flight.bytes+int64(x.segment) > l.control.window() && !PLANTED:"),
 	one("sched/extended.go", "the capped rate knows nothing of headers and probes",
 		"x.cap.spend(now, size+x.cfg.Overhead)", "if !PLANTED || l.probes == 0 && seq%2 > 0 {\n\t\tx.cap.spend(now, size+x.cfg.Overhead)\n\t}"),
@@ -89,6 +89,8 @@ var plantsExtended = []plant{
 		"x.transfer.Have(stored)\n", "if !PLANTED {\n\t\t\tx.transfer.Have(stored)\n\t\t}\n"),
 	one("dialog.go", "a transaction that is closed is asked for ever",
 		"return s.renew(now, s.tid)", "return PLANTED || s.renew(now, s.tid)"),
+	one("sched/extended.go", "a silent receiver gets as much as any",
+		"return l.silent && l.acks == 0", "return !PLANTED && l.silent && l.acks == 0"),
 	// The server.
 	one("server/blocks.go", "a segment is acknowledged that is not taken",
 		"} else if !s.take(now, t, i, m) {", "} else if !s.take(now, t, i, m) && !PLANTED {"),

@@ -231,7 +231,8 @@ func (x *blocks) begin(now time.Time) {
 		if s.dialog.open.Window > 0 {
 			win = s.dialog.open.Window
 		}
-		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i]}
+		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i],
+			Silent: r.Echoes.Received == 0}
 	}
 	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
 		Window: s.cfg.Window, Rate: float64(s.cfg.Rate), Overhead: wire.MaxHeader / 2,

@@ -121,6 +121,9 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	case w.delivered[m.Seq] && d.probes == 0:
 		w.fail("SEQ %d is sent to receiver %d, and is acknowledged", m.Seq, i)
 	}
+	if d.mute && d.answers == 0 && len(d.shots)-d.astray >= 3 {
+		w.fail("receiver %d has said nothing yet, and gets its transmission number %d", i, len(d.shots)+1)
+	}
 	draws := d.probes > 0 && w.again > 0
 	d.probes = max(0, d.probes-1)
 	// A burst to one receiver: 10 segments, or 1 ms of its rate, and a probe.
@@ -240,7 +243,7 @@ func (w *bulkWatch) begin(now time.Time) {
 		if w.s.dialog.open.Window > 0 {
 			win = w.s.dialog.open.Window
 		}
-		w.lanes = append(w.lanes, lane{addr: p.addr, win: win, largest: -1, last: now, heard: now,
+		w.lanes = append(w.lanes, lane{addr: p.addr, win: win, mute: w.s.report.Receivers[i].Echoes.Received == 0, largest: -1, last: now, heard: now,
 			rtt: trip{smoothed: float64(max(sched.FirstRTT, w.s.report.Receivers[i].Latency)), variance: float64(max(sched.FirstRTT, w.s.report.Receivers[i].Latency)) / 2}})
 		w.place[p.addr] = i
 	}
@@ -297,7 +300,10 @@ func (w *bulkWatch) idle(now time.Time) {
 			continue
 		}
 		living = true
-		bound := max(d.rtt.pto(), time.Second) + w.sc.still + slack
+		bound := max(d.rtt.pto(), d.rtt.threshold(), time.Second) + w.sc.still + slack
+		if d.mute && d.answers == 0 { // it may have got its three, and is waited for
+			bound += 5 * time.Second
+		}
 		most = max(most, bound)
 		if w.left > 0 && now.Sub(d.last) > bound && w.out(now, d) > 0 {
 			w.fail("receiver %d: segments are out, and nothing happens for %v; the probe timeout is %v", i, now.Sub(d.last), d.rtt.pto())

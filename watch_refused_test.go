@@ -76,6 +76,9 @@ func (w *bulkWatch) Fail(now time.Time, e *loop.Envelope, err error) {
 	i, ok := w.place[e.Peer]
 	ok = ok && w.lanes != nil && e.Sock == sockUDP && w.phase < Finished && !w.lanes[i].dead
 	ends := ok && w.ends(now, i, e, err)
+	if ok {
+		w.lanes[i].astray++
+	}
 	w.s.Fail(now, e, err)
 	w.observe(now)
 	if ok && w.lanes != nil && w.lanes[i].dead != ends {

@@ -16,6 +16,10 @@ const (
 	deadProbes = 3               // probe timeouts in a row, and
 	deadAfter  = 5 * time.Second // as long without an ack: then a receiver is dead
 
+	// silentTries is how many transmissions a silent receiver gets, the last of them as a
+	// probe.
+	silentTries = 3
+
 	// doubtful is how many probe timeouts in a row make others take copies.
 	doubtful = 2
 
@@ -32,6 +36,10 @@ type ExtendedReceiver struct {
 	Window  int           // most segments it takes unacknowledged, 1 to MaxWindow
 	Latency time.Duration // its mean ping, 0 if there is none
 	Share   int64         // segments it is to carry; the sum is the payload's
+	// Silent says that nothing was ever heard of it, not even the answer to a ping. Until it
+	// acknowledges something it gets 3 transmissions: whoever named it may aim at somebody
+	// else.
+	Silent bool
 }
 
 // ExtendedConfig says how an extended transfer behaves. Its zero value works.
@@ -109,10 +117,18 @@ type lane struct {
 	checked struct{ bytes, probes, seen int64 } // what audit saw the last time
 	stats   SenderStats
 	acks    int64 // that said something new
+	silent  bool  // as ExtendedReceiver has it
+	astray  int64 // transmissions that are known not to have arrived
 	refusal refusal
 }
 
 func (l *lane) dead() bool { return l.stats.Err != nil }
+
+// tried reports whether the receiver is silent and has got what such a one gets.
+func (l *lane) tried() bool {
+	tries := l.stats.Sent - l.astray
+	return l.silent && l.acks == 0 && (tries >= silentTries || tries == silentTries-1 && l.probes == 0)
+}
 
 // NewExtended lays out a payload of size bytes in segments of so many bytes: SEQ k is
 // the bytes from k·segment on, whichever receiver it goes to. The shares must add up
@@ -139,7 +155,7 @@ func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedR
 		}
 		*l = lane{
 			flight: newFlight(), recovery: newRecovery(max(FirstRTT, r.Latency)),
-			control: newController(segment, fixed), window: window, copied: -1, fullIn: -1,
+			control: newController(segment, fixed), window: window, copied: -1, fullIn: -1, silent: r.Silent,
 		}
 		if r.Latency > 0 { // the first window goes out over a round trip of the network
 			l.pacer.rate(0, l.control.gain()*float64(l.control.window())/float64(r.Latency), segment)
@@ -187,6 +203,9 @@ func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, num i
 func (x *extended) may(l *lane, now time.Duration) bool {
 	switch {
 	case l.stuck || l.dry == x.gen || l.dead():
+		return false
+	case l.tried():
+		l.stuck = true
 		return false
 	case l.probes > 0:
 		return x.cap.may(now, x.segment+x.cfg.Overhead)

@@ -36,6 +36,14 @@ func (t *Transfer) Reopen(from, upto int64, stored []Range) (again int64) {
 // as they were acknowledged.
 func (t *Transfer) Reopened() int64 { return t.ext.back }
 
+// Astray says that one transmission to a receiver is known not to have arrived: it does not
+// count among the few that a silent one gets.
+func (t *Transfer) Astray(receiver int) {
+	if l := &t.ext.to[receiver]; l.astray < l.stats.Sent {
+		l.astray++
+	}
+}
+
 // A Flow is what is known of the way to a receiver of an extended transfer.
 type Flow struct {
 	Out      int   // segments in flight
