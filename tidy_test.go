@@ -38,6 +38,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"server":       {ours: []string{"wire", "sched", "loop"}, others: []string{xsys}},
 	"internal/sim": {ours: []string{"loop"}},
 
+	"internal/need":   {},
 	"internal/pcapng": {},
 	"internal/trace":  {ours: []string{"wire", "internal/pcapng"}},
 
@@ -90,6 +91,7 @@ func TestTidy(t *testing.T) {
 	t.Run("comments", h.comments)
 	t.Run("documented", h.documented)
 	t.Run("place", h.place)
+	t.Run("tests", h.tests)
 }
 
 // open parses the tree. Tests run in the folder of their package, which is the root.
@@ -404,6 +406,55 @@ func (h *house) place(t *testing.T) {
 			if i := bytes.Index(text, []byte(p)); i >= 0 {
 				t.Errorf("%s:%d: %q is a place on the writer's machine; name it from the root of the tree", name, 1+bytes.Count(text[:i], []byte{'\n'}), p)
 			}
+		}
+	})
+}
+
+// skippers and sleepers are the files that may skip a test, or sleep, all the same, with the
+// reason.
+var (
+	skippers = map[string]string{
+		"internal/need/need.go": "the others skip by it",
+		"planted_test.go":       "one binary is the other's",
+		"bench/peers/":          "a module of its own",
+	}
+	sleepers = map[string]string{
+		"cmd/mdalpd/kill_linux_test.go": "the instants at which to kill are what is drawn",
+		"bench/peers/":                  "what is compared is told by the clock",
+	}
+)
+
+// tests looks for tests that skip without need.Skip, and so unseen under CI=true, and for
+// those that sleep: they are slow, and a busy machine makes them fail.
+func (h *house) tests(t *testing.T) {
+	for _, p := range slices.AppendSeq(slices.Collect(maps.Keys(skippers)), maps.Keys(sleepers)) {
+		if _, err := os.Stat(p); err != nil {
+			t.Errorf("tidy_test.go: an exception is for nothing: %v", err)
+		}
+	}
+	excused := func(list map[string]string, name string) bool {
+		return list[name] != "" || list[path.Dir(name)+"/"] != ""
+	}
+	for _, g := range h.files {
+		ast.Inspect(g.tree, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok || !g.test && g.dir != "internal/need" {
+				return true
+			}
+			x, _ := s.X.(*ast.Ident)
+			switch {
+			case x == nil:
+			case slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, s.Sel.Name) && x.Name != "need" && !excused(skippers, g.path):
+				t.Errorf("%s: a test skips by itself; use need.Skip, which fails where all has to be tested", h.at(s.Pos()))
+			case x.Name == "time" && s.Sel.Name == "Sleep" && !excused(sleepers, g.path):
+				t.Errorf("%s: a test sleeps; wait for what it needs", h.at(s.Pos()))
+			}
+			return true
+		})
+	}
+	walk(t, func(name string, text []byte) {
+		if i := bytes.Index(text, []byte("\nexec sleep ")); i >= 0 && strings.HasSuffix(name, ".txtar") {
+			t.Errorf("%s:%d: a script sleeps; await what it needs", name, 1+bytes.Count(text[:i], []byte{'\n'}))
 		}
 	})
 }

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mdalp/internal/need"
 )
 
 // The most system calls a segment may take, by number of receivers. A turn of the loop
@@ -27,10 +29,10 @@ var mostCalls = map[int]float64{10: 0.40, 64: 0.06}
 func TestSystemCalls(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		missing(t, "strace is not installed")
+		need.Skip(t, "strace is not installed")
 	}
 	if out, err := exec.Command(strace, "-c", command(t), "--version").CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("processes may not be traced here: %v\n%s", err, out))
+		need.Skip(t, fmt.Sprintf("processes may not be traced here: %v\n%s", err, out))
 	}
 	table := filepath.Join(t.TempDir(), "calls")
 	for _, n := range []int{10, 64} {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mdalp/internal/need"
 )
 
 // These tests guard the speed without a clock: they count what does not depend on how
@@ -70,10 +72,10 @@ func cachegrind(t *testing.T, command string) []string {
 	t.Helper()
 	valgrind, err := exec.LookPath("valgrind")
 	if err != nil {
-		missing(t, "valgrind is not installed")
+		need.Skip(t, "valgrind is not installed")
 	}
 	if out, err := exec.Command(valgrind, "--tool=none", command, "--version").CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("valgrind cannot run the command here: %v\n%s", err, out))
+		need.Skip(t, fmt.Sprintf("valgrind cannot run the command here: %v\n%s", err, out))
 	}
 	return []string{valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=" + filepath.Join(t.TempDir(), "instructions")}
 }

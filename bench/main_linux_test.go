@@ -100,13 +100,3 @@ func sparse(tb testing.TB, size int64) string {
 	}
 	return path
 }
-
-// missing skips a test for want of a tool or a privilege. Where everything has to be
-// tested, it fails.
-func missing(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}

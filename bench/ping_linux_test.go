@@ -20,6 +20,7 @@ import (
 
 	"mdalp"
 	"mdalp/icmp"
+	"mdalp/internal/need"
 )
 
 // BenchmarkPing pings hosts of this machine three times each; an operation is all of
@@ -36,7 +37,7 @@ func BenchmarkPing(b *testing.B) {
 			for b.Loop() {
 				report, err := mdalp.Ping(context.Background(), hosts, &mdalp.PingConfig{Mode: icmp.Raw})
 				if errors.Is(err, os.ErrPermission) {
-					b.Skip(err)
+					need.Skip(b, err)
 				}
 				if err != nil || report.Silent() != 0 {
 					b.Fatal(err)
@@ -53,10 +54,10 @@ func BenchmarkPing(b *testing.B) {
 func BenchmarkAgainstFping(b *testing.B) {
 	fping, err := exec.LookPath("fping")
 	if err != nil {
-		b.Skip("fping is not installed")
+		need.Skip(b, "fping is not installed")
 	}
 	if os.Geteuid() != 0 {
-		b.Skip("only root may have fping go without pauses (-i 0)")
+		need.Skip(b, "only root may have fping go without pauses (-i 0)")
 	}
 	const n = 1000
 	var hosts strings.Builder
@@ -134,11 +135,11 @@ func sniffer(b *testing.B) int {
 	const protocol = unix.ETH_P_ALL>>8 | unix.ETH_P_ALL&0xff<<8
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
-		b.Skip(err)
+		need.Skip(b, err)
 	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, protocol)
 	if errors.Is(err, os.ErrPermission) {
-		b.Skip("only root may look at packets")
+		need.Skip(b, "only root may look at packets")
 	}
 	err = errors.Join(err,
 		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: lo.Index}),

@@ -17,26 +17,18 @@ import (
 
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
+
+	"mdalp/internal/need"
 )
 
-// These tests use real sockets. Where they lack a privilege they are skipped,
-// but fail under CI=true, so that a green run there means that all was tried.
-
-// lack skips the test for want of a privilege, or fails it under CI.
-func lack(t *testing.T, what string, err error) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s: %v", what, err)
-	}
-	t.Skipf("%s: %v", what, err)
-}
+// These tests use real sockets, see need.Skip.
 
 // mustOpen opens a socket and closes it with the test.
 func mustOpen(t *testing.T, family int, mode Mode, id uint16) *socket.Conn {
 	t.Helper()
 	c, got, err := Open(family, mode, id, netip.Addr{})
 	if errors.Is(err, os.ErrPermission) {
-		lack(t, "open", err)
+		need.Skip(t, "open", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +172,7 @@ func needIPv6(t *testing.T) {
 	t.Helper()
 	c, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback6, 0)))
 	if err != nil {
-		lack(t, "IPv6", err)
+		need.Skip(t, "IPv6", err)
 	}
 	c.Close()
 }
@@ -270,7 +262,7 @@ func TestOpenBind(t *testing.T) {
 	src := netip.MustParseAddr("127.0.0.9")
 	c, _, err := Open(4, Raw, 9, src)
 	if errors.Is(err, os.ErrPermission) {
-		lack(t, "open", err)
+		need.Skip(t, "open", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -334,11 +326,11 @@ func reexec(t *testing.T, stage string, attr *syscall.SysProcAttr) {
 	var exit *exec.ExitError
 	switch {
 	case err != nil && !errors.As(err, &exit):
-		lack(t, "re-execution for "+stage, err)
+		need.Skip(t, "re-execution for "+stage, err)
 	case err != nil:
 		t.Fatalf("at stage %s: %v\n%s", stage, err, out)
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
-		lack(t, "stage "+stage, errors.New(string(out)))
+		need.Skip(t, "stage "+stage, errors.New(string(out)))
 	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
 		t.Fatalf("at stage %s the test did not run:\n%s", stage, out)
 	}
@@ -348,7 +340,7 @@ func reexec(t *testing.T, stage string, attr *syscall.SysProcAttr) {
 func asNobody(t *testing.T, flags uintptr) *syscall.SysProcAttr {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		lack(t, "become nobody", os.ErrPermission)
+		need.Skip(t, "become nobody", os.ErrPermission)
 	}
 	return &syscall.SysProcAttr{Cloneflags: flags, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }

@@ -372,7 +372,7 @@ func TestProberProperty(t *testing.T) {
 			},
 			"receive": func(t *rapid.T) {
 				if len(echoes) == 0 {
-					t.Skip("nothing was sent")
+					return
 				}
 				i := rapid.IntRange(0, len(echoes)-1).Draw(t, "echo")
 				want := Counted
@@ -390,7 +390,7 @@ func TestProberProperty(t *testing.T) {
 			"pass": func(t *rapid.T) {
 				at, ok := p.Next()
 				if !ok {
-					t.Skip("done")
+					return // all are answered
 				}
 				if at.Before(now) {
 					at = now

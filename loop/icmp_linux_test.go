@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mdalp/internal/need"
 )
 
 // quoted is an ICMP "destination unreachable" message (RFC 792) about a datagram with data
@@ -40,7 +42,7 @@ func TestICMP(t *testing.T) {
 		loopback(t, 65536)
 		raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 		if err != nil {
-			missing(t, err)
+			need.Skip(t, err)
 		}
 		defer unix.Close(raw)
 		s := listen(t, "127.0.0.1:0", Options{Errors: true})

@@ -15,6 +15,8 @@ import (
 
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
+
+	"mdalp/internal/need"
 )
 
 // isolated runs f in a network namespace of its own, without as much as a loopback
@@ -41,19 +43,10 @@ func isolated(t *testing.T, f func(t *testing.T)) {
 	case errors.As(err, &exit):
 		t.Errorf("in the namespace: %v\n%s", err, out)
 	case err != nil:
-		missing(t, err)
+		need.Skip(t, err)
 	case bytes.Contains(out, []byte("--- SKIP")):
-		missing(t, errors.New(string(out)))
+		need.Skip(t, errors.New(string(out)))
 	}
-}
-
-// missing skips a test for want of a privilege, except where all of them are there.
-func missing(t *testing.T, err error) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	t.Skip(err)
 }
 
 func TestUnreachable(t *testing.T) {
@@ -205,7 +198,7 @@ func TestBlockedApart(t *testing.T) {
 func blocked(t *testing.T, offload Offload, refuse bool) Stats {
 	tap, err := openTap()
 	if err != nil {
-		missing(t, err)
+		need.Skip(t, err)
 	}
 	defer unix.Close(tap)
 	s := listen(t, "10.9.0.1:0", Options{Offload: offload})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
+
+	"mdalp/internal/need"
 )
 
 // lengths are of datagrams in a row, so that trains begin and end in every way: one after
@@ -189,7 +191,7 @@ func TestTrainsEIO(t *testing.T) {
 	lite := func() *Socket {
 		c, err := socket.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, "udplite", nil)
 		if err != nil {
-			t.Skip(err) // a kernel without it
+			need.Skip(t, "a kernel without UDP-Lite: ", err)
 		}
 		if err := c.Bind(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
+	"mdalp/internal/need"
 )
 
 // halfway is a report of n receivers with 30 segments each. The first has done all, the
@@ -261,10 +262,7 @@ type terminal struct {
 func newTerminal(t *testing.T, cols, rows int, command string) *terminal {
 	t.Helper()
 	if _, err := exec.LookPath("tmux"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("tmux is needed for a real terminal")
-		}
-		t.Skip("tmux is needed for a real terminal")
+		need.Skip(t, "tmux is needed for a real terminal")
 	}
 	dir, err := os.MkdirTemp("", "mdalp") // short: it holds a socket
 	if err != nil {

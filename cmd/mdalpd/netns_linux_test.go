@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mdalp/internal/need"
 )
 
 // patience bounds every wait. It is far more than anything takes.
@@ -36,10 +38,10 @@ func isolated(t *testing.T, f func(t *testing.T)) {
 		return
 	}
 	if os.Geteuid() != 0 {
-		missing(t, errors.New("a network namespace needs root"))
+		need.Skip(t, errors.New("a network namespace needs root"))
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		missing(t, err)
+		need.Skip(t, err)
 	}
 	program, err := exec.LookPath("mdalpd")
 	if err != nil {
@@ -53,20 +55,10 @@ func isolated(t *testing.T, f func(t *testing.T)) {
 	case errors.As(err, &exit):
 		t.Errorf("in the namespace: %v\n%s", err, out)
 	case err != nil:
-		missing(t, err)
+		need.Skip(t, err)
 	case bytes.Contains(out, []byte("--- SKIP")):
-		missing(t, errors.New(string(out)))
+		need.Skip(t, errors.New(string(out)))
 	}
-}
-
-// missing skips a test for want of a privilege or a program, except where all of them
-// are there.
-func missing(t *testing.T, err error) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	t.Skip(err)
 }
 
 // ip runs ip(8).
