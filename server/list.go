@@ -195,3 +195,37 @@ func (e *Entry) Verify() (sum [sha256.Size]byte, err error) {
 	}
 	return sum, nil
 }
+
+// Remove removes all that a directory has of some transactions, and gives the names of the
+// files. It takes the directory for that: it fails with [ErrLocked] when a process has it.
+func Remove(dir string, tids ...int64) (removed []string, err error) {
+	f, err := viewFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	if err := f.take(); err != nil {
+		return nil, err
+	}
+	var found []string
+	err = f.names(func(name string) error {
+		if tid, _, ok := parseName(name); ok && slices.Contains(tids, tid) {
+			found = append(found, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(found)
+	for _, name := range found {
+		if err := f.remove(name); err != nil {
+			return removed, err
+		}
+		removed = append(removed, f.full(name))
+	}
+	if removed != nil {
+		err = f.flush()
+	}
+	return removed, err
+}

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"mdalp/cmd/internal/usage"
 )
@@ -109,4 +113,14 @@ func spool(f *os.File) (*payload, error) {
 	}
 	tmp.Close()
 	return nil, err
+}
+
+// title is the name that a server is told, for people: the file's own, without its folder, or
+// "" where that is none for a protocol (PROTOCOL.md, "Messages").
+func title(path string) string {
+	name := filepath.Base(path)
+	if path == "-" || len(name) > 255 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return ""
+	}
+	return name
 }

@@ -177,6 +177,7 @@ func (s *sender) transact(ctx context.Context, until bound, file string) (*mdalp
 	}
 	s.watch.begin(file, p, s.cfg)
 	s.cfg.Deadline = until.left()
+	s.cfg.Name = title(file)
 	k := s.resume(file, p)
 	report, err := mdalp.Send(ctx, p, p.size, s.cfg)
 	if e := k.end(over(err)); e != nil {

@@ -8,12 +8,13 @@
 //
 // SIGINT, SIGTERM or SIGHUP settles what is whole, once it has been silent, keeps the rest
 // for the next start, and ends it with exit code 0; a second one waits for nothing. The
-// others: 2 the command line makes no sense; 4 a socket, permission or file. SIGQUIT or
-// SIGUSR1 logs the counters.
+// others: 1 store verify has found something damaged; 2 the command line makes no sense;
+// 4 a socket, permission or file. SIGQUIT or SIGUSR1 logs the counters.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -29,8 +30,9 @@ import (
 
 // The exit codes.
 const (
-	exitUsage  = 2 // the command line makes no sense
-	exitSystem = 4 // name, socket, permission, file
+	exitDamaged = 1 // store verify: something is not as it was stored
+	exitUsage   = 2 // the command line makes no sense
+	exitSystem  = 4 // name, socket, permission, file
 )
 
 func main() {
@@ -59,6 +61,9 @@ func run(args []string) int {
 		fmt.Fprintln(errs, "Try 'mdalpd --help'.")
 		return exitUsage
 	}
+	if errors.Is(err, errDamaged) {
+		return exitDamaged
+	}
 	return exitSystem
 }
 
@@ -68,10 +73,12 @@ type options struct {
 	receivers []string
 	names     []string
 	store     string
-	expect    string
-	limit     time.Duration
-	idle      time.Duration
-	delay     time.Duration
+	// A payload's file has the name that its client gave it.
+	clientNames bool
+	expect      string
+	limit       time.Duration
+	idle        time.Duration
+	delay       time.Duration
 	// 0 is the server's default for this and most numbers below.
 	concurrent int
 	// Of intents: beyond them an intent is dropped, as on a network that is too busy.
@@ -131,13 +138,14 @@ decides: what has no hole, and to which nothing has come for --idle, counts as c
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
 	usage.Help(c)
-	c.AddCommand(shell.Command("mdalpd"), book.Command())
+	c.AddCommand(newStore(), shell.Command("mdalpd"), book.Command())
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.listen, "listen", ":4650", "address and port for intents; without ADDR, all of this host")
 	f.StringSliceVar(&o.receivers, "receivers", nil, "addresses of this host to offer, each ADDR or ADDR:PORT (default: that of the default route)")
 	f.StringSliceVar(&o.names, "names", nil, "names of the receivers in the offer, in the same order (default: Receiver 1...)")
 	f.StringVar(&o.store, "store", "", "directory for the payloads (default: keep none)")
+	f.BoolVar(&o.clientNames, "names-from-clients", false, "name an extended payload TID-NAME, as its client calls it, instead of TID.bin")
 	f.StringVar(&o.expect, "expect", "", "the payload that every transaction must bring")
 	usage.Duration(f, &o.limit, "limit", server.DefaultLimit, "how long a transaction may take; then silence")
 	usage.Duration(f, &o.idle, "idle", server.DefaultIdle, "without --expect, silence after which data without a hole is complete")

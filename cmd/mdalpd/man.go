@@ -16,6 +16,7 @@ var book = manual.Book{
 only ends the offers, and open transactions have that long to end. What is cut off is in
 the store, and the next start goes on with it. SIGQUIT and SIGUSR1 log the counters.`},
 		{Title: "EXIT STATUS", Text: `  0    ended by a signal
+  1    store verify has found something that is not as it was stored
   2    the command line makes no sense
   4    a socket, permission or file`},
 	},

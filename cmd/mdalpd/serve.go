@@ -101,7 +101,7 @@ func (o *options) run(ctx context.Context, asked bool) error {
 
 // dir opens the store.
 func (o *options) dir() (server.Store, error) {
-	dir, err := server.NewDir(o.store, server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept()})
+	dir, err := server.NewDir(o.store, server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept(), Names: o.clientNames})
 	switch {
 	case errors.Is(err, server.ErrLocked):
 		return nil, fmt.Errorf("--store %w", err)
