@@ -121,7 +121,7 @@ func TestMessages(t *testing.T) {
 		{[]string{"--expect", "LONG"}, 4, "--expect LONG: file name too long\n"},
 		{[]string{"--expect", "a\x1b\xff"}, 4, "--expect a\\x1b\\xff: no such file or directory\n"},
 		{[]string{"--listen", "127.0.0.2:TAKEN", "--store", "DIR/file"}, 4, "--store DIR/file: the directory cannot be made or written: not a directory\n"},
-		{[]string{"--store", "DIR/file/x"}, 4, "--store DIR/file/x: the directory cannot be made or written: not a directory\n"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--store", "DIR/file/x"}, 4, "--store DIR/file/x: the directory cannot be made or written: not a directory\n"},
 		{[]string{"--listen", "127.0.0.2:TAKEN", "--store", "/proc/nosuch"}, 4, "--store /proc/nosuch: the directory cannot be made or written: no such file or directory\n"},
 		// The system. What needs another user is in the scripts.
 		{[]string{"--listen", "127.0.0.1:TAKEN"}, 4, "--listen 127.0.0.1:TAKEN: bind: address already in use: another program has the port, choose another one\n"},
