@@ -434,6 +434,9 @@ func (w *bulkWatch) reopen(st *wire.State, from, more int64) {
 // Expire implements loop.Handler.
 func (w *bulkWatch) Expire(now time.Time) {
 	w.clock(now)
+	for i := range w.lanes { // what may be called lost now may not be with the next sample
+		w.out(now, &w.lanes[i])
+	}
 	w.s.Expire(now)
 	w.observe(now)
 }
