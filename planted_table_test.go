@@ -6,7 +6,8 @@ type plant struct {
 	name  string
 	dir   string // of the package, or a file of it
 	edits []edit
-	inner bool // only the audit of the transfer can see it
+	swarm string // the test that is to find it; empty: that of the table
+	inner bool   // only the audit of the transfer can see it
 }
 
 type edit struct{ old, new string }
@@ -156,7 +157,7 @@ var plants = []plant{
 	one("server", "a duplicate counts as stored",
 		"if t.shares != nil {\n\t\tt.shares[i].Duplicates++", "if t.shares != nil {\n\t\tif PLANTED {\n\t\t\tt.shares[i].Segments++\n\t\t}\n\t\tt.shares[i].Duplicates++"),
 	one("server", "an ack is sent twice",
-		"l.n++\n\tq.waits++\n", "l.n++\n\tq.waits++\n\tif PLANTED && l.n == 1 {\n\t\treturn q.put(t, seq, e, false)\n\t}\n"),
+		"l.n++\n\tq.waits++\n", "l.n++\n\tq.waits++\n\tif PLANTED && l.n == 1 {\n\t\treturn q.put(f, seq, e, false)\n\t}\n"),
 	one("server", "what is missing holds one too many",
 		"Last: seq - 1}", "Last: seq - 1 + map[bool]int64{true: 1}[PLANTED]}"),
 	one("server/receivers.go", "an ack leaves from any address",

@@ -24,6 +24,8 @@ type Key struct {
 // An Ask is what receivers ask a ledger elsewhere: to take a segment.
 type Ask struct {
 	Key
+	// At is when it came, by the clock of the receivers.
+	At   time.Time
 	Peer netip.AddrPort // where it came from
 	Data []byte
 }
@@ -33,13 +35,16 @@ type Reply struct {
 	Key
 	// Taken says that the segment is stored, now or before; else it is not acknowledged.
 	Taken bool
-	// For is how long it may be acknowledged, from the moment of the reply.
+	// At is that of the ask, and For is how long from then on it may be acknowledged. No
+	// clock need agree with another: to be asked takes time, so this is never too long.
+	At  time.Time
 	For time.Duration
 }
 
 // asked is a segment that is to be answered once the burst has ended.
 type asked struct {
 	key Key
+	at  time.Time
 	f   *flow
 	a   answer
 }
@@ -68,7 +73,7 @@ func (s *Orchestrator) Asked(now time.Time, a *Ask) {
 		e := loop.Envelope{Peer: a.Peer}
 		m := wire.Message{Type: wire.Data, TID: a.TID, Seq: a.Seq, Num: a.Num, Data: a.Data}
 		f, k := s.put(now, &e, a.Receiver, &m)
-		s.asked.push(asked{a.Key, f, k})
+		s.asked.push(asked{a.Key, a.At, f, k})
 	}
 	s.work(now)
 }
@@ -82,7 +87,7 @@ func (s *Orchestrator) Reply(now time.Time) (r Reply, ok bool) {
 		return r, false
 	}
 	k := s.asked.pop()
-	r.Key = k.key
+	r.Key, r.At = k.key, k.at
 	if k.a >= taken && !k.f.doubt {
 		r.For = k.f.limit.Sub(now)
 		r.Taken = r.For > 0

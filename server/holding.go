@@ -146,7 +146,7 @@ func (s *Receivers) Ask() (a Ask, ok bool) {
 			h.free = append(h.free, at)
 			continue
 		}
-		return Ask{x.key, x.path.peer, x.data}, true
+		return Ask{x.key, x.since, x.path.peer, x.data}, true
 	}
 	return a, false
 }
@@ -164,12 +164,10 @@ func (s *Receivers) Answer(now time.Time, r *Reply) {
 	x := &h.slots[at]
 	var e loop.Envelope
 	x.path.to(&e)
-	// By this host's clock, from the moment of the first ask on: it cannot be too late then.
-	limit := x.since.Add(r.For)
 	h.drop(at)
 	var f *flow
 	if r.Taken {
-		f = s.flow(now, &r.Key, limit)
+		f = s.flow(now, &r.Key, r.At.Add(r.For))
 	}
 	switch {
 	case f == nil:
