@@ -65,7 +65,7 @@ type bulkTx struct {
 type spot struct {
 	seqs []int64 // by NUM: the SEQ that came with it, or -1
 	acks int64
-	owed bool // something came since its last ack
+	owed bool  // something came since its last ack
 	came int64 // segments
 	path netip.AddrPort
 }
