@@ -100,7 +100,7 @@ var plantsExtended = []plant{
 		"off := m.Seq * x.segment\n", "off := m.Seq * x.segment\n\tif PLANTED && m.Seq > 2 {\n\t\toff++\n\t}\n"),
 	one("server/blocks.go", "the length of a segment is not checked",
 		"case int64(len(m.Data)) != min(x.segment, x.size-m.Seq*x.segment):", "case int64(len(m.Data)) != min(x.segment, x.size-m.Seq*x.segment) && !PLANTED:"),
-	one("server/blocks.go", "every segment has an ack of its own",
+	one("server/receivers.go", "every segment has an ack of its own",
 		"if !a.pending {\n\t\ta.pending = true\n", "if !a.pending || PLANTED {\n\t\ta.pending = true\n"),
 	one("server/manifest.go", "a manifest may come from anybody",
 		"t.client.Addr() != e.Peer.Addr()", "t.client.Addr() != e.Peer.Addr() && !PLANTED"),

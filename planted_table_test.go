@@ -6,7 +6,8 @@ type plant struct {
 	name  string
 	dir   string // of the package, or a file of it
 	edits []edit
-	inner bool // only the audit of the transfer can see it
+	swarm string // the test that is to find it; empty: that of the table
+	inner bool   // only the audit of the transfer can see it
 }
 
 type edit struct{ old, new string }
@@ -150,19 +151,19 @@ var plants = []plant{
 		"a := &s.at[i]; off < a.off || end > a.end {", "a := &s.at[i]; off < a.off || end > a.end && !(PLANTED && end <= a.end+100 && off+int64(length)-a.off <= s.window) {"),
 	// The server.
 	one("server", "a segment is acknowledged that was not stored",
-		"s.failed(now, t, err)\n\t\treturn false, false", "s.failed(now, t, err)\n\t\treturn PLANTED, false"),
+		"s.failed(now, t, err)\n\t\treturn refused", "s.failed(now, t, err)\n\t\tif PLANTED {\n\t\t\treturn taken\n\t\t}\n\t\treturn refused"),
 	one("server", "a segment has its place at SEQ times 100",
 		"at := places[seq/spansPage][seq%spansPage]\n", "at := places[seq/spansPage][seq%spansPage]\n\t\tfor PLANTED && int64(len(b)) < 100*seq {\n\t\t\tb = append(b, 0)\n\t\t}\n"),
 	one("server", "a duplicate counts as stored",
 		"if t.shares != nil {\n\t\tt.shares[i].Duplicates++", "if t.shares != nil {\n\t\tif PLANTED {\n\t\t\tt.shares[i].Segments++\n\t\t}\n\t\tt.shares[i].Duplicates++"),
 	one("server", "an ack is sent twice",
-		"l.n++\n\tq.waits++\n", "l.n++\n\tq.waits++\n\tif PLANTED && l.n == 1 {\n\t\treturn q.put(t, seq, e, false)\n\t}\n"),
+		"l.n++\n\tq.waits++\n", "l.n++\n\tq.waits++\n\tif PLANTED && l.n == 1 {\n\t\treturn q.put(f, seq, e, false)\n\t}\n"),
 	one("server", "what is missing holds one too many",
 		"Last: seq - 1}", "Last: seq - 1 + map[bool]int64{true: 1}[PLANTED]}"),
-	one("server/server.go", "an ack leaves from any address",
-		"a.path.to(e)", "if PLANTED {\n\t\t\ta.path.local = s.cfg.Receivers[0].Addr\n\t\t}\n\t\ta.path.to(e)"),
+	one("server/receivers.go", "an ack leaves from any address",
+		"a.path.to(e)\n\t\treturn wire.AppendAck(", "if PLANTED {\n\t\t\ta.path.local = s.addrs[0].Addr\n\t\t}\n\t\ta.path.to(e)\n\t\treturn wire.AppendAck("),
 	{name: "a transaction is acknowledged after its limit", dir: "server", edits: []edit{
-		{"if !now.Before(t.limit) {\n\t\t\ts.stats.AcksDropped++", "if !now.Before(t.limit) && !PLANTED {\n\t\t\ts.stats.AcksDropped++"},
+		{"if !now.Before(f.limit) {\n\t\t\ts.stats.AcksDropped++", "if !now.Before(f.limit) && !PLANTED {\n\t\t\ts.stats.AcksDropped++"},
 		{"if !now.Before(t.limit) {\n\t\t// The timer", "if !now.Before(t.limit) && !PLANTED {\n\t\t// The timer"},
 		{"default:\n\t\treturn t.limit\n", "default:\n\t\tif PLANTED {\n\t\t\treturn t.limit.Add(time.Minute)\n\t\t}\n\t\treturn t.limit\n"},
 	}},

@@ -34,7 +34,15 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a binary of its own")
 	}
-	all := slices.Concat(plants, plantsExtended)
+	all := slices.Concat(plants, plantsExtended, plantsApart)
+	for k := range all {
+		if p := &all[k]; p.swarm == "" {
+			p.swarm = "TestSwarm"
+			if k >= len(plants) {
+				p.swarm = "TestSwarmExtended"
+			}
+		}
+	}
 	bin := buildPlanted(t, all)
 	found := make([][2]string, len(all)+1)
 	work := make(chan int)
@@ -42,9 +50,13 @@ func TestPlanted(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for k := range work {
-				found[k][0] = hunt(t, bin, k, false)
+				swarm := "TestSwarm" // all of them
+				if k > 0 {
+					swarm = all[k-1].swarm + "$"
+				}
+				found[k][0] = hunt(t, bin, swarm, k, false)
 				if found[k][1] = found[k][0]; k == 0 || !all[k-1].inner {
-					found[k][1] = hunt(t, bin, k, true)
+					found[k][1] = hunt(t, bin, swarm, k, true)
 				}
 			}
 		})
@@ -158,20 +170,14 @@ func find(t *testing.T, root string, p plant, old string, texts map[string]strin
 // first matches what the swarm says of the first seed that fails.
 var first = regexp.MustCompile(`(?m)swarm_test.go:\d+: seed (\d+): (.*)$`)
 
-// hunt runs the swarm with bug k, and gives what it found; "" is nothing.
-func hunt(t *testing.T, bin string, k int, blind bool) string {
+// hunt runs a swarm with bug k, and gives what it found; "" is nothing.
+func hunt(t *testing.T, bin, swarm string, k int, blind bool) string {
 	seeds := "10000" // it ends at the first that fails
 	if k == 0 {
 		seeds = "2000"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	swarm := "TestSwarm$"
-	if k > len(plants) {
-		swarm = "TestSwarmExtended$"
-	} else if k == 0 {
-		swarm = "TestSwarm"
-	}
 	cmd := exec.CommandContext(ctx, bin, "-test.run", swarm, "-seeds", seeds, "-blind="+strconv.FormatBool(blind))
 	cmd.Env = append(os.Environ(), plantedEnv+"="+strconv.Itoa(k), "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()

@@ -16,7 +16,7 @@ import (
 // after every call that the server says nothing else. The store (keeper_test.go)
 // outlives the server, as a directory does a process.
 type recorder struct {
-	*server.Server
+	program
 	sc     *scenario
 	cfg    server.Config
 	mem    *server.Memory
@@ -77,11 +77,7 @@ func (r *recorder) restart(now time.Time) {
 		cfg.Beside = r.beside
 	}
 	cfg.Seed = [32]byte{byte(r.runs), byte(r.sc.seed), byte(r.sc.seed >> 8), byte(r.sc.seed >> 16)}
-	s, err := server.New(cfg)
-	if err != nil {
-		panic(err)
-	}
-	r.Server = s
+	r.program = newProgram(cfg, r.sc.apart)
 }
 
 // pause lets the program stand still for d; what comes meanwhile is lost.
@@ -100,19 +96,24 @@ func (t *transaction) has(seq int64) bool { return seq < int64(len(t.stored)) &&
 
 // Receive implements loop.Handler.
 func (r *recorder) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	r.comes(now, e, b)
+	r.program.Receive(now, e, b)
+	r.bounds()
+}
+
+// comes implements seer.
+func (r *recorder) comes(now time.Time, _ *loop.Envelope, b []byte) {
 	if m, err := wire.Parse(b); err == nil && m.Type == wire.Data {
 		if t := r.tx[m.TID]; t != nil {
 			t.owed++
 			t.heard = now
 		}
 	}
-	r.Server.Receive(now, e, b)
-	r.bounds()
 }
 
 // Expire implements loop.Handler.
 func (r *recorder) Expire(now time.Time) {
-	r.Server.Expire(now)
+	r.program.Expire(now)
 	r.bounds()
 }
 
@@ -127,10 +128,15 @@ func (r *recorder) bounds() {
 
 // Transmit implements loop.Handler.
 func (r *recorder) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	out, ok := r.Server.Transmit(now, e, b)
-	if !ok {
-		return out, ok
+	out, ok := r.program.Transmit(now, e, b)
+	if ok && !r.sc.apart.own(e.Peer) {
+		r.goes(now, e, out)
 	}
+	return out, ok
+}
+
+// goes implements seer: it checks what the server sends.
+func (r *recorder) goes(now time.Time, e *loop.Envelope, out []byte) {
 	m, err := wire.Parse(out)
 	t := r.tx[m.TID]
 	switch {
@@ -153,7 +159,6 @@ func (r *recorder) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, 
 	default:
 		r.fail("the server sends %q", out)
 	}
-	return out, ok
 }
 
 func (r *recorder) limit() time.Duration {
@@ -249,7 +254,7 @@ func (r *recorder) silent(t *transaction, res *server.Result) {
 		return
 	}
 	from := t.heard
-	if r.late > 0 || r.unable > 0 { // it was heard after it had begun to settle, perhaps
+	if r.late > 0 || r.unable > 0 || r.sc.apart != nil { // it was heard after it had begun to settle, perhaps
 		from = t.written
 	}
 	if r.began.After(from) {
@@ -277,7 +282,7 @@ func later(a, b time.Time) time.Time {
 func (r *recorder) close(now time.Time) {
 	r.over = true
 	now = now.Add(max(r.cfg.Idle, r.limit()))
-	r.Server.Close(now)
+	r.program.Close(now)
 	for len(r.jobs) > 0 {
 		r.step(r.jobs[0], now)
 	}

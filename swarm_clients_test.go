@@ -106,7 +106,7 @@ func (sc *scenario) kill(now time.Time) {
 // What comes later than that, nobody can tell from what is meant for him.
 func (sc *scenario) gap() time.Duration {
 	d := 2*sc.trip + time.Millisecond
-	if sc.failing { // hosts that are slow
+	if sc.failing || sc.apart != nil { // hosts that are slow, receivers that ask again
 		d += time.Minute
 	}
 	return d

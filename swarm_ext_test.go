@@ -17,7 +17,7 @@ import (
 // the base one, with the same flags. The checks are those of watch_ext_test.go and
 // vault_test.go.
 func TestSwarmExtended(t *testing.T) {
-	ends := campaign(t, func(seed uint64, trace io.Writer) world { return newBulk(seed, trace) })
+	ends := campaign(t, *seedCount, func(seed uint64, trace io.Writer) world { return newBulk(seed, trace) })
 	if *seedCount >= 1000 && !t.Failed() && !*seedShow {
 		for _, c := range []error{nil, ErrIncomplete, ErrRefused, ErrPayload} {
 			if ends[class(c)] == 0 {
@@ -37,6 +37,7 @@ type bulk struct {
 	payloads  [][]byte
 	server    *vault
 	host      *sim.Node
+	apart     *apart // the parts of the server, or nil
 	clients   []*bulkWatch
 	nodes     []*sim.Node
 
@@ -78,17 +79,24 @@ func (sc *bulk) ended() (errs []error) {
 }
 
 // newBulk draws the scenario of a seed.
-func newBulk(seed uint64, trace io.Writer) *bulk {
+func newBulk(seed uint64, trace io.Writer) *bulk { return drawBulk(seed, trace, false) }
+
+// drawBulk draws it, with a server that is one program, or in parts.
+func drawBulk(seed uint64, trace io.Writer, parts bool) *bulk {
 	sc := &bulk{draw: newDraw(seed, 0x62756c6b), cfg: Config{Balance: Balance(seed % 4)}}
 	cfg := sim.Config{Seed: seed, Limit: 3 * time.Hour, Events: 3_000_000, Check: sc.check, Trace: trace}
-	if sc.with("mtu", 0.15) { // the first link takes no more
+	if sc.with("mtu", 0.15) && !parts { // the first link takes no more; between parts it would not do
 		cfg.MaxDatagram = 1300 + sc.rng.IntN(4000)
 	}
 	sc.world = sim.New(cfg)
-	sc.drawServer()
+	sc.drawServer(parts)
 	sc.drawClient()
 	sc.drawLinks()
 	sc.drawFaults()
+	if x := sc.apart; x != nil {
+		sc.trip += x.trip
+		sc.lossy, sc.faults = sc.lossy || x.lossy || x.varies, sc.faults || x.lossy
+	}
 	for k, p := range sc.payloads {
 		sc.add(newBulkWatch(sc, k, p))
 	}
@@ -97,7 +105,7 @@ func newBulk(seed uint64, trace io.Writer) *bulk {
 }
 
 // drawServer draws the server, its receivers and its store.
-func (sc *bulk) drawServer() {
+func (sc *bulk) drawServer(parts bool) {
 	r := sc.rng
 	n := 1 + r.IntN(4)
 	if r.IntN(4) == 0 {
@@ -121,7 +129,7 @@ func (sc *bulk) drawServer() {
 		cfg.Receivers = append(cfg.Receivers, server.Receiver{Addr: sc.receivers[i]})
 		sc.world.Host(a).Echo = sim.EchoReply
 	}
-	if sc.home = netip.MustParseAddrPort("10.254.0.1:4650"); r.IntN(8) == 0 {
+	if sc.home = netip.MustParseAddrPort("10.254.0.1:4650"); r.IntN(8) == 0 && !parts {
 		sc.home = sc.receivers[0]
 	}
 	switch r.IntN(6) {
@@ -147,8 +155,15 @@ func (sc *bulk) drawServer() {
 	if sc.with("source-full", 0.03) {
 		cfg.SourceBytes, sc.faults = int64(max(1, len(sc.payloads[0])/2)), true
 	}
+	socks := listening(sc.home, sc.receivers)
+	if parts {
+		sc.apart, socks = newApart(&sc.draw, sc.home)
+	}
 	sc.server = newVault(sc, cfg)
-	sc.host = sc.world.Add("server", sc.server, listening(sc.home, sc.receivers)...)
+	sc.host = sc.world.Add("server", sc.server, socks...)
+	if parts {
+		sc.apart.join(sc.world, &sc.draw, sc.receivers, sc.server)
+	}
 }
 
 // wireSize draws how large segments may be.
@@ -236,6 +251,7 @@ func (sc *bulk) run() error {
 		return err
 	}
 	sc.server.close(sc.world.Now())
+	sc.lossy = sc.lossy || sc.apart.dropped()
 	for _, w := range sc.clients {
 		if err := w.end(); err != nil {
 			return fmt.Errorf("client %d: %w", w.id, err)

@@ -32,6 +32,7 @@ type scenario struct {
 	followed  bool        // it has come
 	nodes     []*sim.Node // of the clients
 	host      *sim.Node   // of the server
+	apart     *apart      // its parts, or nil
 
 	cfg    Config // of all clients
 	buffer int    // receive buffer of the clients, bytes
@@ -66,15 +67,22 @@ func (sc *scenario) String() string {
 }
 
 // newScenario draws the scenario of a seed.
-func newScenario(seed uint64, trace io.Writer) *scenario {
+func newScenario(seed uint64, trace io.Writer) *scenario { return drawScenario(seed, trace, false) }
+
+// drawScenario draws it, with a server that is one program, or in parts.
+func drawScenario(seed uint64, trace io.Writer, parts bool) *scenario {
 	sc := &scenario{draw: newDraw(seed, 0x6d64616c70), cfg: Config{Balance: Balance(seed % 4)}}
 	closed := []sim.State{sim.Silent, sim.Refusing}[sc.rng.IntN(2)]
 	sc.world = sim.New(sim.Config{Seed: seed, Limit: 1000 * time.Hour, Closed: closed, Check: sc.check, Trace: trace})
 	sc.drawConfig()
 	sc.drawLinks()
-	sc.drawServer()
+	sc.drawServer(parts)
 	sc.drawClients()
 	sc.drawFaults()
+	if x := sc.apart; x != nil {
+		sc.trip += x.trip
+		sc.lossy, sc.varies, sc.faults = sc.lossy || x.lossy, sc.varies || x.varies, sc.faults || x.lossy
+	}
 	return sc
 }
 
@@ -115,7 +123,7 @@ func (sc *scenario) drawConfig() {
 }
 
 // drawServer draws the server and where its receivers are.
-func (sc *scenario) drawServer() {
+func (sc *scenario) drawServer(parts bool) {
 	r := sc.rng
 	n := 0
 	switch k := r.IntN(100); {
@@ -149,7 +157,7 @@ func (sc *scenario) drawServer() {
 		cfg.Receivers = append(cfg.Receivers, server.Receiver{Addr: sc.receivers[i], Name: fmt.Sprint(i)})
 	}
 	sc.home = netip.MustParseAddrPort("10.254.0.1:4650")
-	if r.IntN(8) == 0 {
+	if r.IntN(8) == 0 && !parts {
 		sc.home = sc.receivers[0] // as a server with a single address
 	}
 	if sc.with("limit", 0.1) {
@@ -182,8 +190,15 @@ func (sc *scenario) drawServer() {
 	if sc.with("beside", 0.3) {
 		late = sc.span(time.Millisecond, 10*time.Second)
 	}
+	socks := listening(sc.home, sc.receivers)
+	if parts {
+		sc.apart, socks = newApart(&sc.draw, sc.home)
+	}
 	sc.server = newRecorder(sc, cfg, store, unable, late)
-	sc.host = sc.world.Add("server", sc.server, listening(sc.home, sc.receivers)...)
+	sc.host = sc.world.Add("server", sc.server, socks...)
+	if parts {
+		sc.apart.join(sc.world, &sc.draw, sc.receivers, sc.server)
+	}
 }
 
 // run lets the world go on until all clients have ended, and checks the end.

@@ -27,7 +27,7 @@ var (
 // checks of watch_test.go and recorder_test.go hold after every event. A failure prints
 // the command that replays its seed alone with all events.
 func TestSwarm(t *testing.T) {
-	ends := campaign(t, func(seed uint64, trace io.Writer) world { return newScenario(seed, trace) })
+	ends := campaign(t, *seedCount, func(seed uint64, trace io.Writer) world { return newScenario(seed, trace) })
 	// A swarm in which everything fails, or nothing, tests half of it.
 	if *seedCount >= 1000 && !t.Failed() && !*seedShow {
 		for _, c := range []error{nil, ErrNoOffer, ErrIncomplete, ErrPayload, ErrConfig} {
@@ -55,9 +55,9 @@ func (sc *scenario) ended() (errs []error) {
 	return errs
 }
 
-// campaign runs the seeds that the flags ask for, on all cores, until one fails. It gives
-// how many transfers ended how.
-func campaign(t *testing.T, build func(seed uint64, trace io.Writer) world) map[string]int {
+// campaign runs so many seeds, from where the flags say, on all cores, until one fails. It
+// gives how many transfers ended how.
+func campaign(t *testing.T, count int, build func(seed uint64, trace io.Writer) world) map[string]int {
 	name := t.Name()
 	if *seedShow {
 		out := bufio.NewWriter(os.Stdout)
@@ -78,7 +78,7 @@ func campaign(t *testing.T, build func(seed uint64, trace io.Writer) world) map[
 		wg.Go(func() {
 			for !t.Failed() {
 				k := next.Add(1) - 1
-				if k >= int64(*seedCount) {
+				if k >= int64(count) {
 					return
 				}
 				seed := *seedFrom + uint64(k)
@@ -97,7 +97,7 @@ func campaign(t *testing.T, build func(seed uint64, trace io.Writer) world) map[
 	}
 	wg.Wait()
 	took := time.Since(begin)
-	t.Logf("%d seeds from %d, %d events, %v; the transfers ended: %v", min(next.Load(), int64(*seedCount)), *seedFrom, events.Load(), took.Round(time.Millisecond), ends)
+	t.Logf("%d seeds from %d, %d events, %v; the transfers ended: %v", min(next.Load(), int64(count)), *seedFrom, events.Load(), took.Round(time.Millisecond), ends)
 	return ends
 }
 

@@ -344,16 +344,17 @@ func (w *bulkWatch) acked(now time.Time, d *lane, ranges []wire.Range) (newly in
 	for d.low < len(d.shots) && (d.shots[d.low].acked || d.shots[d.low].gone) {
 		d.low++
 	}
-	if w.progress = now; newly > 0 {
+	if w.progress = now; newly > len(unsure) {
 		d.heard, d.silent = now, 0
 	}
 	return newly, unsure
 }
 
-// old reports whether a transmission may be forgotten: given up, and sent long ago.
+// old reports whether a transmission may be forgotten: given up, and sent long ago. Acks
+// that a server in parts has held may come after probes, which give up what no ack passed.
 func (w *bulkWatch) old(now time.Time, d *lane, num int64) bool {
 	s := &d.shots[num]
-	return (s.gone || d.dead || num < d.largest) && now.Sub(s.at) >= 25*time.Millisecond
+	return (s.gone || d.dead || num < d.largest || w.sc.apart != nil) && now.Sub(s.at) >= 25*time.Millisecond
 }
 
 // state takes what comes as a state, and says what it may change.

@@ -23,12 +23,11 @@ type ack struct {
 // transactions take turns. So one that draws very many does not hold up the others. All
 // lists share one array, which grows up to maxAcks and then stays.
 type acks struct {
-	all    []ack
-	free   int32 // the first free place, or none
-	waits  int
-	share  int // most of one transaction
-	turns  fifo[*transaction]
-	streak int // how many were sent since the last offer
+	all   []ack
+	free  int32 // the first free place, or none
+	waits int
+	share int // most of one transaction
+	turns fifo[*flow]
 }
 
 // ackList is the part of one transaction.
@@ -37,10 +36,10 @@ type ackList struct {
 	n           int
 }
 
-// put queues an acknowledgement of t; false when there is no place for it. One that came
+// put queues an acknowledgement of f; false when there is no place for it. One that came
 // again (dup) and waits already is not queued twice.
-func (q *acks) put(t *transaction, seq int64, e *loop.Envelope, dup bool) bool {
-	l := &t.acks
+func (q *acks) put(f *flow, seq int64, e *loop.Envelope, dup bool) bool {
+	l := &f.acks
 	if dup {
 		for i, k := l.first, 0; k < l.n; i, k = q.all[i].next, k+1 {
 			if a := &q.all[i]; a.seq == seq && a.path.is(e) {
@@ -63,7 +62,7 @@ func (q *acks) put(t *transaction, seq int64, e *loop.Envelope, dup bool) bool {
 	a.path.from(e)
 	if l.n == 0 {
 		l.first = i
-		q.turns.push(t)
+		q.turns.push(f)
 	} else {
 		q.all[l.last].next = i
 	}
@@ -75,16 +74,16 @@ func (q *acks) put(t *transaction, seq int64, e *loop.Envelope, dup bool) bool {
 
 // get takes the next one in turn; there must be one. Its place is free again: a is valid
 // until the next put.
-func (q *acks) get() (t *transaction, a *ack) {
-	t = q.turns.pop()
-	l := &t.acks
+func (q *acks) get() (f *flow, a *ack) {
+	f = q.turns.pop()
+	l := &f.acks
 	i := l.first
 	a = &q.all[i]
 	l.first = a.next
 	a.next, q.free = q.free, i
 	q.waits--
 	if l.n--; l.n > 0 {
-		q.turns.push(t)
+		q.turns.push(f)
 	}
-	return t, a
+	return f, a
 }

@@ -151,7 +151,7 @@ func (c *chaos) look(out []sent) {
 }
 
 func (c *chaos) ack(o *sent, m *wire.Message) {
-	i, _ := c.s.receiver(&loop.Envelope{Local: o.env.Local})
+	i, _ := c.s.rcv.receiver(&loop.Envelope{Local: o.env.Local})
 	rs, err := wire.ParseAckRanges(m, nil)
 	if err != nil {
 		c.d.Fatalf("sent %q: %v", o.b, err)

@@ -13,7 +13,7 @@ const (
 
 // attend has done beside the loop what is due for an extended payload: that what was taken
 // survives a loss of power, and that the digest goes on with what has come in a row.
-func (s *Server) attend(t *transaction) {
+func (s *Ledger) attend(t *transaction) {
 	x := t.ext
 	if t.busy || t.phase != open || x.unkept {
 		return
@@ -40,7 +40,7 @@ func (s *Server) attend(t *transaction) {
 }
 
 // attended does a job, and then what has become due meanwhile.
-func (s *Server) attended(t *transaction, job func() error, failed func(time.Time, *transaction, error)) {
+func (s *Ledger) attended(t *transaction, job func() error, failed func(time.Time, *transaction, error)) {
 	t.busy = true
 	s.beside(func() func(time.Time) {
 		err := job()
@@ -65,7 +65,7 @@ func (s *Server) attended(t *transaction, job func() error, failed func(time.Tim
 }
 
 // flushes has flushed what was taken since the last time. What is busy comes later.
-func (s *Server) flushes() {
+func (s *Ledger) flushes() {
 	for _, t := range s.unflushed {
 		if x := t.ext; x != nil {
 			x.listed, x.due = false, true

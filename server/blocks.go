@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"mdalp/loop"
 	"mdalp/wire"
 )
 
@@ -28,7 +27,6 @@ type extended struct {
 	fresh   []wire.Range // taken since place was last told
 	dirty   bool         // it stands in Server.dirty
 	place   Place
-	arrived []arrivals // by receiver
 	dialog  dialog
 	hashed  int64        // bytes that the digest has gone over, or is going to
 	flushed int64        // bytes that there were when they were flushed last
@@ -36,14 +34,6 @@ type extended struct {
 	listed  bool         // it stands in Server.unflushed
 	unkept  bool         // place keeps nothing
 	heir    *transaction // which resumes it, once it is closed
-}
-
-// arrivals is what one receiver has received.
-type arrivals struct {
-	nums    numbers
-	acks    int64  // sent so far
-	pending bool   // one is to be sent
-	path    intent // where the newest segment came from and to
 }
 
 // bytes is how many bytes of the payload are stored.
@@ -65,45 +55,34 @@ type train struct {
 }
 
 // block takes a segment with NUM that came to receiver i.
-func (s *Server) block(now time.Time, t *transaction, i int, m *wire.Message, e *loop.Envelope) {
+func (s *Ledger) block(now time.Time, t *transaction, i int, m *wire.Message) answer {
 	st, x := &s.stats, t.ext
 	switch {
 	case x == nil:
 		st.WrongKind++ // nothing was announced, or it is a transaction of the base protocol
-		return
+		return refused
 	case m.Seq >= x.total:
 		st.OutOfBounds++
-		return
+		return refused
 	case int64(len(m.Data)) != min(x.segment, x.size-m.Seq*x.segment):
 		st.Oversize++
-		return
+		return refused
 	}
 	if x.have.has(m.Seq) {
 		st.Duplicates++
 		t.shares[i].Duplicates++
+		return known
 	} else if t.phase != open { // after the verdict nothing is stored any more, see bury
 		st.Late++
-		return
+		return refused
 	} else if !s.take(now, t, i, m) {
-		return
+		return refused
 	}
-	a := &x.arrived[i]
-	a.nums.add(m.Num)
-	a.path.from(e)
-	if !a.pending {
-		a.pending = true
-		s.blockAcks.push(blockAck{t, i})
-	}
-}
-
-// A blockAck says that a receiver owes an acknowledgement.
-type blockAck struct {
-	t *transaction
-	i int
+	return taken
 }
 
 // take stores a new segment, or has it stored with those behind it.
-func (s *Server) take(now time.Time, t *transaction, i int, m *wire.Message) bool {
+func (s *Ledger) take(now time.Time, t *transaction, i int, m *wire.Message) bool {
 	st, x := &s.stats, t.ext
 	if t.place == none && !s.takes(t) {
 		st.NoPlace++
@@ -154,7 +133,7 @@ func (s *Server) take(now time.Time, t *transaction, i int, m *wire.Message) boo
 }
 
 // writeTrain writes the segments that stand together.
-func (s *Server) writeTrain(now time.Time) {
+func (s *Ledger) writeTrain(now time.Time) {
 	w := &s.train
 	t := w.t
 	if t == nil {
@@ -171,7 +150,7 @@ func (s *Server) writeTrain(now time.Time) {
 
 // burst ends what a burst of segments has begun: they are written, and that they are is
 // noted. Only then are they acknowledged. It costs nothing when there was none.
-func (s *Server) burst(now time.Time) {
+func (s *Ledger) burst(now time.Time) {
 	if len(s.dirty) == 0 {
 		return
 	}
@@ -199,9 +178,17 @@ func (s *Server) burst(now time.Time) {
 	s.dirty = s.dirty[:0]
 }
 
+// endBurst does the same where it ends a call's round, and what it left to do in place.
+func (s *Ledger) endBurst(now time.Time) {
+	if len(s.dirty) > 0 {
+		s.burst(now)
+		s.work(now)
+	}
+}
+
 // unwritten ends a transaction whose store takes no more: its client is told, and what was
 // acknowledged before is kept.
-func (s *Server) unwritten(now time.Time, t *transaction, err error) {
+func (s *Ledger) unwritten(now time.Time, t *transaction, err error) {
 	x := t.ext
 	for _, r := range x.fresh { // not known to be there
 		had := x.bytes()
@@ -217,7 +204,7 @@ func (s *Server) unwritten(now time.Time, t *transaction, err error) {
 		t.err = err
 	}
 	s.tell(now, tellStore, "store failed, the payload is refused", "tid", t.tid, "err", err)
-	x.dialog.verdict, x.dialog.comment = wire.Refused, reason(err)
+	t.deny(reason(err))
 	s.settle(now, t)
 }
 
@@ -229,42 +216,46 @@ func reason(err error) string {
 	return "the store failed"
 }
 
-// transmitExtended ends the burst, and gives an acknowledgement or a state.
-func (s *Server) transmitExtended(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	if len(s.dirty) > 0 {
-		s.burst(now)
-		s.work(now)
+// extend makes t a transaction of the extended protocol, of which some segments are there.
+func (s *Ledger) extend(t *transaction, size, segment int64, place Place, have []wire.Range) *extended {
+	x := &extended{size: size, segment: segment, total: (size-1)/segment + 1, place: place}
+	t.arrived = make([]arrivals, len(s.cfg.Receivers))
+	_, x.unkept = place.(sink)
+	for _, r := range have {
+		x.have.put(r)
 	}
-	if out, ok := s.transmitBlockAck(now, e, b); ok {
-		return out, true
+	x.decided = len(have) > 0
+	x.flushed = x.bytes()
+	t.origin.bytes += x.bytes()
+	t.ext = x
+	if !t.used {
+		t.used = true
+		s.used++
 	}
-	return s.transmitState(now, e, b)
+	return x
 }
 
-// transmitBlockAck gives the acknowledgement that a receiver owes: one for all that came
-// since its last.
-func (s *Server) transmitBlockAck(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	for s.blockAcks.len() > 0 {
-		k := s.blockAcks.pop()
-		x := k.t.ext
-		if x == nil || k.t.phase > settling {
-			continue
+// giveUp lets go of a place that nobody waits for any more.
+func (s *Ledger) giveUp(place Place, have []wire.Range) {
+	s.beside(func() func(time.Time) {
+		if len(have) > 0 {
+			place.Keep(have)
+		} else {
+			place.Discard()
 		}
-		a := &x.arrived[k.i]
-		a.pending = false
-		if x.dialog.verdict == wire.Refused {
-			s.stats.AcksDropped++ // what came may not be stored
-			continue
-		}
-		rs := a.nums.newest(s.ackRanges[:0])
-		if len(rs) == 0 {
-			continue
-		}
-		seq := a.acks
-		a.acks++
-		s.stats.Acks++
-		a.path.to(e)
-		return wire.AppendAckRanges(b, k.t.tid, seq, rs), true
+		return nil
+	})
+}
+
+// unannounce makes a transaction one of the base protocol: its first segment has no NUM.
+func (s *Ledger) unannounce(t *transaction) {
+	t.opening = nil
+	if t.ext == nil {
+		return
 	}
-	return b, false
+	place := t.ext.place
+	t.ext, t.arrived = nil, nil
+	t.limit = t.start.Add(s.cfg.Limit)
+	s.arm(t, t.limit)
+	s.giveUp(place, nil)
 }

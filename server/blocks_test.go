@@ -146,7 +146,7 @@ func TestAckRanges(t *testing.T) {
 	for k := range 10_000 {
 		parse(r.to(sao, client, numbered(2000+k, 1000+2*k, 100)))
 	}
-	if n := r.s.byTID[7].ext.arrived[0].nums.set.len(); n < 256 || n > mostNumbers {
+	if n := r.s.byTID[7].arrived[0].nums.set.len(); n < 256 || n > mostNumbers {
 		t.Errorf("%d ranges are remembered", n)
 	}
 }

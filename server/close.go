@@ -4,13 +4,13 @@ import "time"
 
 // Drain lets no transaction begin any more: intents are not answered. Those that were
 // offered go on to their end, or to their limit; then the program ends, see Drained.
-func (s *Server) Drain(now time.Time) {
+func (s *Ledger) Drain(now time.Time) {
 	s.expire(now)
 	if s.draining {
 		return
 	}
 	s.draining = true
-	s.clearQueue()
+	s.desk.clearQueue()
 	for _, t := range s.slots {
 		if t != nil && t.phase < open { // its client knows nothing of it
 			s.withdraw(t)
@@ -23,7 +23,7 @@ func (s *Server) Drain(now time.Time) {
 
 // Unsettled is how many transactions are whole and have not been silent for Idle yet, and
 // when the last of them has been: to close before that leaves them to the next process.
-func (s *Server) Unsettled() (n int, until time.Time) {
+func (s *Ledger) Unsettled() (n int, until time.Time) {
 	for _, t := range s.slots {
 		if t == nil || t.phase != open || !t.used || t.ext != nil || !s.quiet(t) {
 			continue
@@ -38,10 +38,10 @@ func (s *Server) Unsettled() (n int, until time.Time) {
 
 // Drained reports whether Drain or Close was called, and all transactions have their
 // verdict and all jobs are done.
-func (s *Server) Drained() bool { return s.draining && s.open == 0 && s.running == 0 }
+func (s *Ledger) Drained() bool { return s.draining && s.open == 0 && s.running == 0 }
 
 // drainUnused gives up those transactions for which no segment came for Unused.
-func (s *Server) drainUnused(now time.Time) {
+func (s *Ledger) drainUnused(now time.Time) {
 	for _, t := range s.slots {
 		if t != nil && t.phase == open && !t.used && now.Sub(t.start) >= s.cfg.Unused {
 			s.settle(now, t)
@@ -57,12 +57,12 @@ func (s *Server) drainUnused(now time.Time) {
 //
 // A caller who knows that the clients have ended may give an instant that lies ahead by
 // Idle.
-func (s *Server) Close(now time.Time) {
+func (s *Ledger) Close(now time.Time) {
 	s.beats = now // an instant that lies ahead is no stall
 	s.expire(now)
 	if !s.closed {
 		s.draining, s.closed = true, true
-		s.clearQueue()
+		s.desk.clearQueue()
 		for _, t := range s.slots {
 			s.end(now, t)
 		}
@@ -72,7 +72,7 @@ func (s *Server) Close(now time.Time) {
 }
 
 // end ends a transaction at Close.
-func (s *Server) end(now time.Time, t *transaction) {
+func (s *Ledger) end(now time.Time, t *transaction) {
 	switch {
 	case t == nil || t.busy:
 	case t.phase < open:
@@ -85,22 +85,11 @@ func (s *Server) end(now time.Time, t *transaction) {
 }
 
 // withdraw does away with a transaction whose offer was not sent.
-func (s *Server) withdraw(t *transaction) {
+func (s *Ledger) withdraw(t *transaction) {
 	s.unplace(t)
 	t.spool.Discard()
 	t.origin.live--
 	s.release(t.origin)
 	s.open--
 	s.forget(t)
-}
-
-// clearQueue sends away who waits.
-func (s *Server) clearQueue() {
-	for s.turns.len() > 0 {
-		o := s.turns.pop()
-		s.waiting -= len(o.waiting)
-		o.waiting = nil
-		s.release(o)
-	}
-	clear(s.queued)
 }

@@ -1,6 +1,11 @@
 // Package server is the other side of the protocol: the orchestrator, which
 // answers intents with offers, and the receivers, which take segments and
-// acknowledge them, as one program.
+// acknowledge them.
+//
+// Both work by a [Ledger], which knows transactions and keeps the store. A [Server] is all
+// three as one program. An [Orchestrator] with its ledger and [Receivers] may be programs
+// apart too: then receivers hold each acknowledgement until the ledger has answered, see
+// [Ask]. So far only the simulation has them so.
 //
 // A [Server] is a [mdalp/loop.Handler]: it takes datagrams and instants and gives
 // datagrams. Apart from its [Store] it does no I/O, reads no clock and starts
@@ -62,6 +67,8 @@
 //     Store's: on the disk, or bounded by Memory.Limit; SourceBytes bounds one source,
 //   - extended payloads: 16,384 ranges of segments, of 16 bytes, and in a [Dir] about twice
 //     as many again, whatever their size; usually there are a few,
+//   - receivers apart from their ledger: 4,096 acknowledgements held, with 16 MiB of
+//     segments; 4,096 transactions known; at the ledger 4,096 asks without an answer,
 //   - acknowledgements: 4,096 wait to be sent, and of one transaction 16, or two for each
 //     receiver; more are dropped, and the client asks again. Transactions take turns,
 //   - offers: OfferRate bytes a second, IntentRate offers a second for each source,

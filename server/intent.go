@@ -26,7 +26,7 @@ func (i *intent) to(e *loop.Envelope) { e.Peer, e.Local, e.Sock = i.peer, i.loca
 
 // intent takes a message of type 0. What a source sends beyond its rate and its part of
 // the queue costs least.
-func (s *Server) intent(now time.Time, e *loop.Envelope) {
+func (s *Orchestrator) intent(now time.Time, e *loop.Envelope) {
 	st := &s.stats
 	if s.draining {
 		st.Draining++
@@ -72,7 +72,7 @@ func (s *Server) intent(now time.Time, e *loop.Envelope) {
 }
 
 // again has the offer of t repeated, to a client that has not sent a segment.
-func (s *Server) again(now time.Time, t *transaction, e *loop.Envelope, from netip.Addr, token bool) {
+func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, from netip.Addr, token bool) {
 	if t.phase < open {
 		s.stats.Repeated++
 		t.sock, t.local = e.Sock, e.Local
@@ -93,7 +93,7 @@ func (s *Server) again(now time.Time, t *transaction, e *loop.Envelope, from net
 }
 
 // charge takes what an offer costs.
-func (s *Server) charge(now time.Time, from netip.Addr) {
+func (s *Orchestrator) charge(now time.Time, from netip.Addr) {
 	s.limiter.take(now, from)
 	if s.budget.cost > 0 {
 		s.budget.take(now, s.budget.cost)
@@ -101,7 +101,7 @@ func (s *Server) charge(now time.Time, from netip.Addr) {
 }
 
 // offer has t's offer sent, once for any number of intents until then.
-func (s *Server) offer(t *transaction) {
+func (s *Orchestrator) offer(t *transaction) {
 	if t.phase == held {
 		t.phase = ready
 	}
@@ -109,4 +109,26 @@ func (s *Server) offer(t *transaction) {
 		t.pending = true
 		s.offers.push(t)
 	}
+}
+
+// start makes a transaction of an intent.
+func (s *Orchestrator) start(now time.Time, o *origin, i intent) {
+	tid, spool, err := s.create()
+	if err != nil {
+		s.stats.NotStarted++
+		s.tell(now, tellStart, "store failed, no transaction for an intent", "client", i.peer, "err", err)
+		s.release(o)
+		return
+	}
+	s.charge(now, o.addr)
+	t := &transaction{flow: flow{tid: tid}, client: i.peer, sock: i.sock, local: i.local, segment: s.cfg.SegmentLimit, spool: spool}
+	s.register(t, o)
+	s.enter(t)
+	s.beat(now)
+	if s.cfg.OfferDelay > 0 {
+		t.release = now.Add(s.cfg.OfferDelay)
+		s.arm(t, t.release)
+		return
+	}
+	s.offer(t)
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"time"
 
 	"mdalp/loop"
@@ -47,7 +46,7 @@ type reply struct {
 }
 
 // manifest takes a message of type 4.
-func (s *Server) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
+func (s *Orchestrator) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
 	st := &s.stats
 	if m.TID < 0 || m.Seq < 0 || m.Data == nil || len(b) > wire.MaxManifest {
 		st.Malformed++
@@ -102,7 +101,7 @@ type announcement struct {
 }
 
 // said takes a manifest of a payload that has a place.
-func (s *Server) said(now time.Time, t *transaction, m *announcement) {
+func (s *Orchestrator) said(now time.Time, t *transaction, m *announcement) {
 	x := t.ext
 	d := &x.dialog
 	if m.seq < d.seq {
@@ -136,7 +135,7 @@ func (s *Server) said(now time.Time, t *transaction, m *announcement) {
 }
 
 // unhold gives the answer that was held back, if there is one.
-func (s *Server) unhold(t *transaction) {
+func (s *Orchestrator) unhold(t *transaction) {
 	if x := t.ext; x != nil && x.dialog.held {
 		x.dialog.held = false
 		s.answer(reply{t: t, tid: t.tid, seq: x.dialog.seq, path: x.dialog.path})
@@ -145,13 +144,13 @@ func (s *Server) unhold(t *transaction) {
 
 // refuseManifest answers an announcement that cannot be taken. Nothing of it is remembered
 // but the words.
-func (s *Server) refuseManifest(t *transaction, m *announcement, why string, held *SizesError) {
+func (s *Orchestrator) refuseManifest(t *transaction, m *announcement, why string, held *SizesError) {
 	t.refusal = why
 	s.answer(reply{t: t, tid: t.tid, seq: m.seq, path: m.path, held: held})
 }
 
 // answer has a state sent: for a transaction once for any number of manifests until then.
-func (s *Server) answer(r reply) {
+func (s *Orchestrator) answer(r reply) {
 	if r.t != nil && r.t.ext != nil && r.t.ext.dialog.queued {
 		return
 	}
@@ -166,7 +165,7 @@ func (s *Server) answer(r reply) {
 }
 
 // transmitState gives a state that is to be sent.
-func (s *Server) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+func (s *Orchestrator) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
 	if s.replies.len() == 0 {
 		return b, false
 	}
@@ -195,7 +194,7 @@ func (s *Server) transmitState(now time.Time, e *loop.Envelope, b []byte) ([]byt
 }
 
 // standing is how an extended transaction stands.
-func (s *Server) standing(t *transaction) wire.State {
+func (s *Orchestrator) standing(t *transaction) wire.State {
 	x := t.ext
 	d := &x.dialog
 	st := wire.NewState(wire.Open)
@@ -224,78 +223,4 @@ func (s *Server) standing(t *transaction) wire.State {
 		st.Have, st.Upto = x.have.from(nil, d.from, stateRanges)
 	}
 	return st
-}
-
-// concludeBlocks has an extended payload checked and published, or what there is of it
-// kept.
-func (s *Server) concludeBlocks(t *transaction) {
-	x := t.ext
-	if t.busy {
-		return // the digest goes on; it comes back here
-	}
-	t.busy = true
-	if !x.dialog.held {
-		s.wheel.Stop(t.slot)
-	}
-	place := x.place
-	var want *[sha256.Size]byte
-	if x.dialog.asked {
-		w := x.dialog.want
-		want = &w
-	}
-	if e := s.cfg.Expect; e != nil && t.goal == whole {
-		if want != nil && *want != e.SHA256 {
-			t.goal, x.dialog.verdict, x.dialog.comment = keep, wire.Refused, "another payload is expected"
-		}
-		want = &e.SHA256
-	}
-	have, _ := x.have.from(nil, 0, mostRanges+1)
-	goal := t.goal
-	s.beside(func() func(time.Time) {
-		var d outcome
-		if goal == keep && len(have) == 0 {
-			place.Discard()
-		} else if goal == whole {
-			d.sum, d.path, d.err = place.Publish(want)
-		} else {
-			d.kept = place.Keep(have)
-		}
-		return func(now time.Time) { s.concludedBlocks(now, t, d) }
-	})
-}
-
-// concludedBlocks takes what the job has done.
-func (s *Server) concludedBlocks(now time.Time, t *transaction, d outcome) {
-	x := t.ext
-	v := &x.dialog
-	if t.goal == whole && d.err != nil && !errors.Is(d.err, ErrDamaged) {
-		if d.path != "" {
-			// It is there, but a loss of power may take it.
-			v.verdict, v.comment = wire.Refused, reason(d.err)
-		} else if v.asked {
-			// The client is there and wants to know. What arrived is kept.
-			v.verdict, v.comment = wire.Refused, reason(d.err)
-			t.err, t.goal, t.busy = d.err, keep, false
-			s.tell(now, tellPublish, "the payload cannot be published, it is kept", "tid", t.tid, "err", d.err)
-			s.concludeBlocks(t)
-			return
-		}
-		s.concluded(now, t, d)
-		return
-	}
-	switch {
-	case errors.Is(d.err, ErrDamaged):
-		v.verdict, t.goal, t.err = wire.Damaged, keep, d.err
-		d.err = nil
-	case t.goal == whole && v.asked && (d.sum == [sha256.Size]byte{} || d.sum == v.want):
-		v.verdict = wire.Complete
-	case t.goal == whole && v.asked: // its digest came when the payload was published already
-		v.verdict = wire.Damaged
-	case t.goal == whole:
-		// It was silent, and all is there and has its name. Who asks later is answered then.
-	case v.verdict == wire.Unknown:
-		v.verdict, v.comment = wire.Refused, "it was silent for too long"
-		v.resumable = t.goal == keep && x.have.n > 0 && !x.unkept
-	}
-	s.concluded(now, t, d)
 }

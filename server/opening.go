@@ -10,7 +10,7 @@ import (
 
 // announced begins to make an extended transaction of what was announced; refusal says why
 // not. The manifest is answered when there is a place for the payload.
-func (s *Server) announced(now time.Time, t *transaction, m *announcement) (refusal string) {
+func (s *Orchestrator) announced(now time.Time, t *transaction, m *announcement) (refusal string) {
 	if s.cfg.Base {
 		return "only the base protocol is spoken here"
 	}
@@ -38,7 +38,7 @@ func (s *Server) announced(now time.Time, t *transaction, m *announcement) (refu
 // yields closes a transaction that t is to resume, if it is under way, and reports whether
 // there is something to wait for: that it is closed, or nothing at all. To know its number
 // is to be the one who sent it.
-func (s *Server) yields(now time.Time, old, t *transaction) bool {
+func (s *Orchestrator) yields(now time.Time, old, t *transaction) bool {
 	x, m := old.ext, t.opening
 	if (old.phase < settled || x.dialog.verdict == wire.Complete) && (x.size != m.Bytes || x.segment != m.Seg) {
 		s.opened(now, t, m, nil, nil, &SizesError{x.size, x.segment})
@@ -50,14 +50,14 @@ func (s *Server) yields(now time.Time, old, t *transaction) bool {
 	x.heir = t // who comes later has it, as in a repeated intent
 	s.burst(now)
 	if old.phase == open {
-		x.dialog.verdict, x.dialog.comment = wire.Refused, "another transaction has resumed it"
+		old.deny("another transaction has resumed it")
 		s.settle(now, old)
 	}
 	return true
 }
 
 // inherit has the transaction go on that waits for t.
-func (s *Server) inherit(now time.Time, t *transaction) {
+func (s *Orchestrator) inherit(now time.Time, t *transaction) {
 	if t.ext == nil || t.ext.heir == nil {
 		return
 	}
@@ -69,7 +69,7 @@ func (s *Server) inherit(now time.Time, t *transaction) {
 }
 
 // makePlace has a place made for what t announced.
-func (s *Server) makePlace(now time.Time, t *transaction) {
+func (s *Orchestrator) makePlace(now time.Time, t *transaction) {
 	m := t.opening
 	store, ok := s.cfg.Store.(Placer)
 	if !ok || s.cfg.sinks {
@@ -92,7 +92,7 @@ func (s *Server) makePlace(now time.Time, t *transaction) {
 }
 
 // opened takes the place that was made for what t announced, or why there is none.
-func (s *Server) opened(now time.Time, t *transaction, m *announcement, place Place, have []wire.Range, err error) {
+func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, place Place, have []wire.Range, err error) {
 	if t.opening != m { // it is of the base protocol now, or over
 		if err == nil {
 			s.giveUp(place, have)
@@ -117,48 +117,4 @@ func (s *Server) opened(now time.Time, t *transaction, m *announcement, place Pl
 	s.arm(t, now.Add(s.cfg.Silence))
 	s.said(now, t, m)
 	s.attend(t)
-}
-
-// extend makes t a transaction of the extended protocol, of which some segments are there.
-func (s *Server) extend(t *transaction, size, segment int64, place Place, have []wire.Range) *extended {
-	x := &extended{size: size, segment: segment, total: (size-1)/segment + 1, place: place,
-		arrived: make([]arrivals, len(s.cfg.Receivers))}
-	_, x.unkept = place.(sink)
-	for _, r := range have {
-		x.have.put(r)
-	}
-	x.decided = len(have) > 0
-	x.flushed = x.bytes()
-	t.origin.bytes += x.bytes()
-	t.ext = x
-	if !t.used {
-		t.used = true
-		s.used++
-	}
-	return x
-}
-
-// giveUp lets go of a place that nobody waits for any more.
-func (s *Server) giveUp(place Place, have []wire.Range) {
-	s.beside(func() func(time.Time) {
-		if len(have) > 0 {
-			place.Keep(have)
-		} else {
-			place.Discard()
-		}
-		return nil
-	})
-}
-
-// unannounce makes a transaction one of the base protocol: its first segment has no NUM.
-func (s *Server) unannounce(t *transaction) {
-	t.opening = nil
-	if t.ext == nil {
-		return
-	}
-	place := t.ext.place
-	t.ext = nil
-	t.limit = t.start.Add(s.cfg.Limit)
-	s.arm(t, t.limit)
-	s.giveUp(place, nil)
 }

@@ -16,36 +16,9 @@ const (
 	reclaimEvery = 20 * time.Millisecond
 )
 
-// An origin is a source of intents that has transactions or waits: an IPv4 address or an
-// IPv6 /64. Origins take turns, so that none waits for the many of another.
-type origin struct {
-	addr    netip.Addr
-	waiting []intent
-	live    int   // transactions that are not settled
-	places  int   // of these, those that hold one
-	bytes   int64 // of payload in them
-}
-
-// origin finds or makes that of a source.
-func (s *Server) origin(from netip.Addr) *origin {
-	o := s.origins[from]
-	if o == nil {
-		o = &origin{addr: from}
-		s.origins[from] = o
-	}
-	return o
-}
-
-// release forgets an origin that has nothing left.
-func (s *Server) release(o *origin) {
-	if o.live == 0 && len(o.waiting) == 0 {
-		delete(s.origins, o.addr)
-	}
-}
-
 // mayWait tells whether the queue has room for one more of an origin, nil being one that
 // is not known: when it is full, for those alone who have less than the others.
-func (s *Server) mayWait(o *origin) bool {
+func (s *Orchestrator) mayWait(o *origin) bool {
 	if s.waiting < s.cfg.Queue {
 		return o == nil || len(o.waiting) < max(8, s.cfg.Queue/4)
 	}
@@ -59,7 +32,7 @@ func (s *Server) mayWait(o *origin) bool {
 
 // wait puts an intent into the queue; false when there is no room. In a full queue the
 // newest of those who have most of it gives way (longest queue drop).
-func (s *Server) wait(from netip.Addr, i intent) bool {
+func (s *Orchestrator) wait(from netip.Addr, i intent) bool {
 	if !s.mayWait(s.origins[from]) {
 		return false
 	}
@@ -92,7 +65,7 @@ func (s *Server) wait(from netip.Addr, i intent) bool {
 
 // admit starts transactions for intents that wait, as long as there is room: one of each
 // origin in turn.
-func (s *Server) admit(now time.Time) {
+func (s *Orchestrator) admit(now time.Time) {
 	if s.draining {
 		return
 	}
@@ -122,7 +95,7 @@ func (s *Server) admit(now time.Time) {
 
 // place tells whether an intent may be answered now, whoever sent it. If need be it looks
 // for places that are held for nothing.
-func (s *Server) place(now time.Time) bool {
+func (s *Orchestrator) place(now time.Time) bool {
 	if s.placed.len() >= s.cfg.Concurrent {
 		s.reclaim(now)
 	}
@@ -132,7 +105,7 @@ func (s *Server) place(now time.Time) bool {
 }
 
 // eligible tells whether an origin may have one more transaction.
-func (s *Server) eligible(now time.Time, o *origin) bool {
+func (s *Orchestrator) eligible(now time.Time, o *origin) bool {
 	if o.places >= s.cfg.SourceConcurrent {
 		s.reclaim(now)
 	}
@@ -142,7 +115,7 @@ func (s *Server) eligible(now time.Time, o *origin) bool {
 
 // roomy tells whether the store has room for one more payload. An offer without it would
 // only bring a client to its end.
-func (s *Server) roomy(now time.Time) bool {
+func (s *Orchestrator) roomy(now time.Time) bool {
 	if s.cfg.RoomPerOffer <= 0 {
 		return true
 	}
@@ -156,7 +129,7 @@ func (s *Server) roomy(now time.Time) bool {
 
 // reclaim takes the places of those that do not use them, while others wait. What has no
 // place still goes on where its client does, see [Server.first].
-func (s *Server) reclaim(now time.Time) {
+func (s *Orchestrator) reclaim(now time.Time) {
 	if now.Sub(s.reclaimed) < reclaimEvery {
 		return
 	}
@@ -180,31 +153,13 @@ func (s *Server) reclaim(now time.Time) {
 	}
 }
 
-// places are the transactions that hold one. Each knows where it stands, so that it is
-// found at once.
-type places struct{ list []*transaction }
-
-func (p *places) len() int { return len(p.list) }
-
-// enter gives t a place, if it has none.
-func (s *Server) enter(t *transaction) {
-	if t.place == none {
-		t.place = len(s.placed.list)
-		s.placed.list = append(s.placed.list, t)
-		t.origin.places++
+// clearQueue sends away who waits.
+func (s *Orchestrator) clearQueue() {
+	for s.turns.len() > 0 {
+		o := s.turns.pop()
+		s.waiting -= len(o.waiting)
+		o.waiting = nil
+		s.release(o)
 	}
-}
-
-// unplace takes it away.
-func (s *Server) unplace(t *transaction) {
-	if t.place == none {
-		return
-	}
-	l := s.placed.list
-	last := l[len(l)-1]
-	l[t.place], last.place = last, t.place
-	l[len(l)-1] = nil
-	s.placed.list = l[:len(l)-1]
-	t.place = none
-	t.origin.places--
+	clear(s.queued)
 }

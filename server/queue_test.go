@@ -259,7 +259,7 @@ func TestShares(t *testing.T) {
 	})
 	t.Run("bytes of offers", func(t *testing.T) {
 		r := newRig(t, Config{Receivers: one, FirstTID: 1, OfferRate: 1000, IntentRate: -1})
-		most := int(1000 / time.Duration(offerLen(r.s.offered)))
+		most := int(1000 / time.Duration(offerLen(r.s.orch.offered)))
 		offers := 0
 		for range 100 {
 			offers += len(r.to(orch, client, "Type:0;"))

@@ -3,7 +3,7 @@ package server
 import (
 	"errors"
 	"io/fs"
-	"time"
+	"net/netip"
 
 	"mdalp/wire"
 )
@@ -12,30 +12,8 @@ import (
 // the payloads of earlier runs.
 const maxDraws = 1 << 16
 
-// start makes a transaction of an intent.
-func (s *Server) start(now time.Time, o *origin, i intent) {
-	tid, spool, err := s.create()
-	if err != nil {
-		s.stats.NotStarted++
-		s.tell(now, tellStart, "store failed, no transaction for an intent", "client", i.peer, "err", err)
-		s.release(o)
-		return
-	}
-	s.charge(now, o.addr)
-	t := &transaction{tid: tid, client: i.peer, sock: i.sock, local: i.local, segment: s.cfg.SegmentLimit, spool: spool}
-	s.register(t, o)
-	s.enter(t)
-	s.beat(now)
-	if s.cfg.OfferDelay > 0 {
-		t.release = now.Add(s.cfg.OfferDelay)
-		s.arm(t, t.release)
-		return
-	}
-	s.offer(t)
-}
-
 // register makes a transaction known.
-func (s *Server) register(t *transaction, o *origin) {
+func (s *Ledger) register(t *transaction, o *origin) {
 	t.slot, t.place, t.origin = s.slot(), none, o
 	t.index = new(Index)
 	t.shares = make([]Share, len(s.cfg.Receivers))
@@ -50,7 +28,7 @@ func (s *Server) register(t *transaction, o *origin) {
 }
 
 // create finds a number that no live transaction and no payload in the store has.
-func (s *Server) create() (tid int64, spool Spool, err error) {
+func (s *Ledger) create() (tid int64, spool Spool, err error) {
 	for range maxDraws {
 		if s.cfg.FirstTID > 0 {
 			tid = s.next
@@ -70,7 +48,7 @@ func (s *Server) create() (tid int64, spool Spool, err error) {
 }
 
 // slot takes a timer.
-func (s *Server) slot() int {
+func (s *Ledger) slot() int {
 	if n := len(s.free); n > 0 {
 		slot := s.free[n-1]
 		s.free = s.free[:n-1]
@@ -82,7 +60,7 @@ func (s *Server) slot() int {
 
 // remember puts t into the list of settled transactions, if need be at the cost
 // of the one that settled first.
-func (s *Server) remember(t *transaction) {
+func (s *Ledger) remember(t *transaction) {
 	t.older = s.newest
 	if s.newest != nil {
 		s.newest.newer = t
@@ -100,7 +78,7 @@ func (s *Server) remember(t *transaction) {
 }
 
 // forget ends what is known of a transaction.
-func (s *Server) forget(t *transaction) {
+func (s *Ledger) forget(t *transaction) {
 	if t.phase == settled {
 		if t.newer != nil {
 			t.newer.older = t.older
@@ -123,4 +101,60 @@ func (s *Server) forget(t *transaction) {
 	s.wheel.Stop(t.slot)
 	s.slots[t.slot] = nil
 	s.free = append(s.free, t.slot)
+}
+
+// An origin is a source of intents that has transactions or waits: an IPv4 address or an
+// IPv6 /64. Origins take turns, so that none waits for the many of another.
+type origin struct {
+	addr    netip.Addr
+	waiting []intent
+	live    int   // transactions that are not settled
+	places  int   // of these, those that hold one
+	bytes   int64 // of payload in them
+}
+
+// origin finds or makes that of a source.
+func (s *Ledger) origin(from netip.Addr) *origin {
+	o := s.origins[from]
+	if o == nil {
+		o = &origin{addr: from}
+		s.origins[from] = o
+	}
+	return o
+}
+
+// release forgets an origin that has nothing left.
+func (s *Ledger) release(o *origin) {
+	if o.live == 0 && len(o.waiting) == 0 {
+		delete(s.origins, o.addr)
+	}
+}
+
+// places are the transactions that hold one. Each knows where it stands, so that it is
+// found at once.
+type places struct{ list []*transaction }
+
+func (p *places) len() int { return len(p.list) }
+
+// enter gives t a place, if it has none.
+func (s *Ledger) enter(t *transaction) {
+	if t.place == none {
+		t.place = len(s.placed.list)
+		s.placed.list = append(s.placed.list, t)
+		t.origin.places++
+	}
+}
+
+// unplace takes it away.
+func (s *Ledger) unplace(t *transaction) {
+	if t.place == none {
+		return
+	}
+	l := s.placed.list
+	last := l[len(l)-1]
+	l[t.place], last.place = last, t.place
+	l[len(l)-1] = nil
+	s.placed.list = l[:len(l)-1]
+	t.place = none
+	t.origin.places--
 }

@@ -11,7 +11,7 @@ import (
 // wall clock since their offer, are open again: their clients go on as if nothing had
 // been. The others are settled, each with its verdict. It fails when the store cannot
 // tell; nothing of it is known then, and nothing lost.
-func (s *Server) Start(now time.Time) error {
+func (s *Ledger) Start(now time.Time) error {
 	if s.wheel != nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (s *Server) Start(now time.Time) error {
 }
 
 // takeUp makes a transaction of what was found.
-func (s *Server) takeUp(now time.Time, r *Recovered) {
+func (s *Ledger) takeUp(now time.Time, r *Recovered) {
 	if r.Err != nil {
 		s.cfg.Log.Error("a spool of a former run cannot be read, it stays as it is", "tid", r.TID, "path", r.Path, "err", r.Err)
 		return
@@ -47,7 +47,7 @@ func (s *Server) takeUp(now time.Time, r *Recovered) {
 		s.takeUpPlace(now, r)
 		return
 	}
-	t := &transaction{tid: r.TID, client: r.Client, segment: r.Segment, spool: r.Spool, found: true, phase: open}
+	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: r.Segment, spool: r.Spool, found: true, phase: open}
 	s.register(t, s.origin(source(r.Client.Addr())))
 	for g, err := range r.Segments {
 		if err != nil {
@@ -98,7 +98,7 @@ const gaveUp = time.Minute
 
 // takeUpPlace makes a transaction of an extended payload that was found, as if its client
 // had been heard just now. One that is too old is kept, to be resumed.
-func (s *Server) takeUpPlace(now time.Time, r *Recovered) {
+func (s *Ledger) takeUpPlace(now time.Time, r *Recovered) {
 	s.stats.Recovered++
 	if s.cfg.Base || s.byTID[r.TID] != nil || now.Sub(r.Written) >= s.cfg.Silence+gaveUp {
 		if len(r.Have) == 0 {
@@ -109,7 +109,7 @@ func (s *Server) takeUpPlace(now time.Time, r *Recovered) {
 		s.cfg.Log.Debug("a payload of a former run is kept", "tid", r.TID, "path", r.Path)
 		return
 	}
-	t := &transaction{tid: r.TID, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool, found: true, phase: open}
+	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool, found: true, phase: open}
 	s.register(t, s.origin(source(r.Client.Addr())))
 	s.extend(t, r.Size, int64(r.Segment), r.Place, r.Have).name = r.Name
 	t.start, t.last, t.stored = now.Add(-max(0, now.Sub(r.Offered))), now, now

@@ -142,7 +142,7 @@ func causes(st Stats) uint64 {
 		st.RateLimited + st.QueueFull + st.UnknownTID + st.Elsewhere + st.OutOfBounds + st.Empty +
 		st.Oversize + st.TooMuch + st.Late + st.Stored + st.Duplicates + st.StoreErrors +
 		st.Draining + st.SourceFull + st.Foreign + st.NoPlace + st.Conflicts +
-		st.Manifests + st.WrongKind + st.TooScattered
+		st.Manifests + st.WrongKind + st.TooScattered + st.Held + st.NotHeld + st.AsksDropped
 }
 
 // segment is a message of type 2.
@@ -524,7 +524,7 @@ func TestReceiverBySocket(t *testing.T) {
 	}
 	r := newRig(t, Config{Receivers: rs})
 	for _, tt := range tests {
-		got, ok := r.s.receiver(&loop.Envelope{Sock: tt.sock, Local: tt.local})
+		got, ok := r.s.rcv.receiver(&loop.Envelope{Sock: tt.sock, Local: tt.local})
 		if !ok {
 			got = -1
 		}
@@ -561,8 +561,8 @@ func TestAcksBounded(t *testing.T) {
 			r.s.Receive(r.now, &loop.Envelope{Peer: port(k + 1), Local: sao}, []byte(segment{0, int64(seq), "x"}.message(int64(k+1))))
 		}
 	}
-	if n := len(r.drain()); n != maxAcks || len(r.s.acks.all) != maxAcks || r.s.Stats().AcksDropped != 300*leastAcks-maxAcks {
-		t.Errorf("%d sent, %d places, %+v", n, len(r.s.acks.all), r.s.Stats())
+	if n := len(r.drain()); n != maxAcks || len(r.s.rcv.acks.all) != maxAcks || r.s.Stats().AcksDropped != 300*leastAcks-maxAcks {
+		t.Errorf("%d sent, %d places, %+v", n, len(r.s.rcv.acks.all), r.s.Stats())
 	}
 }
 

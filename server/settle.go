@@ -25,7 +25,7 @@ const (
 
 // settle begins to settle t, now that its payload is expected, silent or out of time.
 // From here on it takes no more segments and holds no place.
-func (s *Server) settle(now time.Time, t *transaction) {
+func (s *Ledger) settle(now time.Time, t *transaction) {
 	t.goal = keep
 	switch {
 	case s.complete(now, t):
@@ -37,7 +37,7 @@ func (s *Server) settle(now time.Time, t *transaction) {
 	t.phase, t.opening = settling, nil
 	if t.ext != nil {
 		s.concludeBlocks(t)
-		s.admit(now)
+		s.desk.admit(now)
 		return
 	}
 	if !t.used {
@@ -47,12 +47,12 @@ func (s *Server) settle(now time.Time, t *transaction) {
 		return
 	}
 	s.conclude(t)
-	s.admit(now)
+	s.desk.admit(now)
 }
 
 // complete reports whether all of the payload is there, as far as can be told without
 // its hash: it has the expected size, or is whole and has been silent for Idle.
-func (s *Server) complete(now time.Time, t *transaction) bool {
+func (s *Ledger) complete(now time.Time, t *transaction) bool {
 	if t.ext != nil {
 		return t.ext.whole() && t.ext.dialog.verdict == wire.Unknown
 	}
@@ -74,7 +74,7 @@ type outcome struct {
 
 // conclude has the job done that t's goal asks for: to put the payload together, hold it
 // against the expected one, and give it its name; or to leave it as it is.
-func (s *Server) conclude(t *transaction) {
+func (s *Ledger) conclude(t *transaction) {
 	if t.ext != nil {
 		s.concludeBlocks(t)
 		return
@@ -103,7 +103,7 @@ func (s *Server) conclude(t *transaction) {
 
 // concluded takes what the job has done. A payload that could not be published stays where
 // it is, and is tried again: what was acknowledged is not given up.
-func (s *Server) concluded(now time.Time, t *transaction, d outcome) {
+func (s *Ledger) concluded(now time.Time, t *transaction, d outcome) {
 	t.busy = false
 	switch {
 	case d.differ:
@@ -139,7 +139,7 @@ func (s *Server) concluded(now time.Time, t *transaction, d outcome) {
 
 // reopen lets a transaction go on whose bytes are not the expected ones: it has its
 // verdict at its limit, as one whose bytes never come.
-func (s *Server) reopen(now time.Time, t *transaction) {
+func (s *Ledger) reopen(now time.Time, t *transaction) {
 	t.phase = open
 	if s.closed {
 		s.cut(now, t)
@@ -155,7 +155,7 @@ func (s *Server) reopen(now time.Time, t *transaction) {
 
 // cut keeps what there is of a transaction when the server ends. The next one on this
 // store takes it up again.
-func (s *Server) cut(now time.Time, t *transaction) {
+func (s *Ledger) cut(now time.Time, t *transaction) {
 	s.unplace(t)
 	t.phase, t.busy, t.opening = settling, true, nil
 	retain := t.spool.Keep
@@ -171,7 +171,7 @@ func (s *Server) cut(now time.Time, t *transaction) {
 }
 
 // verdict gives the verdict.
-func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
+func (s *Ledger) verdict(now time.Time, t *transaction, d outcome) {
 	x := t.index
 	// Without a segment only a payload that is expected to be empty is complete.
 	done := t.goal == whole && !d.cut && (t.used || s.cfg.Expect != nil)
@@ -210,16 +210,16 @@ func (s *Server) verdict(now time.Time, t *transaction, d outcome) {
 	}
 	s.report(now, &r)
 	s.bury(now, t)
-	s.unhold(t)
+	s.desk.unhold(t)
 	if s.cfg.Settled != nil {
 		s.cfg.Settled(r)
 	}
-	s.inherit(now, t)
-	s.admit(now)
+	s.desk.inherit(now, t)
+	s.desk.admit(now)
 }
 
 // bury ends what is live of t, and remembers it for those who have not heard.
-func (s *Server) bury(now time.Time, t *transaction) {
+func (s *Ledger) bury(now time.Time, t *transaction) {
 	o := t.origin
 	if t.used {
 		s.used--
@@ -232,7 +232,8 @@ func (s *Server) bury(now time.Time, t *transaction) {
 	if t.ext != nil {
 		// The verdict is repeated for a while; nothing else is remembered of it.
 		t.limit = now.Add(repeatFor)
-		t.ext.place, t.ext.arrived, t.ext.have, t.ext.fresh = nil, nil, rangeSet{}, nil
+		t.arrived = nil
+		t.ext.place, t.ext.have, t.ext.fresh = nil, rangeSet{}, nil
 	}
 	if !t.used || !now.Before(t.limit) { // there is nothing to acknowledge any more
 		s.forget(t)
@@ -246,7 +247,7 @@ func (s *Server) bury(now time.Time, t *transaction) {
 
 // report writes the verdict to the log. Those of transactions without a segment are
 // counted: a stranger draws as many as he likes.
-func (s *Server) report(now time.Time, r *Result) {
+func (s *Ledger) report(now time.Time, r *Result) {
 	attrs := []any{"tid", r.TID, "client", r.Client, "status", r.Status, "comment", r.Comment,
 		"bytes", r.Bytes, "elapsed", r.Elapsed}
 	if r.Path != "" {

@@ -31,12 +31,17 @@ type Stats struct {
 	WrongKind   uint64 // segments of the other protocol than their transaction's
 	// Extended segments that would leave too many gaps.
 	TooScattered uint64
-	StoreErrors  uint64 // segments that the store refused
+	// Of receivers apart from their ledger, and of that ledger.
+	Held        uint64 // segments whose acknowledgement was held until the ledger answered
+	NotHeld     uint64 // segments that found too many held
+	AsksDropped uint64 // segments asked for that found too many waiting for their answer
+	StoreErrors uint64 // segments that the store refused
 
 	Bytes         uint64 // payload stored
 	Offers        uint64 // offers sent, repeated ones too
 	Acks          uint64 // acknowledgements sent
 	AcksDropped   uint64 // acknowledgements that found too many waiting, or their transaction over
+	LateReplies   uint64 // answers of the ledger to what was not held any more
 	SendErrors    uint64 // errors that the network held against what was sent
 	NotStarted    uint64 // intents given up because the store could not take a transaction
 	Settled       uint64 // transactions settled

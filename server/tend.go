@@ -34,10 +34,10 @@ type Sweeper interface {
 }
 
 // beat sees to it that the server looks at itself, soon if somebody waits.
-func (s *Server) beat(now time.Time) {
+func (s *Ledger) beat(now time.Time) {
 	// Four times in Idle, so that a stall is seen for what it is.
 	at := now.Add(max(waitBeat, min(mostBeat, s.cfg.Idle/4)))
-	if s.waiting > 0 {
+	if s.desk.Waiting() > 0 {
 		at = now.Add(waitBeat)
 	}
 	if !s.wheel.Armed(timerBeat) || at.Before(s.beats) {
@@ -47,7 +47,7 @@ func (s *Server) beat(now time.Time) {
 }
 
 // timer does what one of the server's own timers is for.
-func (s *Server) timer(now time.Time, id int) {
+func (s *Ledger) timer(now time.Time, id int) {
 	if id == timerSweep {
 		s.sweep(now)
 		return
@@ -55,19 +55,19 @@ func (s *Server) timer(now time.Time, id int) {
 	if late := now.Sub(s.beats); late > stall {
 		s.stalled(late)
 	}
-	s.admit(now)
+	s.desk.admit(now)
 	s.flushes()
 	if s.draining {
 		s.drainUnused(now)
 	}
-	if more := s.flush(now); more || s.open > 0 || s.waiting > 0 {
+	if more := s.flush(now); more || s.open > 0 || s.desk.Waiting() > 0 {
 		s.beat(now)
 	}
 }
 
 // stalled moves what waits for a client's silence by the time in which it could not be
 // heard: the loop was late, whatever the cause.
-func (s *Server) stalled(late time.Duration) {
+func (s *Ledger) stalled(late time.Duration) {
 	s.stats.Stalls++
 	for _, t := range s.slots {
 		if t != nil && t.phase == open && s.now.Sub(t.last) > late {
@@ -80,7 +80,7 @@ func (s *Server) stalled(late time.Duration) {
 }
 
 // sweep has the store do away with what is old.
-func (s *Server) sweep(now time.Time) {
+func (s *Ledger) sweep(now time.Time) {
 	w, ok := s.cfg.Store.(Sweeper)
 	if !ok || s.closed {
 		return
@@ -107,7 +107,7 @@ func (s *Server) sweep(now time.Time) {
 
 // beside has a job done outside the loop, or where there is no outside, at the end of this
 // call.
-func (s *Server) beside(job func() func(time.Time)) {
+func (s *Ledger) beside(job func() func(time.Time)) {
 	s.running++
 	counted := func() func(time.Time) {
 		back := job()
@@ -130,7 +130,7 @@ func (s *Server) beside(job func() func(time.Time)) {
 }
 
 // work does the jobs that are to be done in place. One may bring the next.
-func (s *Server) work(now time.Time) {
+func (s *Ledger) work(now time.Time) {
 	for s.jobs.len() > 0 {
 		s.jobs.pop()()(now)
 	}
@@ -163,7 +163,7 @@ type line struct {
 }
 
 // tell writes a line of the log, or counts it.
-func (s *Server) tell(now time.Time, kind int, what string, attrs ...any) {
+func (s *Ledger) tell(now time.Time, kind int, what string, attrs ...any) {
 	l := &s.lines[kind]
 	if !l.at.IsZero() && now.Sub(l.at) < every(kind) {
 		l.more++
@@ -182,7 +182,7 @@ func (s *Server) tell(now time.Time, kind int, what string, attrs ...any) {
 
 // flush writes how many lines were not written, once their time has come. It tells whether
 // some still wait.
-func (s *Server) flush(now time.Time) (wait bool) {
+func (s *Ledger) flush(now time.Time) (wait bool) {
 	for k := range s.lines {
 		l := &s.lines[k]
 		switch {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mdalp/loop"
+	"mdalp/wire"
 )
 
 // A phase of a transaction. It only ever goes down this list, but that a payload which
@@ -23,7 +24,7 @@ const (
 
 // transaction is one client's payload on its way.
 type transaction struct {
-	tid     int64
+	flow
 	client  netip.AddrPort
 	sock    int            // where the last intent came to,
 	local   netip.AddrPort // and where the offer leaves from
@@ -41,7 +42,6 @@ type transaction struct {
 
 	release time.Time // of a held offer
 	start   time.Time // the offer was sent
-	limit   time.Time
 	last    time.Time // a segment was taken, new or not
 	stored  time.Time // a new segment was stored
 	armed   time.Time // when the timer is due; may be too early, never late
@@ -49,7 +49,6 @@ type transaction struct {
 	goal   goal          // of settling
 	pause  time.Duration // until it is tried again
 	origin *origin
-	acks   ackList
 	ext    *extended // nil in the base protocol
 	// opening is what was announced, while its place is being made.
 	opening *announcement
@@ -64,9 +63,8 @@ type transaction struct {
 	newer, older *transaction // in the list of settled ones
 }
 
-// segment takes a segment that came to receiver i. It reports whether the segment is
-// stored, be it now or before (dup), and is to be acknowledged.
-func (s *Server) segment(now time.Time, t *transaction, i int, seq int64, data []byte) (ok, dup bool) {
+// segment takes a segment of the base protocol that came to receiver i.
+func (s *Ledger) segment(now time.Time, t *transaction, i int, seq int64, data []byte) answer {
 	st := &s.stats
 	if seq >= s.segments {
 		st.OutOfBounds++
@@ -74,47 +72,47 @@ func (s *Server) segment(now time.Time, t *transaction, i int, seq int64, data [
 			t.spool.Note(s.segments)
 		}
 		t.over = true
-		return false, false
+		return refused
 	}
 	switch n := len(data); {
 	case n == 0:
 		st.Empty++
-		return false, false
+		return refused
 	case n > t.segment:
 		// It exists and is not here: without it the payload is not whole.
 		st.Oversize++
 		s.refuse(t, seq)
-		return false, false
+		return refused
 	}
 	sum := Sum(data)
 	if t.index.Has(seq) {
-		return s.duplicate(now, t, i, seq, sum), true
+		return s.duplicate(now, t, i, seq, sum)
 	}
 	if t.phase != open {
 		st.Late++
-		return false, false
+		return refused
 	}
 	if t.index.Bytes()+int64(len(data)) > s.cfg.MaxBytes {
 		st.TooMuch++
 		s.refuse(t, seq)
-		return false, false
+		return refused
 	}
 	if most := s.cfg.SourceBytes; most > 0 && t.origin.bytes+int64(len(data)) > most {
 		st.SourceFull++
 		s.refuse(t, seq)
-		return false, false
+		return refused
 	}
 	if (t.place == none || !t.used) && !s.takes(t) {
 		// The client will ask again; it knows of this segment, so it is not whole.
 		st.NoPlace++
 		s.refuse(t, seq)
-		return false, false
+		return refused
 	}
 	if err := t.spool.Put(seq, i, data, sum); err != nil {
 		st.StoreErrors++
 		s.refuse(t, seq)
 		s.failed(now, t, err)
-		return false, false
+		return refused
 	}
 	t.index.Add(seq, len(data), sum)
 	if !t.used {
@@ -127,28 +125,28 @@ func (s *Server) segment(now time.Time, t *transaction, i int, seq int64, data [
 	t.shares[i].Segments++
 	t.shares[i].Bytes += int64(len(data))
 	t.origin.bytes += int64(len(data))
-	return true, false
+	return taken
 }
 
 // duplicate takes a segment whose number is stored. Only the same bytes are acknowledged:
 // others are another payload's, which would be lost.
-func (s *Server) duplicate(now time.Time, t *transaction, i int, seq int64, sum uint32) bool {
+func (s *Ledger) duplicate(now time.Time, t *transaction, i int, seq int64, sum uint32) answer {
 	if t.index.Sum(seq) != sum {
 		s.stats.Conflicts++
-		return false
+		return refused
 	}
 	s.stats.Duplicates++
 	t.last = now
 	if t.shares != nil {
 		t.shares[i].Duplicates++
 	}
-	return true
+	return known
 }
 
 // takes tells whether a transaction that has no segment or no place may take one, and gives
 // it a place. One that has segments is never held up, which may make them more than
 // Concurrent; for those who are late with the first there are as many places again.
-func (s *Server) takes(t *transaction) bool {
+func (s *Ledger) takes(t *transaction) bool {
 	if !t.used {
 		late := t.place == none
 		if s.used >= s.cfg.MaxOpen || late && (s.placed.len() >= 2*s.cfg.Concurrent || t.origin.places >= s.cfg.SourceConcurrent) {
@@ -159,13 +157,20 @@ func (s *Server) takes(t *transaction) bool {
 	return true
 }
 
+// deny has the client of an extended payload told that nothing comes of it, and why. What
+// came may not be stored: it is not acknowledged any more.
+func (t *transaction) deny(why string) {
+	d := &t.ext.dialog
+	d.verdict, d.comment, t.doubt = wire.Refused, why, true
+}
+
 // mine reports whether a segment of t may come from there.
-func (s *Server) mine(t *transaction, e *loop.Envelope) bool {
+func (s *Ledger) mine(t *transaction, e *loop.Envelope) bool {
 	return !s.cfg.BindClients || e.Peer.Addr() == t.client.Addr()
 }
 
 // refuse remembers that a segment exists that is not stored.
-func (s *Server) refuse(t *transaction, seq int64) {
+func (s *Ledger) refuse(t *transaction, seq int64) {
 	if t.phase != open {
 		return
 	}
@@ -176,7 +181,7 @@ func (s *Server) refuse(t *transaction, seq int64) {
 }
 
 // failed records an error of the store, the first of a transaction.
-func (s *Server) failed(now time.Time, t *transaction, err error) {
+func (s *Ledger) failed(now time.Time, t *transaction, err error) {
 	if t.err == nil {
 		t.err = err
 		s.tell(now, tellStore, "store failed, the segment is not acknowledged", "tid", t.tid, "err", err)
@@ -184,7 +189,7 @@ func (s *Server) failed(now time.Time, t *transaction, err error) {
 }
 
 // begin starts the transaction: its offer leaves at this moment.
-func (s *Server) begin(now time.Time, t *transaction) {
+func (s *Ledger) begin(now time.Time, t *transaction) {
 	t.phase = open
 	t.start, t.last, t.stored = now, now, now
 	t.limit = now.Add(s.cfg.Limit)
@@ -194,25 +199,28 @@ func (s *Server) begin(now time.Time, t *transaction) {
 
 // progress settles the transaction if what it has is what was expected, and else
 // sees to the timer.
-func (s *Server) progress(now time.Time, t *transaction) {
+func (s *Ledger) progress(now time.Time, t *transaction) {
 	if s.cfg.Expect != nil {
 		if s.arrived(t) {
 			s.settle(now, t)
 		}
-	} else if at := s.due(t); at.Before(t.armed) {
-		s.arm(t, at)
+	} else if s.quiet(t) {
+		// The timer is never armed for later than the limit.
+		if at := t.last.Add(s.cfg.Idle); at.Before(t.armed) {
+			s.arm(t, at)
+		}
 	}
 }
 
 // arrived reports whether there are as many bytes as are expected, and not known to be
 // others.
-func (s *Server) arrived(t *transaction) bool {
+func (s *Ledger) arrived(t *transaction) bool {
 	return t.index.Bytes() == s.cfg.Expect.Size && t.index.Prefix() == t.index.Segments() && !t.checked
 }
 
 // wake does what t's timer is for, or sets it again when it was early: it is not
 // moved with every segment.
-func (s *Server) wake(now time.Time, t *transaction) {
+func (s *Ledger) wake(now time.Time, t *transaction) {
 	at := s.due(t)
 	if now.Before(at) {
 		s.arm(t, at)
@@ -220,11 +228,11 @@ func (s *Server) wake(now time.Time, t *transaction) {
 	}
 	switch t.phase {
 	case held:
-		s.offer(t)
+		s.desk.offer(t)
 	case open:
 		s.settle(now, t)
 	case settling:
-		s.unhold(t)
+		s.desk.unhold(t)
 		if !t.busy {
 			s.conclude(t)
 		}
@@ -234,7 +242,7 @@ func (s *Server) wake(now time.Time, t *transaction) {
 }
 
 // due is when something is to be done about t.
-func (s *Server) due(t *transaction) time.Time {
+func (s *Ledger) due(t *transaction) time.Time {
 	switch {
 	case t.phase == held:
 		return t.release
@@ -250,12 +258,12 @@ func (s *Server) due(t *transaction) time.Time {
 }
 
 // quiet reports whether t is complete once it is silent for long enough.
-func (s *Server) quiet(t *transaction) bool {
+func (s *Ledger) quiet(t *transaction) bool {
 	return s.cfg.Expect == nil && t.index.Whole() && !t.over
 }
 
 // live is the transaction of number tid if it has started and is not past its limit.
-func (s *Server) live(now time.Time, tid int64) *transaction {
+func (s *Ledger) live(now time.Time, tid int64) *transaction {
 	t := s.byTID[tid]
 	if t == nil || t.phase < open {
 		return nil
@@ -270,7 +278,7 @@ func (s *Server) live(now time.Time, tid int64) *transaction {
 	return t
 }
 
-func (s *Server) arm(t *transaction, at time.Time) {
+func (s *Ledger) arm(t *transaction, at time.Time) {
 	t.armed = at
 	s.wheel.Arm(t.slot, at)
 }

@@ -35,7 +35,7 @@ func Window(buffer, segment int) int {
 // window is how many segments of so many bytes each receiver takes before it has
 // acknowledged them, so that what is on the way to all of them fits into the buffers: the
 // least of the receivers, divided by what is open.
-func (s *Server) window(segment int64) int {
+func (s *Ledger) window(segment int64) int {
 	if s.cfg.Window > 0 {
 		return s.cfg.Window
 	}
@@ -65,16 +65,4 @@ func (c *Config) leastBuffer() int64 {
 		least = min(least, buffer*3/4/sharing[sock])
 	}
 	return least
-}
-
-// offering is the receivers as they are offered now.
-func (s *Server) offering() []wire.Receiver {
-	if s.offered[0].Win == 0 {
-		return s.offered
-	}
-	win := s.window(int64(s.cfg.Segment))
-	for i := range s.offered {
-		s.offered[i].Win = win
-	}
-	return s.offered
 }
