@@ -25,7 +25,7 @@ type fact struct {
 	when  time.Time
 }
 
-func (f *folder) take() error { return errors.ErrUnsupported }
+func (f *folder) take() error                                { return errors.ErrUnsupported }
 func (f *folder) close()                                     {}
 func (f *folder) full(name string) string                    { return filepath.Join(f.path, name) }
 func (f *folder) create(string, uint32) (*os.File, error)    { return nil, errors.ErrUnsupported }
