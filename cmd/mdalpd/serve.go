@@ -34,8 +34,9 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	// write fails.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	// Before anything is opened: who sees the port taken may ask for the counters at once.
+	// For good: one that comes while it ends, as a second one does, must not kill it before its
+	// exit code is told.
 	calls := notify()
-	defer signal.Stop(calls)
 	log := newLog(o.errs)
 	cfg, err := o.config()
 	if err != nil {
