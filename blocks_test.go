@@ -2,6 +2,7 @@ package mdalp
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -127,4 +128,21 @@ func TestAnew(t *testing.T) {
 	x.sends()
 	x.gets(orchestrator, "Type:1;TID:8;DATA:[{'ip_address': '"+receiverA.Addr().String()+"', 'seg': 2000, 'win': 9}];")
 	x.sends("Type:4;TID:8;SEQ:0;DATA:{'bytes': 5000, 'seg': 1200};")
+}
+
+// TestIncompleteWhileFinishing: what the server had lost is out again while it tells of the
+// rest. Whoever is stopped then has not had everything acknowledged.
+func TestIncompleteWhileFinishing(t *testing.T) {
+	x := newTalk(t)
+	x.now = x.now.Add(time.Millisecond)
+	x.gets(receiverA, "Type:3;TID:7;SEQ:0;NUM:2;DATA:0-2;")
+	x.sends("Type:4;TID:7;SEQ:1;DATA:{'bytes': 5000, 'seg': 2000, 'sha256': '")
+	x.gets(orchestrator, "Type:5;TID:7;SEQ:1;DATA:{'state': 'incomplete', 'have': '', 'upto': 1};")
+	if x.s.phase != Finishing || x.s.blocks.transfer.Left() != 1 {
+		t.Fatalf("%v, %d segments left", x.s.phase, x.s.blocks.transfer.Left())
+	}
+	x.s.incomplete(x.now, ErrDeadline)
+	if !errors.Is(x.s.err, ErrIncomplete) || errors.Is(x.s.err, ErrUnverified) {
+		t.Errorf("it ends with: %v", x.s.err)
+	}
 }

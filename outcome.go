@@ -91,7 +91,8 @@ func (s *session) incomplete(now time.Time, err error) {
 		s.finish(now, err)
 		return
 	}
-	if s.phase == Finishing {
+	// What the server had lost may be out again while it tells of the rest.
+	if s.phase == Finishing && t.Left() == 0 {
 		s.finish(now, fmt.Errorf("%w: %w", ErrUnverified, err))
 		return
 	}
