@@ -29,6 +29,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if dir, err = os.MkdirTemp("", "mdalp-bench-"); err != nil {
 		return "", err
 	}
+	os.Setenv("XDG_STATE_HOME", dir) // else records of transfers stay in the user's home
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, "mdalp/cmd/mdalp", "mdalp/cmd/mdalpd")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

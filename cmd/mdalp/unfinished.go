@@ -81,7 +81,8 @@ func records() ([]found, error) {
 		r, err := readRecord(f)
 		f.Close()
 		switch {
-		case err != nil: // begun, or torn: nothing to go on with
+		case err != nil: // nothing to go on with: it came to no announcement, or was torn
+			removeRecord(name)
 		case time.Since(r.When) > recordsKept:
 			removeRecord(name)
 		default:
@@ -92,7 +93,7 @@ func records() ([]found, error) {
 	return all, nil
 }
 
-// removeRecord removes a record, unless its transfer is going on.
+// removeRecord removes a record. It fails with errBusy where its transfer is going on.
 func removeRecord(name string) error {
 	f, err := lockRecord(name, os.O_RDWR)
 	if errors.Is(err, os.ErrNotExist) {
