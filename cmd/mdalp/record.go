@@ -104,7 +104,7 @@ func keep(server, path string, st os.FileInfo) (k *keeper, was *record, err erro
 	sum := sha256.Sum256([]byte(server + "\x00" + path))
 	name := filepath.Join(dir, hex.EncodeToString(sum[:12])+".json")
 	k = &keeper{is: record{Server: server, Path: path, Size: st.Size(), Modified: st.ModTime(),
-		Device: uint64(sys.Dev), Inode: sys.Ino}} //nolint:unconvert // of 32 bits on some systems
+		Device: uint64(sys.Dev), Inode: sys.Ino}} // of 32 bits on some systems
 	if k.file, err = lockRecord(name, os.O_RDWR|os.O_CREATE); err != nil {
 		return nil, nil, err
 	}
