@@ -19,7 +19,7 @@ type talk struct {
 	now time.Time
 }
 
-// newTalk begins one: three segments, to one receiver that takes segments of 2,000 bytes.
+// newTalk begins one: three segments, the first acknowledged, to one receiver that takes segments of 2,000 bytes.
 func newTalk(t *testing.T) *talk {
 	c, err := (&Config{Orchestrator: orchestrator, Balance: Equal, Segment: 2000}).withDefaults()
 	if err != nil {
@@ -30,9 +30,10 @@ func newTalk(t *testing.T) *talk {
 	x.sends("Type:0;")
 	x.gets(orchestrator, "Type:1;TID:7;DATA:[{'ip_address': '"+receiverA.Addr().String()+"', 'seg': 2000, 'win': 9}];")
 	x.sends("Type:4;TID:7;SEQ:0;DATA:{'bytes': 5000, 'seg': 2000};")
-	x.s.report.Receivers[0].Echoes.Received = 1 // one that answers no ping gets less at first
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': ''};")
-	x.sends("Type:2;TID:7;SEQ:0;NUM:00;", "Type:2;TID:7;SEQ:1;NUM:01;", "Type:2;TID:7;SEQ:2;NUM:02;")
+	x.sends("Type:2;TID:7;SEQ:0;NUM:00;", "Type:2;TID:7;SEQ:1;NUM:01;")
+	x.gets(receiverA, "Type:3;TID:7;SEQ:0;NUM:0;DATA:0;") // before that it gets no more
+	x.sends("Type:2;TID:7;SEQ:2;NUM:02;")
 	return x
 }
 

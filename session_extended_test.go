@@ -103,7 +103,7 @@ func TestAnnounce(t *testing.T) {
 		steps[1]()
 		// 5 and 10 ms: the split is that of the base protocol, over segments.
 		got := b.flush(ms(10))
-		if len(got) != 4 || !strings.HasPrefix(got[3].Data, "Type:2;TID:7;SEQ:3;NUM:00;DATA:") || b.s.report.Receivers[0].Assigned != 3 {
+		if len(got) != 3 || !strings.HasPrefix(got[2].Data, "Type:2;TID:7;SEQ:3;NUM:00;DATA:") || b.s.report.Receivers[0].Assigned != 3 {
 			t.Errorf("%s first: sent %s", first, brief(got))
 		}
 	}

@@ -48,10 +48,15 @@ func (s *session) segmentSize() (size int, try bool) {
 			fits = max(fits, s.cfg.mtu(a)-headers-s.header(fits))
 		}
 		size = min(size, fits)
-		// This host has no path in which anything smaller could stand.
-		try = try || fits > safeSegment && !a.IsLoopback() && (s.cfg.ours == nil || !s.cfg.ours(a))
+		try = try || fits > safeSegment && !s.here(a)
 	}
 	return size, try && size > safeSegment
+}
+
+// here reports whether an address is this host's: there is no path to it that could take
+// only smaller packets.
+func (s *session) here(a netip.Addr) bool {
+	return a.IsLoopback() || s.cfg.ours != nil && s.cfg.ours(a)
 }
 
 // header is how long the headers of this transaction's segments are at most, in bytes, if
@@ -231,8 +236,7 @@ func (x *blocks) begin(now time.Time) {
 		if s.dialog.open.Window > 0 {
 			win = s.dialog.open.Window
 		}
-		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i],
-			Silent: r.Echoes.Received == 0}
+		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i]}
 	}
 	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
 		Window: s.cfg.Window, Rate: float64(s.cfg.Rate), Overhead: wire.MaxHeader / 2,

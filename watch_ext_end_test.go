@@ -217,7 +217,7 @@ func (w *bulkWatch) arrived() {
 // transmissions that such a one gets may all be lost without a fault.
 func (w *bulkWatch) unheard() bool {
 	for i := range w.lanes {
-		if d := &w.lanes[i]; d.mute && d.dead && d.answers == 0 && len(d.shots) >= 3 {
+		if d := &w.lanes[i]; d.dead && d.answers == 0 && len(d.shots) >= 3 {
 			return true
 		}
 	}

@@ -121,7 +121,7 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	case w.delivered[m.Seq] && d.probes == 0:
 		w.fail("SEQ %d is sent to receiver %d, and is acknowledged", m.Seq, i)
 	}
-	if d.mute && d.answers == 0 && len(d.shots)-d.astray >= 3 {
+	if d.strange() {
 		w.fail("receiver %d has said nothing yet, and gets its transmission number %d", i, len(d.shots)+1)
 	}
 	draws := d.probes > 0 && w.again > 0
@@ -139,6 +139,9 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	d.last, w.sent = now, now
 	w.forgeAcks(now, i, m.Num)
 }
+
+// strange reports whether a receiver has acknowledged nothing and may get no more.
+func (d *lane) strange() bool { return d.answers == 0 && len(d.shots)-d.astray >= 3 }
 
 // out is how many segments are in flight at least.
 func (w *bulkWatch) out(now time.Time, d *lane) (n int) {
@@ -210,6 +213,9 @@ func (w *bulkWatch) observe(now time.Time) {
 	for i := range w.lanes {
 		d, st := &w.lanes[i], x.Stats(i)
 		if st.Timeouts != d.timeouts {
+			if d.probes > 0 && d.answers > 0 {
+				w.fail("receiver %d has another timeout, and its probe has not left", i)
+			}
 			d.probes += st.Timeouts - d.timeouts
 			d.silent += st.Timeouts - d.timeouts
 			d.timeouts, d.last = st.Timeouts, now
@@ -243,7 +249,7 @@ func (w *bulkWatch) begin(now time.Time) {
 		if w.s.dialog.open.Window > 0 {
 			win = w.s.dialog.open.Window
 		}
-		w.lanes = append(w.lanes, lane{addr: p.addr, win: win, mute: w.s.report.Receivers[i].Echoes.Received == 0, largest: -1, last: now, heard: now,
+		w.lanes = append(w.lanes, lane{addr: p.addr, win: win, largest: -1, last: now, heard: now,
 			rtt: trip{smoothed: float64(max(sched.FirstRTT, w.s.report.Receivers[i].Latency)), variance: float64(max(sched.FirstRTT, w.s.report.Receivers[i].Latency)) / 2}})
 		w.place[p.addr] = i
 	}
@@ -293,24 +299,24 @@ func (w *bulkWatch) stalled(now time.Time) {
 
 // idle checks that no receiver is left waiting.
 func (w *bulkWatch) idle(now time.Time) {
-	most, living := time.Duration(0), false
+	most, living, turns := time.Duration(0), false, time.Duration(0)
+	if w.cfg.Rate > 0 { // a burst, and a probe to everybody, go first
+		turns = time.Duration(float64(len(w.lanes)+10) * float64(w.seg+100) / float64(w.cfg.Rate) * 1e9)
+	}
 	for i := range w.lanes {
 		d := &w.lanes[i]
 		if d.dead {
 			continue
 		}
 		living = true
-		bound := max(d.rtt.pto(), d.rtt.threshold(), time.Second) + w.sc.still + slack
-		if d.mute && d.answers == 0 { // it may have got its three, and is waited for
+		bound := max(d.rtt.pto(), d.rtt.threshold(), time.Second) + w.sc.still + slack + turns
+		if d.answers == 0 { // it may have got its three, and is waited for
 			bound += 5 * time.Second
 		}
 		most = max(most, bound)
 		if w.left > 0 && now.Sub(d.last) > bound && w.out(now, d) > 0 {
 			w.fail("receiver %d: segments are out, and nothing happens for %v; the probe timeout is %v", i, now.Sub(d.last), d.rtt.pto())
 		}
-	}
-	if w.cfg.Rate > 0 {
-		most += time.Duration(float64(len(w.lanes)+10) * float64(w.seg+100) / float64(w.cfg.Rate) * 1e9)
 	}
 	if last := later(w.sent, w.progress); w.left > 0 && living && now.Sub(last) > 4*most {
 		w.fail("nothing is sent for %v", now.Sub(last))

@@ -79,7 +79,6 @@ type lane struct {
 	refused  refused
 	burstAt  time.Time
 	burst    int64 // bytes sent at that instant
-	mute     bool  // it answered no echo
 	astray   int   // errors that may mean that a transmission did not arrive
 }
 

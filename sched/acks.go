@@ -39,7 +39,9 @@ func (x *extended) ack(now time.Duration, i int, ranges []Range) (newly int64, o
 		l.stats.Duplicate++
 		return 0, Duplicate
 	}
-	l.acks++
+	if l.acks++; l.acks == 1 && l.stats.Timeouts == 0 {
+		l.control.cubic.answered()
+	}
 	if l.dead() {
 		x.revive(i)
 	}
@@ -165,12 +167,15 @@ func (x *extended) timeout(now time.Duration, i int) {
 		l.flight.abandon() // copies of what was delivered: nobody waits for them
 		return
 	}
+	l.recovery.lastSent = now // the next one counts from here, even if a cap holds the probe up
+	if l.probes > 0 && !l.tried() {
+		return // the last one has not left: its silence says nothing
+	}
 	l.stats.Timeouts++
 	l.recovery.backoff++
-	l.recovery.lastSent = now // the next one counts from here, even if a cap holds the probe up
 	if l.recovery.backoff >= deadProbes && now-l.heard >= deadAfter {
 		x.kill(i, ErrSilent)
 		return
 	}
-	l.probes = 1
+	l.probes, x.probing = 1, true
 }

@@ -61,6 +61,11 @@ func newCubic(segment int) cubic {
 
 func (c *cubic) slowStart() bool { return c.cwnd < c.ssthresh }
 
+// answered takes the first acknowledgement. Until then only a few segments of the initial
+// window were sent, and each of them has arrived: the window becomes what it would be had
+// the others been sent, too. What is sent of it is paced over a round trip.
+func (c *cubic) answered() { c.cwnd *= 2 }
+
 // round begins a round trip of the flight.
 func (c *cubic) round() {
 	// RFC 9406, section 4.3: in the first slow start only, which has no threshold yet.

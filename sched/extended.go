@@ -16,9 +16,9 @@ const (
 	deadProbes = 3               // probe timeouts in a row, and
 	deadAfter  = 5 * time.Second // as long without an ack: then a receiver is dead
 
-	// silentTries is how many transmissions a silent receiver gets, the last of them as a
-	// probe.
-	silentTries = 3
+	// firstTries is how many transmissions a receiver gets before it acknowledges anything,
+	// the last of them as a probe: whoever named it may aim at somebody else.
+	firstTries = 3
 
 	// doubtful is how many probe timeouts in a row make others take copies.
 	doubtful = 2
@@ -36,10 +36,6 @@ type ExtendedReceiver struct {
 	Window  int           // most segments it takes unacknowledged, 1 to MaxWindow
 	Latency time.Duration // its mean ping, 0 if there is none
 	Share   int64         // segments it is to carry; the sum is the payload's
-	// Silent says that nothing was ever heard of it, not even the answer to a ping. Until it
-	// acknowledges something it gets 3 transmissions: whoever named it may aim at somebody
-	// else.
-	Silent bool
 }
 
 // ExtendedConfig says how an extended transfer behaves. Its zero value works.
@@ -76,8 +72,9 @@ type extended struct {
 	living  int
 
 	to      []lane
-	cur     int // whose turn it is
-	turn    int // bytes left of it
+	cur     int  // whose turn it is
+	turn    int  // bytes left of it
+	probing bool // somebody may wait for a probe
 	cap     pacer
 	ledger  ledger
 	orphans runs // to be sent again, by anybody: what the dead had out
@@ -117,17 +114,17 @@ type lane struct {
 	checked struct{ bytes, probes, seen int64 } // what audit saw the last time
 	stats   SenderStats
 	acks    int64 // that said something new
-	silent  bool  // as ExtendedReceiver has it
 	astray  int64 // transmissions that are known not to have arrived
 	refusal refusal
 }
 
 func (l *lane) dead() bool { return l.stats.Err != nil }
 
-// tried reports whether the receiver is silent and has got what such a one gets.
+// tried reports whether the receiver has acknowledged nothing and has got what such a one
+// gets.
 func (l *lane) tried() bool {
 	tries := l.stats.Sent - l.astray
-	return l.silent && l.acks == 0 && (tries >= silentTries || tries == silentTries-1 && l.probes == 0)
+	return l.acks == 0 && (tries >= firstTries || tries == firstTries-1 && l.probes == 0)
 }
 
 // NewExtended lays out a payload of size bytes in segments of so many bytes: SEQ k is
@@ -155,7 +152,7 @@ func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedR
 		}
 		*l = lane{
 			flight: newFlight(), recovery: newRecovery(max(FirstRTT, r.Latency)),
-			control: newController(segment, fixed), window: window, copied: -1, fullIn: -1, silent: r.Silent,
+			control: newController(segment, fixed), window: window, copied: -1, fullIn: -1,
 		}
 		if r.Latency > 0 { // the first window goes out over a round trip of the network
 			l.pacer.rate(0, l.control.gain()*float64(l.control.window())/float64(r.Latency), segment)
@@ -182,6 +179,12 @@ func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, num i
 	if x.left == 0 {
 		return 0, Segment{}, 0, false
 	}
+	if x.probing {
+		if i, seq, flags, ok := x.overdue(now); ok {
+			seg, num = x.send(now, &x.to[i], seq, flags)
+			return i, seg, num, true
+		}
+	}
 	for range len(x.to) + 1 {
 		i := x.cur
 		if l := &x.to[i]; x.turn > 0 && x.may(l, now) {
@@ -197,6 +200,28 @@ func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, num i
 		x.turn = trainBytes
 	}
 	return 0, Segment{}, 0, false
+}
+
+// overdue gives the segment of a receiver that waits for a probe. Probes go first: where a
+// cap holds all up, they would wait for the trains of all others.
+func (x *extended) overdue(now time.Duration) (i int, seq int64, flags uint8, ok bool) {
+	x.probing = false
+	for i := range x.to {
+		l := &x.to[i]
+		if l.probes == 0 || l.dead() {
+			continue
+		}
+		if !x.may(l, now) {
+			x.probing = x.probing || !l.stuck && l.dry != x.gen // the cap holds it up
+			continue
+		}
+		if seq, flags, ok = x.pick(now, i); ok {
+			x.probing = true
+			return i, seq, flags, true
+		}
+		l.dry, l.roundCut = x.gen, true
+	}
+	return 0, 0, 0, false
 }
 
 // may reports whether receiver l may send a segment now.

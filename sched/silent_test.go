@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// TestSilent: a receiver of which nothing was heard gets two segments and a probe, and dies
-// after as many probe timeouts as any; what is known not to have arrived does not count.
-// From its first acknowledgement on it is one like the others.
+// TestSilent: until it acknowledges something a receiver gets two segments and a probe, and
+// dies after as many probe timeouts as any; what is known not to have arrived does not count.
+// After its first acknowledgement the window is what a whole initial window would have made
+// of it.
 func TestSilent(t *testing.T) {
 	begin := func() *Transfer {
-		return NewExtended(at(0), 100_000, 1000, []ExtendedReceiver{{Window: 64, Share: 100, Silent: true}}, ExtendedConfig{})
+		return NewExtended(at(0), 100_000, 1000, []ExtendedReceiver{{Window: 64, Share: 100}}, ExtendedConfig{})
 	}
 	// drive sends and expires until the transfer is done or so late, and counts what is sent.
 	drive := func(tr *Transfer, astray int) (sent int, end time.Time) {
@@ -38,7 +39,7 @@ func TestSilent(t *testing.T) {
 		tr := begin()
 		sent, end := drive(tr, astray)
 		// Probes are due after 1, 3, 7 s: the last of them ends it.
-		if most := min(silentTries+astray, 2+astray+1); sent > most || sent < silentTries || tr.Stats(0).Err != ErrSilent {
+		if most := min(firstTries+astray, 2+astray+1); sent > most || sent < firstTries || tr.Stats(0).Err != ErrSilent {
 			t.Errorf("%d astray: %d segments are sent until %v, then it is dead by %v", astray, sent, end.Sub(at(0)), tr.Stats(0).Err)
 		}
 	}
@@ -59,7 +60,33 @@ func TestSilent(t *testing.T) {
 		}
 		n++
 	}
-	if n < silentTries {
-		t.Errorf("after its first ack it gets %d segments at once", n)
+	if f := tr.Flow(0); n < firstTries || f.Window != 20*1000 {
+		t.Errorf("after its first ack it gets %d segments at once, its window is %d bytes", n, f.Window)
+	}
+}
+
+// TestProbeHeld: a probe that the cap holds up is not unanswered, and goes before the trains
+// of the others.
+func TestProbeHeld(t *testing.T) {
+	tr := NewExtended(epoch, 100_000, 1000, []ExtendedReceiver{{Window: 64, Share: 50}, {Window: 64, Share: 50}},
+		ExtendedConfig{Rate: 1000}) // a segment a second, after the first of them
+	heard(tr)
+	begun := sent(t, tr, at(0))
+	if len(begun[0]) == 0 || len(begun[1]) != 0 {
+		t.Fatalf("%v", begun)
+	}
+	for now := at(0); now.Before(at(30_000)); now = now.Add(100 * ms) {
+		tr.Expire(now)
+		st := tr.Stats(0)
+		i, _, num, ok := tr.TransmitNum(now)
+		if ok && i == 1 {
+			tr.AckRanges(now, 1, []Range{{First: 0, Last: num}})
+		}
+		if st.Err != nil && st.Timeouts > st.Sent-int64(len(begun[0]))+1 {
+			t.Fatalf("dead after %v, %d timeouts, %d segments", now.Sub(epoch), st.Timeouts, st.Sent)
+		}
+		if probes := st.Sent - int64(len(begun[0])); st.Timeouts > probes+1 {
+			t.Fatalf("after %v: %d timeouts, and %d probes left", now.Sub(epoch), st.Timeouts, probes)
+		}
 	}
 }
