@@ -31,12 +31,13 @@ const (
 
 // imports says what of this module, and what of others, a package may import.
 var imports = map[string]struct{ ours, others []string }{
-	"wire":         {},
-	"sched":        {},
-	"icmp":         {others: []string{xnet, xsys, socket}},
-	"loop":         {others: []string{xsys, socket}},
-	"server":       {ours: []string{"wire", "sched", "loop"}, others: []string{xsys}},
-	"internal/sim": {ours: []string{"loop"}},
+	"wire":          {},
+	"sched":         {},
+	"icmp":          {others: []string{xnet, xsys, socket}},
+	"loop":          {others: []string{xsys, socket}},
+	"server":        {ours: []string{"wire", "sched", "loop", "internal/disk"}},
+	"internal/disk": {others: []string{xsys}},
+	"internal/sim":  {ours: []string{"loop"}},
 
 	"internal/need":   {},
 	"internal/pcapng": {},
@@ -54,7 +55,7 @@ func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "inter
 var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "outcome.go", "source.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
 
 // stores are the files of a pure package that do I/O all the same.
-var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/file.go", "server/list.go", "server/file_linux.go", "server/place_dir.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/recover.go", "server/sweep.go", "server/room.go", "server/folder_linux.go", "server/folder_other.go"}
+var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/list.go", "server/place_dir.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/recover.go", "server/sweep.go", "server/room.go"}
 
 // excuse, behind a range over a map, says that its order cannot be seen.
 const excuse = "order does not show"

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"mdalp/internal/disk"
 )
 
 // A done is what is remembered of an extended payload that was published.
@@ -24,10 +26,10 @@ type done struct {
 //
 //	record:  TID 8, size 8, segment 4, when 8 (seconds since 1970), digest 32, CRC 4
 type completed struct {
-	f *folder
+	f disk.Folder
 
 	mu   sync.Mutex
-	file file
+	file disk.File
 	end  int64
 }
 
@@ -64,7 +66,7 @@ func (c *completed) open() bool {
 	if c.file != nil {
 		return true
 	}
-	f, err := c.f.open(completedName, os.O_RDWR|os.O_CREATE)
+	f, err := c.f.Open(completedName, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return false
 	}
@@ -73,7 +75,7 @@ func (c *completed) open() bool {
 		f.Close()
 		return false
 	}
-	c.file, c.end = f, is.size/doneBytes*doneBytes
+	c.file, c.end = f, is.Size/doneBytes*doneBytes
 	return true
 }
 
@@ -107,17 +109,17 @@ func (c *completed) halve() {
 	if _, err := c.file.ReadAt(b, c.end-int64(len(b))); err != nil {
 		return
 	}
-	c.f.remove(newCompleted)
-	n, err := c.f.make(newCompleted, 0o600)
+	c.f.Remove(newCompleted)
+	n, err := c.f.Make(newCompleted, 0o600)
 	if err != nil {
 		return
 	}
 	if _, err = n.WriteAt(b, 0); err == nil {
-		err = c.f.replace(newCompleted, completedName)
+		err = c.f.Replace(newCompleted, completedName)
 	}
 	if err != nil {
 		n.Close()
-		c.f.remove(newCompleted)
+		c.f.Remove(newCompleted)
 		return
 	}
 	c.file.Close()
@@ -128,7 +130,7 @@ func (c *completed) halve() {
 func (c *completed) find(tid int64) (d done, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if there, err := c.f.exists(completedName); c.file == nil && (err != nil || !there) || !c.open() {
+	if there, err := disk.Exists(c.f, completedName); c.file == nil && (err != nil || !there) || !c.open() {
 		return d, false
 	}
 	b := make([]byte, 1024*doneBytes)
@@ -152,7 +154,7 @@ func (c *completed) find(tid int64) (d done, ok bool) {
 // all gives all that is remembered, by transaction.
 func (c *completed) all() map[int64]done {
 	m := make(map[int64]done)
-	f, err := c.f.open(completedName, os.O_RDONLY)
+	f, err := c.f.Open(completedName, os.O_RDONLY)
 	if err != nil {
 		return m
 	}

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
+
+	"mdalp/internal/disk"
 )
 
 // Names in a Dir: a transaction's number and one of these. Nothing else of a name
@@ -25,13 +26,12 @@ const (
 
 // More names in a Dir, which are no transaction's.
 const (
-	lockName      = ".lock"
 	probeName     = ".probe"
 	completedName = ".completed" // see completed
 )
 
 // ErrLocked is the error of a directory that another process uses.
-var ErrLocked = errors.New("another mdalpd uses this directory")
+var ErrLocked = disk.ErrLocked
 
 // DirOptions set up a [Dir]. The zero value is right for a disk of its own.
 type DirOptions struct {
@@ -65,7 +65,8 @@ type DirOptions struct {
 // <TID>.part, for which room is set aside at once, and <TID>.journal tells what of it is
 // there, see [Dir.Place].
 type Dir struct {
-	f       *folder
+	f       disk.Folder
+	boot    string // see [disk.Folder]
 	room    room
 	scratch []byte    // of Put
 	blocks  sync.Pool // of *block
@@ -86,21 +87,30 @@ func NewDir(path string, o DirOptions) (*Dir, error) {
 	if o.MaxBytes < 0 {
 		return nil, fmt.Errorf("%s: a bound of %d bytes", path, o.MaxBytes)
 	}
-	f, err := openFolder(path)
+	f, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{f: f, kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
+	d, err := NewDirIn(f, o)
+	if err != nil {
+		f.Close()
+	}
+	return d, err
+}
+
+// NewDirIn is NewDir in a folder that is taken already.
+func NewDirIn(f disk.Folder, o DirOptions) (*Dir, error) {
+	d := &Dir{f: f, boot: f.Boot(), kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
 		named: make(map[int64]string), names: o.Names, completed: completed{f: f}}
 	d.blocks.New = func() any { return new(block) }
-	if err = d.probe(); err == nil {
+	err := d.probe()
+	if err == nil {
 		err = d.room.open(f, o)
 	}
 	if err == nil && o.MaxBytes > 0 {
 		_, err = d.survey()
 	}
 	if err != nil {
-		f.close()
 		return nil, err
 	}
 	return d, nil
@@ -109,22 +119,22 @@ func NewDir(path string, o DirOptions) (*Dir, error) {
 // probe shows now, and not with the first segment, whether files can be made.
 func (d *Dir) probe() error {
 	// One that a former process left, or anything else of that name.
-	if err := d.f.remove(probeName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.f.Remove(probeName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	p, err := d.f.create(probeName, 0o600)
+	p, err := d.f.Make(probeName, 0o600)
 	if err != nil {
 		return err
 	}
 	p.Close()
-	return d.f.remove(probeName)
+	return d.f.Remove(probeName)
 }
 
 // Close gives the directory up to other processes. Spools are to be published, kept or
 // discarded before.
 func (d *Dir) Close() {
 	d.completed.close()
-	d.f.close()
+	d.f.Close()
 }
 
 // Create implements [Store]. Files are made when the first segment comes, so an
@@ -133,7 +143,7 @@ func (d *Dir) Create(tid int64, segment int) (Spool, error) {
 	if segment < 1 || segment > maxSegment {
 		return nil, fmt.Errorf("segments of %d bytes", segment)
 	}
-	if err := d.f.gone(); err != nil {
+	if err := d.f.Gone(); err != nil {
 		return nil, err
 	}
 	s := &dirSpool{d: d, meta: Meta{TID: tid, Segment: segment}}
@@ -141,16 +151,16 @@ func (d *Dir) Create(tid int64, segment int) (Spool, error) {
 	name, taken := d.named[tid]
 	d.mu.Unlock()
 	if taken {
-		return nil, errTaken(d.f.full(name))
+		return nil, errTaken(d.f.Full(name))
 	}
 	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix, partSuffix, journalSuffix} {
 		name := s.name(suffix)
-		there, err := d.f.exists(name)
+		there, err := disk.Exists(d.f, name)
 		if err != nil {
 			return nil, err
 		}
 		if there {
-			return nil, errTaken(d.f.full(name))
+			return nil, errTaken(d.f.Full(name))
 		}
 	}
 	return s, nil
@@ -184,12 +194,4 @@ func parseName(name string) (tid int64, suffix string, ok bool) {
 	tid, err := strconv.ParseInt(digits, 10, 64)
 	// "+1" and "01" are numbers, and no names that we give.
 	return tid, suffix, err == nil && tid >= 0 && strconv.FormatInt(tid, 10) == digits
-}
-
-// closing is the error of closing, if there was none before.
-func closing(f *os.File, err error) error {
-	if e := f.Close(); err == nil {
-		return e
-	}
-	return err
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mdalp/internal/disk"
 	"mdalp/internal/need"
 )
 
@@ -325,7 +326,7 @@ func TestFlushFails(t *testing.T) {
 			}
 			path := t.TempDir()
 			d := newDir(t, path)
-			refuse(t, refusal{unix.SYS_FSYNC, d.f.fd, errno})
+			refuse(t, refusal{unix.SYS_FSYNC, d.f.(*disk.Dir).Fd(), errno})
 			sp := newSpool(t, d, 7, 100)
 			put(t, sp, 7, 100, 0, 1)
 			file := filepath.Join(path, "7.bin")
@@ -355,7 +356,7 @@ func TestFlushFails(t *testing.T) {
 			}
 			defer hold.Close()
 			next := newDir(t, path)
-			if rs, _ := recovered(t, next); next.f.fd == d.f.fd || len(rs) != 0 || names(t, path) != "7.bin" {
+			if rs, _ := recovered(t, next); next.f.(*disk.Dir).Fd() == d.f.(*disk.Dir).Fd() || len(rs) != 0 || names(t, path) != "7.bin" {
 				t.Errorf("%+v, %q", rs, names(t, path))
 			}
 		})
@@ -375,18 +376,18 @@ func TestLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	link(lockName)
-	if _, err := NewDir(path, DirOptions{}); !errors.Is(err, syscall.ELOOP) || !strings.Contains(err.Error(), lockName) {
+	link(disk.LockName)
+	if _, err := NewDir(path, DirOptions{}); !errors.Is(err, syscall.ELOOP) || !strings.Contains(err.Error(), disk.LockName) {
 		t.Errorf("the lock is a link: %v", err)
 	}
-	os.Remove(filepath.Join(path, lockName))
-	if err := unix.Mkfifo(filepath.Join(path, lockName), 0o600); err != nil {
+	os.Remove(filepath.Join(path, disk.LockName))
+	if err := unix.Mkfifo(filepath.Join(path, disk.LockName), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewDir(path, DirOptions{}); err == nil || !strings.Contains(err.Error(), lockName+": not a regular file") {
+	if _, err := NewDir(path, DirOptions{}); err == nil || !strings.Contains(err.Error(), disk.LockName+": not a regular file") {
 		t.Errorf("the lock is a pipe: %v", err)
 	}
-	os.Remove(filepath.Join(path, lockName))
+	os.Remove(filepath.Join(path, disk.LockName))
 
 	link(probeName)
 	d := newDir(t, path)
@@ -482,7 +483,7 @@ func TestLocked(t *testing.T) {
 	if rs, err := d.Recover(); len(rs) != 0 || err != nil || names(t, path) != "" {
 		t.Errorf("%+v, %v, %q", rs, err, names(t, path))
 	}
-	if got, err := os.ReadFile(filepath.Join(path, lockName)); !bytes.Equal(got, fmt.Appendln(nil, os.Getpid())) {
+	if got, err := os.ReadFile(filepath.Join(path, disk.LockName)); !bytes.Equal(got, fmt.Appendln(nil, os.Getpid())) {
 		t.Errorf("the lock says %q, %v", got, err)
 	}
 }

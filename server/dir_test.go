@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -41,7 +42,7 @@ func names(t testing.TB, dir string) string {
 	}
 	var s []string
 	for _, e := range es {
-		if e.Name() != lockName {
+		if e.Name() != disk.LockName {
 			s = append(s, e.Name())
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"mdalp/internal/disk"
 )
 
 // A Kind says what a directory has of a transaction.
@@ -57,36 +59,36 @@ type Entry struct {
 // takes no lock: what a process that has it is about to do may show in half. The error is
 // that of the directory.
 func List(dir string) ([]Entry, error) {
-	f, err := viewFolder(dir)
+	f, err := disk.View(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
-	d := &Dir{f: f, completed: completed{f: f}}
+	defer f.Close()
+	d := &Dir{f: f, boot: f.Boot(), completed: completed{f: f}}
 	known := d.completed.all()
 	var es []Entry
-	err = f.names(func(name string) error {
+	err = f.Names(func(name string) error {
 		tid, suffix, ok := parseName(name)
 		if !ok || suffix == journalSuffix || suffix == rewriteSuffix || suffix == assemblySuffix {
 			return nil
 		}
-		e := Entry{TID: tid, Files: []string{f.full(name)}}
-		is, err := f.stat(name)
+		e := Entry{TID: tid, Files: []string{f.Full(name)}}
+		is, err := f.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it has another name by now
 		}
-		e.Err, e.Modified, e.Bytes = err, is.when, is.size
+		e.Err, e.Modified, e.Bytes = err, is.When, is.Size
 		switch suffix {
 		case wholeSuffix, namedSuffix:
 			c := known[tid]
-			e.Size, e.Segment, e.SHA256 = is.size, c.segment, c.sum
+			e.Size, e.Segment, e.SHA256 = is.Size, c.segment, c.sum
 			if suffix == namedSuffix {
 				e.Name = name[len(fileName(tid, namedSuffix)):]
 			}
 		case partialSuffix:
 			e.Kind = Partial
 		case spoolSuffix:
-			e.Kind, e.Bytes = UnfinishedBase, is.bytes
+			e.Kind, e.Bytes = UnfinishedBase, is.Bytes
 			e.spool(d)
 		case partSuffix:
 			e.Kind = Unfinished
@@ -101,7 +103,7 @@ func List(dir string) ([]Entry, error) {
 
 // spool reads the head of a spool.
 func (e *Entry) spool(d *Dir) {
-	f, err := d.f.open(fileName(e.TID, spoolSuffix), os.O_RDONLY)
+	f, err := d.f.Open(fileName(e.TID, spoolSuffix), os.O_RDONLY)
 	if err != nil {
 		e.Err = err
 		return
@@ -121,7 +123,7 @@ func (e *Entry) spool(d *Dir) {
 func (e *Entry) place(d *Dir) {
 	p := d.newPlace(Meta{TID: e.TID, Segment: 1}, 1)
 	size := e.Bytes
-	e.Files = append(e.Files, d.f.full(p.name(journalSuffix)))
+	e.Files = append(e.Files, d.f.Full(p.name(journalSuffix)))
 	err := p.readJournal(new(Recovered))
 	if err == nil && size != p.size {
 		err = fmt.Errorf("%d bytes, its journal tells of %d", size, p.size)
@@ -156,11 +158,11 @@ func (e *Entry) Verify() (sum [sha256.Size]byte, err error) {
 	if e.Err != nil {
 		return sum, e.Err
 	}
-	f, err := viewFolder(filepath.Dir(e.Files[0]))
+	f, err := disk.View(filepath.Dir(e.Files[0]))
 	if err != nil {
 		return sum, err
 	}
-	defer f.close()
+	defer f.Close()
 	if e.Kind == UnfinishedBase {
 		d := &Dir{f: f}
 		d.blocks.New = func() any { return new(block) }
@@ -180,7 +182,7 @@ func (e *Entry) Verify() (sum [sha256.Size]byte, err error) {
 	if e.Kind == Unfinished {
 		return sum, nil
 	}
-	g, err := f.open(filepath.Base(e.Files[0]), os.O_RDONLY)
+	g, err := f.Open(filepath.Base(e.Files[0]), os.O_RDONLY)
 	if err != nil {
 		return sum, err
 	}
@@ -199,16 +201,16 @@ func (e *Entry) Verify() (sum [sha256.Size]byte, err error) {
 // Remove removes all that a directory has of some transactions, and gives the names of the
 // files. It takes the directory for that: it fails with [ErrLocked] when a process has it.
 func Remove(dir string, tids ...int64) (removed []string, err error) {
-	f, err := viewFolder(dir)
+	f, err := disk.View(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
-	if err := f.take(); err != nil {
+	defer f.Close()
+	if err := f.Take(); err != nil {
 		return nil, err
 	}
 	var found []string
-	err = f.names(func(name string) error {
+	err = f.Names(func(name string) error {
 		if tid, _, ok := parseName(name); ok && slices.Contains(tids, tid) {
 			found = append(found, name)
 		}
@@ -219,13 +221,13 @@ func Remove(dir string, tids ...int64) (removed []string, err error) {
 	}
 	slices.Sort(found)
 	for _, name := range found {
-		if err := f.remove(name); err != nil {
+		if err := f.Remove(name); err != nil {
 			return removed, err
 		}
-		removed = append(removed, f.full(name))
+		removed = append(removed, f.Full(name))
 	}
 	if removed != nil {
-		err = f.flush()
+		err = f.Flush()
 	}
 	return removed, err
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -34,8 +35,8 @@ type dirPlace struct {
 
 	// What the server's goroutine and the jobs beside it share.
 	mu      sync.Mutex
-	part    file // opened when it is needed
-	journal file
+	part    disk.File // opened when it is needed
+	journal disk.File
 	end     int64    // of the journal
 	fresh   rangeSet // taken, and not known to be on the disk
 	scratch []byte
@@ -62,7 +63,7 @@ type dirPlace struct {
 
 func (d *Dir) newPlace(m Meta, size int64) *dirPlace {
 	return &dirPlace{d: d, meta: m, size: size, total: segmentsOf(size, m.Segment),
-		seals: newSealer(m.TID, d.f.boot), most: journalHead + journalMost}
+		seals: newSealer(m.TID, d.boot), most: journalHead + journalMost}
 }
 
 // segmentsOf is how many segments a payload of size bytes has.
@@ -82,7 +83,7 @@ func (d *Dir) Place(m Meta, size int64) (Place, error) {
 	if m.Segment < 1 || m.Segment > wire.MaxSegment || size < 1 || size > MostBytes {
 		return nil, fmt.Errorf("a payload of %d bytes, segments of %d", size, m.Segment)
 	}
-	if err := d.f.gone(); err != nil {
+	if err := d.f.Gone(); err != nil {
 		return nil, err
 	}
 	p := d.newPlace(m, size)
@@ -106,7 +107,7 @@ func (p *dirPlace) make() (err error) {
 	if err := p.take(spare, spare, p.size+diskBlock); err != nil {
 		return err
 	}
-	if p.journal, err = p.d.f.make(p.name(journalSuffix), 0o600); err != nil {
+	if p.journal, err = p.d.f.Make(p.name(journalSuffix), 0o600); err != nil {
 		return err
 	}
 	p.onDisk = []string{journalSuffix}
@@ -122,7 +123,7 @@ func (p *dirPlace) make() (err error) {
 
 // allocate makes the file of the payload.
 func (p *dirPlace) allocate() (err error) {
-	if p.part, err = p.d.f.make(p.name(partSuffix), 0o644); err != nil {
+	if p.part, err = p.d.f.Make(p.name(partSuffix), 0o644); err != nil {
 		return err
 	}
 	p.onDisk = placeSuffixes
@@ -165,18 +166,18 @@ func (p *dirPlace) settle(stay int64) {
 // than it can have open.
 func (p *dirPlace) opened() (err error) {
 	if p.part == nil {
-		if p.part, err = p.d.f.open(p.name(partSuffix), os.O_RDWR); err != nil {
+		if p.part, err = p.d.f.Open(p.name(partSuffix), os.O_RDWR); err != nil {
 			return err
 		}
 	}
 	if p.journal == nil {
-		p.journal, err = p.d.f.open(p.name(journalSuffix), os.O_RDWR)
+		p.journal, err = p.d.f.Open(p.name(journalSuffix), os.O_RDWR)
 	}
 	return err
 }
 
 // file is the file of the payload.
-func (p *dirPlace) file() (file, error) {
+func (p *dirPlace) file() (disk.File, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	err := p.opened()
@@ -263,14 +264,14 @@ func (p *dirPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path
 	}
 	// The name itself is on the disk only when the directory is. Until then the journal
 	// stays, for whoever comes next.
-	err = p.d.f.flush()
+	err = p.d.f.Flush()
 	p.close()
 	p.settle(p.size)
 	if err != nil {
 		return p.sum, p.path, err
 	}
 	p.d.completed.add(&done{tid: p.meta.TID, size: p.size, segment: p.meta.Segment, when: time.Now(), sum: p.sum})
-	p.d.f.remove(p.name(journalSuffix))
+	p.d.f.Remove(p.name(journalSuffix))
 	return p.sum, p.path, nil
 }
 
@@ -295,10 +296,10 @@ func (p *dirPlace) named(want *[sha256.Size]byte) error {
 		return p.broken
 	}
 	name := p.final()
-	if err := p.d.f.rename(p.name(partSuffix), name); err != nil {
+	if err := p.d.f.Rename(p.name(partSuffix), name); err != nil {
 		return err
 	}
-	p.path = p.d.f.full(name)
+	p.path = p.d.f.Full(name)
 	if name != p.name(wholeSuffix) {
 		p.d.mu.Lock()
 		p.d.named[p.meta.TID] = name
@@ -311,7 +312,7 @@ func (p *dirPlace) named(want *[sha256.Size]byte) error {
 func (p *dirPlace) Discard() {
 	p.close()
 	for _, suffix := range p.onDisk {
-		p.d.f.remove(p.name(suffix))
+		p.d.f.Remove(p.name(suffix))
 	}
 	p.onDisk = nil
 	p.settle(0)
@@ -330,7 +331,7 @@ func (p *dirPlace) Keep([]wire.Range) string {
 	p.d.held[p.meta.TID] = struct{}{}
 	p.d.mu.Unlock()
 	p.settle(p.stored)
-	return p.d.f.full(p.name(partSuffix))
+	return p.d.f.Full(p.name(partSuffix))
 }
 
 // close lets go of the files.

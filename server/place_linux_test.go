@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -339,7 +340,7 @@ var refusedPlaces = map[string]func(t *testing.T, d *Dir, path string){
 			t.Fatal(err)
 		}
 		write(t, p, placed(7), wire.Range{First: 10, Last: 39})
-		refuse(t, refusal{unix.SYS_FDATASYNC, int(p.(*dirPlace).part.(diskFile).Fd()), syscall.EIO})
+		refuse(t, refusal{unix.SYS_FDATASYNC, int(p.(*dirPlace).part.(interface{ Fd() uintptr }).Fd()), syscall.EIO})
 		for range 2 { // that the next flush says nothing means nothing
 			if err := p.Sync(); !errors.Is(err, syscall.EIO) {
 				t.Errorf("flushed: %v", err)
@@ -360,7 +361,7 @@ var refusedPlaces = map[string]func(t *testing.T, d *Dir, path string){
 	"no file flushed": func(t *testing.T, d *Dir, path string) {
 		p := newPlace(t, d, 7)
 		write(t, p, placed(7), wholeRange())
-		refuse(t, refusal{unix.SYS_FSYNC, int(p.(*dirPlace).part.(diskFile).Fd()), syscall.EIO})
+		refuse(t, refusal{unix.SYS_FSYNC, int(p.(*dirPlace).part.(interface{ Fd() uintptr }).Fd()), syscall.EIO})
 		for range 2 {
 			if _, file, err := p.Publish(digest(7)); !errors.Is(err, syscall.EIO) || file != "" {
 				t.Errorf("%q, %v", file, err)
@@ -377,7 +378,7 @@ var refusedPlaces = map[string]func(t *testing.T, d *Dir, path string){
 	"no directory flushed": func(t *testing.T, d *Dir, path string) {
 		p := newPlace(t, d, 7)
 		write(t, p, placed(7), wholeRange())
-		refuse(t, refusal{unix.SYS_FSYNC, d.f.fd, syscall.EIO})
+		refuse(t, refusal{unix.SYS_FSYNC, d.f.(*disk.Dir).Fd(), syscall.EIO})
 		for range 2 {
 			if _, file, err := p.Publish(digest(7)); !errors.Is(err, syscall.EIO) || file != filepath.Join(path, "7.bin") {
 				t.Errorf("%q, %v", file, err)
@@ -399,7 +400,7 @@ var refusedPlaces = map[string]func(t *testing.T, d *Dir, path string){
 		}
 		defer hold2.Close()
 		n := newDir(t, path)
-		if rs := found(t, n); n.f.fd == d.f.fd || len(rs) != 0 || names(t, path) != "7.bin" {
+		if rs := found(t, n); n.f.(*disk.Dir).Fd() == d.f.(*disk.Dir).Fd() || len(rs) != 0 || names(t, path) != "7.bin" {
 			t.Errorf("%+v, left %q", rs, names(t, path))
 		}
 	},
@@ -469,11 +470,11 @@ var refusedPlaces = map[string]func(t *testing.T, d *Dir, path string){
 // newView is a Dir of a directory that another one has, to look at it.
 func newView(t *testing.T, path string) *Dir {
 	t.Helper()
-	f, err := viewFolder(path)
+	f, err := disk.View(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Dir{f: f, named: make(map[int64]string), completed: completed{f: f}}
+	d := &Dir{f: f, boot: f.Boot(), named: make(map[int64]string), completed: completed{f: f}}
 	d.room.f = f
 	t.Cleanup(d.Close)
 	return d

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -41,17 +42,17 @@ func (l *leftovers) note(d *Dir, name string, tid int64, suffix string) bool {
 // place, and journals of payloads that were published, or of which there is nothing.
 func (d *Dir) places(l *leftovers) (found []Recovered) {
 	for _, name := range l.rewrites {
-		d.f.remove(name)
+		d.f.Remove(name)
 	}
 	for tid := range l.journals {
 		p := d.newPlace(Meta{TID: tid, Segment: 1}, 1)
-		r := Recovered{Meta: Meta{TID: tid}, Path: d.f.full(p.name(journalSuffix))}
+		r := Recovered{Meta: Meta{TID: tid}, Path: d.f.Full(p.name(journalSuffix))}
 		if r.Err = p.revive(&r, l.parts[tid]); errors.Is(r.Err, errNothing) {
 			continue
 		}
 		if r.Err == nil {
 			r.Meta, r.Size, r.Place = p.meta, p.size, p
-			r.Path = d.f.full(p.name(partSuffix))
+			r.Path = d.f.Full(p.name(partSuffix))
 			// Its client may yet turn out to speak the base protocol.
 			r.Spool = &dirSpool{d: d, meta: Meta{TID: tid, Segment: DefaultSegmentLimit}}
 		}
@@ -59,7 +60,7 @@ func (d *Dir) places(l *leftovers) (found []Recovered) {
 	}
 	for tid := range l.parts {
 		if !l.journals[tid] {
-			name := d.f.full(fileName(tid, partSuffix))
+			name := d.f.Full(fileName(tid, partSuffix))
 			found = append(found, Recovered{Meta: Meta{TID: tid}, Path: name, Err: errors.New("a part of a payload whose journal is gone")})
 		}
 	}
@@ -84,13 +85,13 @@ func (p *dirPlace) revive(r *Recovered, there bool) error {
 	if !there {
 		return p.finish()
 	}
-	is, err := p.d.f.stat(p.name(partSuffix))
+	is, err := p.d.f.Stat(p.name(partSuffix))
 	if err != nil {
 		return err
 	}
-	if is.size != p.size {
+	if is.Size != p.size {
 		if len(r.Have) > 0 {
-			return fmt.Errorf("%s: %d bytes, its journal tells of %d", p.d.f.full(p.name(partSuffix)), is.size, p.size)
+			return fmt.Errorf("%s: %d bytes, its journal tells of %d", p.d.f.Full(p.name(partSuffix)), is.Size, p.size)
 		}
 		// The process was killed while it made it, and nobody was told.
 		p.onDisk = placeSuffixes
@@ -98,8 +99,8 @@ func (p *dirPlace) revive(r *Recovered, there bool) error {
 		return errNothing
 	}
 	p.onDisk = placeSuffixes
-	p.sparse = is.bytes < p.size
-	p.account(is.bytes)
+	p.sparse = is.Bytes < p.size
+	p.account(is.Bytes)
 	return nil
 }
 
@@ -111,7 +112,7 @@ func (p *dirPlace) account(bytes int64) {
 
 // readJournal reads what the journal says, and changes nothing.
 func (p *dirPlace) readJournal(r *Recovered) error {
-	f, err := p.d.f.open(p.name(journalSuffix), os.O_RDONLY)
+	f, err := p.d.f.Open(p.name(journalSuffix), os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (p *dirPlace) readJournal(r *Recovered) error {
 	if err != nil {
 		return err
 	}
-	head := make([]byte, min(journalHead, is.size))
+	head := make([]byte, min(journalHead, is.Size))
 	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF {
 		return err
 	}
@@ -137,9 +138,9 @@ func (p *dirPlace) readJournal(r *Recovered) error {
 		return &fs.PathError{Op: "recover", Path: f.Name(), Err: err}
 	}
 	p.meta, p.size, p.total = m, size, segmentsOf(size, m.Segment)
-	r.Written = is.when
+	r.Written = is.When
 	var taken rangeSet
-	if err := p.readEntries(f, is.size, &taken); err != nil {
+	if err := p.readEntries(f, is.Size, &taken); err != nil {
 		return err
 	}
 	for _, x := range taken.rs {
@@ -165,7 +166,7 @@ func (p *dirPlace) have() []wire.Range {
 
 // readEntries reads the entries of a journal of size bytes. The next one stands behind the
 // last that is whole.
-func (p *dirPlace) readEntries(f file, size int64, taken *rangeSet) error {
+func (p *dirPlace) readEntries(f disk.File, size int64, taken *rangeSet) error {
 	p.end = journalHead + (size-journalHead)/entryBytes*entryBytes
 	p.most = p.end + journalMost
 	b := make([]byte, min(p.end-journalHead, 3200*entryBytes))
@@ -188,20 +189,20 @@ func (p *dirPlace) finish() error {
 		if name == "" {
 			continue
 		}
-		is, err := p.d.f.stat(name)
+		is, err := p.d.f.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if is.size != p.size {
-			return fmt.Errorf("%s: %d bytes, its journal tells of %d", p.d.f.full(name), is.size, p.size)
+		if is.Size != p.size {
+			return fmt.Errorf("%s: %d bytes, its journal tells of %d", p.d.f.Full(name), is.Size, p.size)
 		}
-		if err := p.d.f.flush(); err != nil {
+		if err := p.d.f.Flush(); err != nil {
 			return err
 		}
 		break
 	}
-	return errors.Join(p.d.f.remove(p.name(journalSuffix)), errNothing)
+	return errors.Join(p.d.f.Remove(p.name(journalSuffix)), errNothing)
 }

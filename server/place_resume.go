@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -25,10 +26,10 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 	if name == "" {
 		name = fileName(from, wholeSuffix)
 	}
-	is, err := d.f.stat(name)
+	is, err := d.f.Stat(name)
 	if err == nil {
-		if c, ok := d.completed.find(from); ok && (c.size != size || c.segment != m.Segment) || is.size != size {
-			return nil, nil, &SizesError{is.size, int64(max(c.segment, wire.MinSegment))}
+		if c, ok := d.completed.find(from); ok && (c.size != size || c.segment != m.Segment) || is.Size != size {
+			return nil, nil, &SizesError{is.Size, int64(max(c.segment, wire.MinSegment))}
 		}
 		p, err := d.double(m, name, size)
 		if err != nil {
@@ -56,7 +57,7 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 	if old.size != size || old.meta.Segment != m.Segment {
 		return nil, &SizesError{old.size, int64(old.meta.Segment)}
 	}
-	is, err := d.f.stat(old.name(partSuffix))
+	is, err := d.f.Stat(old.name(partSuffix))
 	if err != nil {
 		return nil, err
 	}
@@ -66,16 +67,16 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 		p.Discard()
 		return nil, err
 	}
-	if err := d.f.rename(old.name(partSuffix), p.name(partSuffix)); err != nil {
+	if err := d.f.Rename(old.name(partSuffix), p.name(partSuffix)); err != nil {
 		p.Discard()
 		return nil, err
 	}
 	p.onDisk = placeSuffixes
-	p.sparse = is.bytes < size
-	d.room.give(0, 0, 0, -is.bytes-old.end)
-	p.account(is.bytes)
-	if d.f.flush() == nil {
-		d.f.remove(old.name(journalSuffix))
+	p.sparse = is.Bytes < size
+	d.room.give(0, 0, 0, -is.Bytes-old.end)
+	p.account(is.Bytes)
+	if d.f.Flush() == nil {
+		d.f.Remove(old.name(journalSuffix))
 	}
 	return p, nil
 }
@@ -83,14 +84,14 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 // adopt makes the journal of a payload that has no file yet.
 func (p *dirPlace) adopt() error {
 	for _, suffix := range placeSuffixes {
-		if there, err := p.d.f.exists(p.name(suffix)); err != nil {
+		if there, err := disk.Exists(p.d.f, p.name(suffix)); err != nil {
 			return err
 		} else if there {
-			return errTaken(p.d.f.full(p.name(suffix)))
+			return errTaken(p.d.f.Full(p.name(suffix)))
 		}
 	}
 	if err := p.rewrite(); err != nil {
-		p.d.f.remove(p.name(journalSuffix)) // it may have its name, and be not flushed
+		p.d.f.Remove(p.name(journalSuffix)) // it may have its name, and be not flushed
 		return err
 	}
 	p.onDisk = []string{journalSuffix}
@@ -110,7 +111,7 @@ func (d *Dir) double(m Meta, name string, size int64) (p *dirPlace, err error) {
 	if err := p.adopt(); err != nil {
 		return nil, err
 	}
-	err = d.f.link(name, p.name(partSuffix))
+	err = d.f.Link(name, p.name(partSuffix))
 	if err == nil {
 		p.linked, p.onDisk = true, placeSuffixes
 		p.account(size)
@@ -139,7 +140,7 @@ func (d *Dir) double(m Meta, name string, size int64) (p *dirPlace, err error) {
 
 // fill copies a payload, and flushes the copy.
 func (p *dirPlace) fill(name string) error {
-	from, err := p.d.f.open(name, os.O_RDONLY)
+	from, err := p.d.f.Open(name, os.O_RDONLY)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func TestPlaceResumes(t *testing.T) {
 			r.Place.Keep(r.Have)
 		case 2: // after a loss of power: what is kept is flushed
 			d = next(t, d)
-			d.f.boot = "another"
+			d.boot = "another"
 			r := found(t, d)[tid]
 			r.Place.Keep(r.Have)
 		}
@@ -156,7 +156,7 @@ func TestPlaceResumesHalf(t *testing.T) {
 		m := placeMeta(8)
 		journal := appendJournalHead(nil, &m, placeBytes)
 		for _, r := range []wire.Range{{First: 0, Last: 3}, {First: 9, Last: 9}} {
-			journal = newSealer(8, bootID()).appendStable(journal, r)
+			journal = newSealer(8, d.boot).appendStable(journal, r)
 		}
 		for k, do := range []func() error{
 			func() error { return os.WriteFile(file("8.new.journal"), journal, 0o600) },
@@ -258,8 +258,8 @@ func TestMemoryResumes(t *testing.T) {
 func TestCompleted(t *testing.T) {
 	d := newDir(t, t.TempDir())
 	c := &d.completed
-	if _, ok := c.find(7); ok || names(t, d.f.path) != "" {
-		t.Errorf("found in nothing, left %q", names(t, d.f.path))
+	if _, ok := c.find(7); ok || names(t, d.f.Path()) != "" {
+		t.Errorf("found in nothing, left %q", names(t, d.f.Path()))
 	}
 	for tid := range int64(mostDone + 10) {
 		c.add(&done{tid: tid, size: tid + 1, segment: 100, when: spoolTime.Truncate(time.Second)})
@@ -275,7 +275,7 @@ func TestCompleted(t *testing.T) {
 			t.Errorf("%d: %+v, %t", tid, got, ok)
 		}
 	}
-	if got := names(t, d.f.path); got != completedName {
+	if got := names(t, d.f.Path()); got != completedName {
 		t.Errorf("left %q", got)
 	}
 }

@@ -1,5 +1,7 @@
 package server
 
+import "mdalp/internal/disk"
+
 // Sync implements [Place]. The data are flushed first, and only then does the journal say
 // that they are: it is never ahead of them. Segments may come meanwhile.
 func (p *dirPlace) Sync() error {
@@ -67,8 +69,8 @@ func (p *dirPlace) unflushed() {
 // of power leaves.
 func (p *dirPlace) rewrite() error {
 	name := p.name(rewriteSuffix)
-	p.d.f.remove(name) // one that was not finished
-	j, err := p.d.f.make(name, 0o600)
+	p.d.f.Remove(name) // one that was not finished
+	j, err := p.d.f.Make(name, 0o600)
 	if err != nil {
 		return err
 	}
@@ -83,10 +85,10 @@ func (p *dirPlace) rewrite() error {
 		j.Close()
 	}
 	if err != nil {
-		p.d.f.remove(name)
+		p.d.f.Remove(name)
 		return err
 	}
-	return p.d.f.flush()
+	return p.d.f.Flush()
 }
 
 // compact is a journal of what is stable.
@@ -100,7 +102,7 @@ func (p *dirPlace) compact() []byte {
 
 // swap adds what was taken meanwhile, and takes the new journal in place of the old one,
 // which it gives back. Nothing can be taken while it does.
-func (p *dirPlace) swap(j *file, end int64) error {
+func (p *dirPlace) swap(j *disk.File, end int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.scratch = p.scratch[:0]
@@ -110,7 +112,7 @@ func (p *dirPlace) swap(j *file, end int64) error {
 	if _, err := (*j).WriteAt(p.scratch, end); err != nil {
 		return err
 	}
-	if err := p.d.f.replace(p.name(rewriteSuffix), p.name(journalSuffix)); err != nil {
+	if err := p.d.f.Replace(p.name(rewriteSuffix), p.name(journalSuffix)); err != nil {
 		return err
 	}
 	p.journal, *j = *j, p.journal

@@ -84,7 +84,7 @@ func found(t testing.TB, d *Dir) map[int64]Recovered {
 func next(t testing.TB, d *Dir) *Dir {
 	t.Helper()
 	d.Close()
-	return newDir(t, d.f.path)
+	return newDir(t, d.f.Path())
 }
 
 func have(r Recovered) string { return string(wire.AppendRanges(nil, r.Have)) }
@@ -233,7 +233,7 @@ func TestPlaceRecovers(t *testing.T) {
 				}
 				d = next(t, d)
 			}
-			d.f.boot = "another"
+			d.boot = "another"
 			r := found(t, d)[7]
 			if have(r) != tt.outage {
 				t.Fatalf("after a loss of power %q, want %q", have(r), tt.outage)
@@ -246,7 +246,7 @@ func TestPlaceRecovers(t *testing.T) {
 			}
 			want.put(wire.Range{First: 30, Last: 30})
 			d = next(t, d)
-			d.f.boot = "another"
+			d.boot = "another"
 			r = found(t, d)[7]
 			if diff := cmp.Diff(want.rs, r.Have); diff != "" {
 				t.Fatal(diff)
@@ -267,7 +267,7 @@ func TestPlaceLeftovers(t *testing.T) {
 	const both, nothing = "7.journal 7.part", ""
 	head := func() string { m := placeMeta(7); return string(appendJournalHead(nil, &m, placeBytes)) }
 	some := func() string {
-		return string(newSealer(7, bootID()).appendTaken([]byte(head()), wire.Range{First: 0, Last: 1}))
+		return string(newSealer(7, newDir(t, t.TempDir()).boot).appendTaken([]byte(head()), wire.Range{First: 0, Last: 1}))
 	}
 	payload := string(placed(7))
 	for _, tt := range []struct {
@@ -326,7 +326,7 @@ func TestJournalProperty(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.f.boot = boot
+			d.boot = boot
 			return d
 		}
 		boot := "0"
@@ -376,9 +376,9 @@ func TestJournalProperty(t *testing.T) {
 		if err := errors.Join(p.Taken([]wire.Range{{First: 0, Last: 0}}), p.Sync()); err != nil {
 			t.Fatal(err)
 		}
-		is, err := d.f.stat("7.journal")
-		if want := int64(journalHead + entryBytes*p.stable.len()); err != nil || is.size != want {
-			t.Fatalf("%d bytes, %v, want %d", is.size, err, want)
+		is, err := d.f.Stat("7.journal")
+		if want := int64(journalHead + entryBytes*p.stable.len()); err != nil || is.Size != want {
+			t.Fatalf("%d bytes, %v, want %d", is.Size, err, want)
 		}
 		d.Close()
 	})
@@ -404,11 +404,11 @@ func TestJournalIsBounded(t *testing.T) {
 			if err := place.Sync(); err != nil {
 				t.Fatal(err)
 			}
-			is, err := d.f.stat("7.journal")
+			is, err := d.f.Stat("7.journal")
 			if err != nil {
 				t.Fatal(err)
 			}
-			longest = max(longest, is.size)
+			longest = max(longest, is.Size)
 		}
 	}
 	if longest > journalMost+16384*entryBytes {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -24,7 +25,7 @@ func (d *Dir) Recover() ([]Recovered, error) {
 	spools := make(map[int64]bool)
 	var tids, assemblies []int64
 	left := leftovers{journals: make(map[int64]bool), parts: make(map[int64]bool)}
-	err := d.f.names(func(name string) error {
+	err := d.f.Names(func(name string) error {
 		switch tid, suffix, ok := parseName(name); {
 		case !ok || left.note(d, name, tid, suffix):
 		case suffix == spoolSuffix:
@@ -43,10 +44,10 @@ func (d *Dir) Recover() ([]Recovered, error) {
 		name := fileName(tid, assemblySuffix)
 		err := errors.New("a payload without a name, whose spool is gone")
 		if spools[tid] {
-			err = d.f.remove(name)
+			err = d.f.Remove(name)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			found = append(found, Recovered{Meta: Meta{TID: tid}, Path: d.f.full(name), Err: err})
+			found = append(found, Recovered{Meta: Meta{TID: tid}, Path: d.f.Full(name), Err: err})
 		}
 	}
 	for _, tid := range tids {
@@ -72,16 +73,16 @@ func (d *Dir) Recover() ([]Recovered, error) {
 // needed any more.
 func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 	name := s.name(spoolSuffix)
-	f, err := s.d.f.reopen(name, os.O_RDWR)
+	f, err := s.d.f.Open(name, os.O_RDWR)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	is, err := f.Stat()
+	is, err := f.Fact()
 	if err != nil {
 		return false, err
 	}
-	r.Written = is.ModTime()
+	r.Written = is.When
 	var head [headBytes + 1]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && err != io.EOF {
@@ -90,7 +91,7 @@ func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 	if n == 0 || n == headBytes {
 		// The process was killed before the first segment was stored.
 		if _, err := parseHead(head[:n]); n == 0 || err == nil {
-			return true, s.d.f.remove(name)
+			return true, s.d.f.Remove(name)
 		}
 	}
 	m, err := parseHead(head[:n])
@@ -105,7 +106,7 @@ func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 	}
 	s.meta = m
 	for _, suffix := range []string{wholeSuffix, partialSuffix} {
-		if there, err := s.d.f.exists(s.name(suffix)); err != nil {
+		if there, err := disk.Exists(s.d.f, s.name(suffix)); err != nil {
 			return false, err
 		} else if there {
 			return s.finish(suffix)
@@ -118,7 +119,7 @@ func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 // given twice while a file of it is there, so payload and spool belong together; that
 // is held against what they hold all the same, before anything is removed.
 func (s *dirSpool) finish(suffix string) (gone bool, err error) {
-	p, err := s.d.f.reopen(s.name(suffix), os.O_RDONLY)
+	p, err := s.d.f.Open(s.name(suffix), os.O_RDONLY)
 	if err != nil {
 		return false, err
 	}
@@ -135,17 +136,18 @@ func (s *dirSpool) finish(suffix string) (gone bool, err error) {
 			have = append(have, wire.Range{First: r.Seq, Last: r.Seq})
 		}
 	}
-	c := &comparison{with: p}
+	whole := io.NewSectionReader(p, 0, math.MaxInt64)
+	c := &comparison{with: whole}
 	if err := s.copy(c, have); err != nil {
 		return false, err
 	}
-	if n, _ := p.Read(make([]byte, 1)); n != 0 || c.differs {
+	if n, _ := whole.Read(make([]byte, 1)); n != 0 || c.differs {
 		return false, fmt.Errorf("%s: there is a payload of that number, which holds something else", p.Name())
 	}
-	if err := s.d.f.flush(); err != nil {
+	if err := s.d.f.Flush(); err != nil {
 		return false, err
 	}
-	return true, s.d.f.remove(s.name(spoolSuffix))
+	return true, s.d.f.Remove(s.name(spoolSuffix))
 }
 
 // A comparison is written what a file should hold.
@@ -189,7 +191,7 @@ func (s *dirSpool) counted() iter.Seq2[Record, error] {
 // have open.
 func (s *dirSpool) segments() iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		f, err := s.d.f.reopen(s.name(spoolSuffix), os.O_RDONLY)
+		f, err := s.d.f.Open(s.name(spoolSuffix), os.O_RDONLY)
 		if err != nil {
 			yield(Record{}, err)
 			return
@@ -200,7 +202,7 @@ func (s *dirSpool) segments() iter.Seq2[Record, error] {
 		most := max(1, blockBytes/s.record())
 		for seq := int64(0); ; seq += most {
 			// A spool may be far longer than what is in it.
-			at := nextData(f, s.place(seq))
+			at := f.Data(s.place(seq))
 			seq = max(seq, (at-headBytes)/s.record())
 			if at == math.MaxInt64 || seq > MostBytes {
 				return

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"mdalp/internal/disk"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 // disk that it shares with others. It keeps place for the second copy of all that was
 // taken in, for that is acknowledged.
 type room struct {
-	f        *folder
+	f        disk.Folder
 	max      int64 // 0 is no bound
 	reserve  int64
 	overMax  error
@@ -39,8 +41,8 @@ type room struct {
 	asked   time.Time
 }
 
-func (r *room) open(f *folder, o DirOptions) error {
-	_, _, all, err := f.free()
+func (r *room) open(f disk.Folder, o DirOptions) error {
+	_, _, all, err := f.Free()
 	if err != nil {
 		return err
 	}
@@ -52,16 +54,16 @@ func (r *room) open(f *folder, o DirOptions) error {
 		r.reserve = 0
 	}
 	// They are made once: a full store refuses every segment.
-	r.overMax = fmt.Errorf("%s: %w: its bound is %d bytes", f.path, ErrFull, r.max)
+	r.overMax = fmt.Errorf("%s: %w: its bound is %d bytes", f.Path(), ErrFull, r.max)
 	r.overDisk = fmt.Errorf("%s: %w: no more room on its disk, of which %d bytes stay free",
-		f.path, ErrFull, r.reserve)
+		f.Path(), ErrFull, r.reserve)
 	r.ask()
 	return nil
 }
 
 // ask asks the disk. What it does not tell is no bound.
 func (r *room) ask() {
-	free, files, _, err := r.f.free()
+	free, files, _, err := r.f.Free()
 	if err != nil {
 		free, files = 1<<62, 1<<62
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"mdalp/internal/disk"
 	"mdalp/wire"
 )
 
@@ -21,13 +22,16 @@ type block struct {
 	seal    [sealBytes]byte
 }
 
+// A handle is an open file, for the sake of atomic.Pointer.
+type handle struct{ disk.File }
+
 // dirSpool is one transaction in a Dir.
 type dirSpool struct {
 	d    *Dir
 	meta Meta
 	// f is opened when it is needed first: by the server's goroutine, or beside it for
 	// a spool that was recovered.
-	f      atomic.Pointer[os.File]
+	f      atomic.Pointer[handle]
 	onDisk bool // the spool file is there
 	high   int64
 
@@ -45,7 +49,7 @@ type dirSpool struct {
 
 func (s *dirSpool) name(suffix string) string { return fileName(s.meta.TID, suffix) }
 
-func (s *dirSpool) path(suffix string) string { return s.d.f.full(s.name(suffix)) }
+func (s *dirSpool) path(suffix string) string { return s.d.f.Full(s.name(suffix)) }
 
 func (s *dirSpool) record() int64 { return int64(recordHead + s.meta.Segment) }
 
@@ -115,11 +119,13 @@ func (s *dirSpool) Put(seq int64, receiver int, data []byte, sum uint32) error {
 }
 
 // open makes the spool file, or opens the one that is there.
-func (s *dirSpool) open() (f *os.File, err error) {
+func (s *dirSpool) open() (f *handle, err error) {
 	if s.onDisk {
-		if f, err = s.d.f.reopen(s.name(spoolSuffix), os.O_RDWR); err != nil {
+		g, err := s.d.f.Open(s.name(spoolSuffix), os.O_RDWR)
+		if err != nil {
 			return nil, err
 		}
+		f = &handle{g}
 		if !s.f.CompareAndSwap(nil, f) {
 			f.Close() // the other goroutine was first
 		}
@@ -128,19 +134,20 @@ func (s *dirSpool) open() (f *os.File, err error) {
 	if err := s.take(headBytes+diskBlock, diskBlock, diskBlock, 1); err != nil {
 		return nil, err
 	}
-	f, err = s.d.f.create(s.name(spoolSuffix), 0o600)
+	g, err := s.d.f.Make(s.name(spoolSuffix), 0o600)
 	if err != nil {
 		s.give(headBytes+diskBlock, diskBlock, 1)
 		return nil, err
 	}
 	head := appendHigh(appendHead(nil, &s.meta)[:headSealed], s.high)
-	if _, err = f.WriteAt(head, 0); err != nil {
-		f.Close()
-		s.d.f.remove(s.name(spoolSuffix))
+	if _, err = g.WriteAt(head, 0); err != nil {
+		g.Close()
+		s.d.f.Remove(s.name(spoolSuffix))
 		s.give(headBytes+diskBlock, diskBlock, 1)
 		return nil, err
 	}
 	s.onDisk = true
+	f = &handle{g}
 	s.f.Store(f)
 	return f, nil
 }
@@ -164,7 +171,7 @@ func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error
 		return s.sum, nil
 	}
 	s.unassemble()
-	out, err := s.d.f.create(s.name(assemblySuffix), 0o644)
+	out, err := s.d.f.Make(s.name(assemblySuffix), 0o644)
 	if err != nil {
 		return sum, err
 	}
@@ -176,7 +183,9 @@ func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error
 	if err == nil {
 		err = out.Sync()
 	}
-	err = closing(out, err)
+	if e := out.Close(); err == nil {
+		err = e
+	}
 	s.assembled = w.n
 	if err != nil {
 		s.unassemble() // its room may be what someone else waits for
@@ -189,7 +198,7 @@ func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error
 // unassemble removes the assembly, if there is one, and goes on keeping its room.
 func (s *dirSpool) unassemble() {
 	if s.assembly {
-		s.d.f.remove(s.name(assemblySuffix))
+		s.d.f.Remove(s.name(assemblySuffix))
 		s.d.room.give(s.assembled, -s.assembled, 0, 0)
 		s.assembly, s.assembled = false, 0
 	}
@@ -197,14 +206,14 @@ func (s *dirSpool) unassemble() {
 
 // An assembly is written, hashed and accounted for.
 type assembly struct {
-	to   io.Writer
+	to   io.WriterAt
 	room *room
 	hash hash.Hash
 	n    int64
 }
 
 func (a *assembly) Write(b []byte) (int, error) {
-	n, err := a.to.Write(b)
+	n, err := a.to.WriteAt(b, a.n)
 	a.hash.Write(b[:n])
 	a.n += int64(n)
 	a.room.copied(int64(n))
@@ -254,7 +263,7 @@ func (s *dirSpool) copy(w io.Writer, have []wire.Range) error {
 
 // read gives what there is of n records from seq on. The file may end before, and
 // within its last record, whose segment may be short.
-func (s *dirSpool) read(f *os.File, b *block, seq, n int64) ([]byte, error) {
+func (s *dirSpool) read(f io.ReaderAt, b *block, seq, n int64) ([]byte, error) {
 	if need := n * s.record(); int64(cap(b.in)) < need {
 		b.in = make([]byte, need)
 	}
@@ -275,7 +284,7 @@ func (s *dirSpool) Publish(partial bool) (string, error) {
 		if partial {
 			suffix = partialSuffix
 		}
-		if err := s.d.f.rename(s.name(assemblySuffix), s.name(suffix)); err != nil {
+		if err := s.d.f.Rename(s.name(assemblySuffix), s.name(suffix)); err != nil {
 			return "", err
 		}
 		s.published = s.path(suffix)
@@ -285,7 +294,7 @@ func (s *dirSpool) Publish(partial bool) (string, error) {
 	}
 	// The name itself is on the disk only when the directory is (fsync(2)). Until then
 	// the spool stays, for whoever comes next.
-	if err := s.d.f.flush(); err != nil {
+	if err := s.d.f.Flush(); err != nil {
 		s.Keep()
 		return s.published, err
 	}
@@ -298,7 +307,7 @@ func (s *dirSpool) Publish(partial bool) (string, error) {
 func (s *dirSpool) Discard() {
 	s.close()
 	if s.onDisk {
-		s.d.f.remove(s.name(spoolSuffix))
+		s.d.f.Remove(s.name(spoolSuffix))
 		s.onDisk = false
 	}
 	s.d.mu.Lock()

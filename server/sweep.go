@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mdalp/internal/disk"
 )
 
 // DefaultRetention is how long a Dir keeps what was not published whole, where nothing
@@ -15,7 +17,7 @@ const DefaultRetention = 24 * time.Hour
 // A leftover is a file that a retention is for.
 type leftover struct {
 	name string
-	fact
+	disk.Fact
 	tid  int64
 	kept map[int64]struct{} // which it stands in; nil for what was published
 }
@@ -36,30 +38,30 @@ func (d *Dir) Sweep(now time.Time, keep time.Duration, bytes int64) (removed []s
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(left, func(a, b leftover) int { return a.when.Compare(b.when) })
+	slices.SortFunc(left, func(a, b leftover) int { return a.When.Compare(b.When) })
 	var all int64
 	for _, l := range left {
-		all += l.bytes
+		all += l.Bytes
 	}
 	for _, l := range left {
-		old := keep > 0 && now.Sub(l.when) > keep
+		old := keep > 0 && now.Sub(l.When) > keep
 		if !old && (bytes <= 0 || all <= bytes) {
 			break
 		}
 		if !d.claim(l.kept, l.tid) {
 			continue // somebody has just taken it up
 		}
-		if e := d.f.remove(l.name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+		if e := d.f.Remove(l.name); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 			d.unclaim(l.kept, l.tid)
 			continue
 		}
 		if strings.HasSuffix(l.name, partSuffix) {
-			d.f.remove(fileName(l.tid, journalSuffix)) // else the next Recover does
+			d.f.Remove(fileName(l.tid, journalSuffix)) // else the next Recover does
 		}
-		d.room.give(0, 0, 0, -l.bytes)
-		all -= l.bytes
-		removed = append(removed, d.f.full(l.name))
+		d.room.give(0, 0, 0, -l.Bytes)
+		all -= l.Bytes
+		removed = append(removed, d.f.Full(l.name))
 	}
 	return removed, err
 }
@@ -98,7 +100,7 @@ func (d *Dir) unclaim(kept map[int64]struct{}, tid int64) {
 func (d *Dir) survey() (left []leftover, err error) {
 	var settled int64
 	before := d.room.published()
-	err = d.f.names(func(name string) error {
+	err = d.f.Names(func(name string) error {
 		tid, suffix, ok := parseName(name)
 		if !ok || suffix == assemblySuffix || suffix == wholeSuffix && d.room.max == 0 {
 			return nil
@@ -119,14 +121,14 @@ func (d *Dir) survey() (left []leftover, err error) {
 		if kept != nil && !d.has(kept, tid) {
 			return nil
 		}
-		is, err := d.f.stat(name)
+		is, err := d.f.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // somebody took it away
 		}
 		if err != nil {
 			return err
 		}
-		settled += is.bytes
+		settled += is.Bytes
 		if suffix != wholeSuffix && suffix != namedSuffix && suffix != journalSuffix {
 			left = append(left, leftover{name, is, tid, kept})
 		}

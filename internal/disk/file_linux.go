@@ -1,16 +1,17 @@
-package server
+package disk
 
 import (
 	"errors"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// A diskFile is a file of a folder on a disk.
+// A diskFile is an open file of a Dir.
 type diskFile struct{ *os.File }
 
-// Datasync implements file (fdatasync(2)).
+// Datasync implements [File] (fdatasync(2)).
 func (f diskFile) Datasync() error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
@@ -20,7 +21,7 @@ func (f diskFile) Datasync() error {
 	}
 }
 
-// Allocate implements file (fallocate(2)).
+// Allocate implements [File] (fallocate(2)).
 func (f diskFile) Allocate(n int64, beyond bool) error {
 	var mode uint32
 	if beyond {
@@ -38,11 +39,11 @@ func (f diskFile) Allocate(n int64, beyond bool) error {
 	}
 }
 
-// Fact implements file.
-func (f diskFile) Fact() (fact, error) {
+// Fact implements [File].
+func (f diskFile) Fact() (Fact, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return fact{}, f.failed("stat", err)
+		return Fact{}, f.failed("stat", err)
 	}
 	return factOf(&st), nil
 }
@@ -54,32 +55,27 @@ func (f diskFile) failed(op string, err error) error {
 	return &os.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
-// make makes a file that is not there yet.
-func (f *folder) make(name string, mode uint32) (file, error) {
-	g, err := f.create(name, mode)
-	if err != nil {
-		return nil, err
+// Data implements [File] (lseek(2), SEEK_DATA). It moves the file's own offset, which
+// nobody uses.
+func (f diskFile) Data(off int64) int64 {
+	at, err := f.Seek(off, unix.SEEK_DATA)
+	switch {
+	case err == nil:
+		return at
+	case errors.Is(err, unix.ENXIO):
+		return math.MaxInt64
+	default:
+		return off // a file system that does not know
 	}
-	return diskFile{g}, nil
 }
 
-// open opens a file that is there.
-func (f *folder) open(name string, flags int) (file, error) {
-	g, err := f.reopen(name, flags)
-	if err != nil {
-		return nil, err
-	}
-	return diskFile{g}, nil
-}
-
-// replace gives a file another name, in place of one that has it.
-func (f *folder) replace(from, to string) error {
+// Replace implements [Folder].
+func (f *Dir) Replace(from, to string) error {
 	return f.renamed(from, to, unix.Renameat(f.fd, from, f.fd, to))
 }
 
-// link gives a file a second name. It fails with errors.ErrUnsupported where a file system
-// has no such thing.
-func (f *folder) link(from, to string) error {
+// Link implements [Folder].
+func (f *Dir) Link(from, to string) error {
 	err := unix.Linkat(f.fd, from, f.fd, to, 0)
 	if unsupported(err) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EMLINK) {
 		err = errors.ErrUnsupported

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package disk
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// Open would open a directory. There is none but on Linux.
+func Open(path string) (Folder, error) {
+	return nil, &fs.PathError{Op: "open", Path: path, Err: errors.ErrUnsupported}
+}
+
+// View is as Open.
+func View(path string) (Folder, error) { return Open(path) }
