@@ -34,7 +34,7 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a binary of its own")
 	}
-	all := slices.Concat(plants, plantsExtended, plantsApart)
+	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk)
 	for k := range all {
 		if p := &all[k]; p.swarm == "" {
 			p.swarm = "TestSwarm"

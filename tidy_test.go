@@ -37,7 +37,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"loop":          {others: []string{xsys, socket}},
 	"server":        {ours: []string{"wire", "sched", "loop", "internal/disk"}},
 	"internal/disk": {others: []string{xsys}},
-	"internal/sim":  {ours: []string{"loop"}},
+	"internal/sim":  {ours: []string{"loop", "internal/disk"}},
 
 	"internal/need":   {},
 	"internal/pcapng": {},

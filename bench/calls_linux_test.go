@@ -22,9 +22,9 @@ import (
 // The most system calls a segment may take, by number of receivers. A turn of the loop
 // takes epoll_pwait2, recvmmsg and sendmmsg, and a batch is 64 datagrams: that makes 0.30
 // with 10 receivers. With 64 every batch is full, most turns do without the poller, and it
-// is 0.031. The margin is a third and the double: for turns that find only some of the
-// answers there.
-var mostCalls = map[int]float64{10: 0.40, 64: 0.06}
+// is 0.031. The margin is for turns that find only some of the answers there: on a machine
+// with more to do than it has processors these are most.
+var mostCalls = map[int]float64{10: 0.50, 64: 0.12}
 
 func TestSystemCalls(t *testing.T) {
 	strace, err := exec.LookPath("strace")

@@ -50,6 +50,7 @@ type dirPlace struct {
 	sum      [sha256.Size]byte
 	path     string   // under its name
 	linked   bool     // it is another payload too, and nothing may be written to it
+	lasting  bool     // the names of its files are on the disk
 	onDisk   []string // suffixes of the files that are there and ours, the first to be removed first
 	// broken is the error of a flush. What it was about may be gone from the kernel's
 	// memory without being on the disk, whatever the next flush says (fsync(2), NOTES).

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"mdalp/internal/disk"
 	"mdalp/wire"
@@ -44,7 +46,7 @@ func (d *Dir) places(l *leftovers) (found []Recovered) {
 	for _, name := range l.rewrites {
 		d.f.Remove(name)
 	}
-	for tid := range l.journals {
+	for _, tid := range slices.Sorted(maps.Keys(l.journals)) {
 		p := d.newPlace(Meta{TID: tid, Segment: 1}, 1)
 		r := Recovered{Meta: Meta{TID: tid}, Path: d.f.Full(p.name(journalSuffix))}
 		if r.Err = p.revive(&r, l.parts[tid]); errors.Is(r.Err, errNothing) {
@@ -58,7 +60,7 @@ func (d *Dir) places(l *leftovers) (found []Recovered) {
 		}
 		found = append(found, r)
 	}
-	for tid := range l.parts {
+	for _, tid := range slices.Sorted(maps.Keys(l.parts)) {
 		if !l.journals[tid] {
 			name := d.f.Full(fileName(tid, partSuffix))
 			found = append(found, Recovered{Meta: Meta{TID: tid}, Path: name, Err: errors.New("a part of a payload whose journal is gone")})

@@ -75,7 +75,7 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 	p.sparse = is.Bytes < size
 	d.room.give(0, 0, 0, -is.Bytes-old.end)
 	p.account(is.Bytes)
-	if d.f.Flush() == nil {
+	if p.lasting = d.f.Flush() == nil; p.lasting {
 		d.f.Remove(old.name(journalSuffix))
 	}
 	return p, nil
@@ -100,42 +100,45 @@ func (p *dirPlace) adopt() error {
 
 // double makes a place of a payload that is complete. That stays what it is: its bytes get a
 // second name, or are copied where a file cannot have one.
-func (d *Dir) double(m Meta, name string, size int64) (p *dirPlace, err error) {
-	p = d.newPlace(m, size)
-	p.stable.put(wire.Range{First: 0, Last: p.total - 1})
-	defer func() {
-		if err != nil {
-			p.Discard()
-		}
-	}()
-	if err := p.adopt(); err != nil {
+func (d *Dir) double(m Meta, name string, size int64) (*dirPlace, error) {
+	p := d.newPlace(m, size)
+	if err := p.double(name); err != nil {
+		p.Discard()
 		return nil, err
 	}
-	err = d.f.Link(name, p.name(partSuffix))
+	return p, nil
+}
+
+func (p *dirPlace) double(name string) error {
+	p.stable.put(wire.Range{First: 0, Last: p.total - 1})
+	if err := p.adopt(); err != nil {
+		return err
+	}
+	err := p.d.f.Link(name, p.name(partSuffix))
 	if err == nil {
 		p.linked, p.onDisk = true, placeSuffixes
-		p.account(size)
-		return p, nil
+		p.account(p.size)
+		return nil
 	}
 	if !errors.Is(err, errors.ErrUnsupported) {
-		return nil, err
+		return err
 	}
 	// The journal must not say what is not there yet.
 	p.stable.clear()
 	if err := p.rewrite(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := p.take(p.end, diskBlock, size+diskBlock); err != nil {
-		return nil, err
+	if err := p.take(p.end, diskBlock, p.size+diskBlock); err != nil {
+		return err
 	}
 	if err := p.allocate(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.fill(name); err != nil {
-		return nil, err
+		return err
 	}
 	p.stable.put(wire.Range{First: 0, Last: p.total - 1})
-	return p, p.rewrite()
+	return p.rewrite()
 }
 
 // fill copies a payload, and flushes the copy.

@@ -9,7 +9,8 @@ func (p *dirPlace) Sync() error {
 		return p.broken
 	}
 	p.mu.Lock()
-	if p.fresh.n == 0 {
+	// What a former process said to be flushed, it may not have brought to the disk.
+	if p.fresh.n == 0 && (p.lasting || p.stable.n == 0) {
 		p.mu.Unlock()
 		return nil
 	}
@@ -41,6 +42,12 @@ func (p *dirPlace) Sync() error {
 	p.flushing.clear()
 	if p.broken = j.Datasync(); p.broken != nil {
 		return p.broken
+	}
+	if !p.lasting { // files whose names are gone are of no use
+		if p.broken = p.d.f.Flush(); p.broken != nil {
+			return p.broken
+		}
+		p.lasting = true
 	}
 	if p.length() >= p.most {
 		p.rewrite() // else it is tried again, and the old one is as good

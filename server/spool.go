@@ -2,10 +2,13 @@ package server
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"mdalp/internal/disk"
@@ -32,7 +35,8 @@ type dirSpool struct {
 	// f is opened when it is needed first: by the server's goroutine, or beside it for
 	// a spool that was recovered.
 	f      atomic.Pointer[handle]
-	onDisk bool // the spool file is there
+	onDisk bool     // the spool file is there
+	stuck  []string // suffixes of files that could not be removed, and are in the way
 	high   int64
 
 	// What the room has accounted for: bytes of the file, and the fixed rest of it.
@@ -134,7 +138,7 @@ func (s *dirSpool) open() (f *handle, err error) {
 	if err := s.take(headBytes+diskBlock, diskBlock, diskBlock, 1); err != nil {
 		return nil, err
 	}
-	g, err := s.d.f.Make(s.name(spoolSuffix), 0o600)
+	g, err := s.make(spoolSuffix, 0o600)
 	if err != nil {
 		s.give(headBytes+diskBlock, diskBlock, 1)
 		return nil, err
@@ -142,7 +146,7 @@ func (s *dirSpool) open() (f *handle, err error) {
 	head := appendHigh(appendHead(nil, &s.meta)[:headSealed], s.high)
 	if _, err = g.WriteAt(head, 0); err != nil {
 		g.Close()
-		s.d.f.Remove(s.name(spoolSuffix))
+		s.remove(spoolSuffix)
 		s.give(headBytes+diskBlock, diskBlock, 1)
 		return nil, err
 	}
@@ -150,6 +154,26 @@ func (s *dirSpool) open() (f *handle, err error) {
 	f = &handle{g}
 	s.f.Store(f)
 	return f, nil
+}
+
+// make makes one of the transaction's files. What has its name is in the way, unless it is one
+// of ours that could not be removed.
+func (s *dirSpool) make(suffix string, mode uint32) (disk.File, error) {
+	if slices.Contains(s.stuck, suffix) {
+		if err := s.d.f.Remove(s.name(suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		s.stuck = slices.DeleteFunc(s.stuck, func(x string) bool { return x == suffix })
+	}
+	return s.d.f.Make(s.name(suffix), mode)
+}
+
+// remove removes one of them, now or before the next of that name.
+func (s *dirSpool) remove(suffix string) {
+	err := s.d.f.Remove(s.name(suffix))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !slices.Contains(s.stuck, suffix) {
+		s.stuck = append(s.stuck, suffix)
+	}
 }
 
 func (s *dirSpool) take(n, disk, payload, files int64) error {
@@ -171,7 +195,7 @@ func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error
 		return s.sum, nil
 	}
 	s.unassemble()
-	out, err := s.d.f.Make(s.name(assemblySuffix), 0o644)
+	out, err := s.make(assemblySuffix, 0o644)
 	if err != nil {
 		return sum, err
 	}
@@ -198,7 +222,7 @@ func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error
 // unassemble removes the assembly, if there is one, and goes on keeping its room.
 func (s *dirSpool) unassemble() {
 	if s.assembly {
-		s.d.f.Remove(s.name(assemblySuffix))
+		s.remove(assemblySuffix)
 		s.d.room.give(s.assembled, -s.assembled, 0, 0)
 		s.assembly, s.assembled = false, 0
 	}

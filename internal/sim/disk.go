@@ -1,0 +1,360 @@
+package sim
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"mdalp/internal/disk"
+)
+
+// sector is what a disk writes whole or not at all, in bytes.
+const sector = 512
+
+// ErrDied is the error of every operation of a process that has died.
+var ErrDied = errors.New("the process has died")
+
+// A Disk is a directory in memory that knows what of it was flushed. A process can die in
+// the midst of any operation on it, and then what it did stays; or the power is lost, and
+// then of all that was not flushed each sector, each length and each name may be there or
+// not, whatever came first. The zero value is not ready, see NewDisk. It is for one
+// goroutine.
+type Disk struct {
+	// Stop is the operation, counted from 1, in which the process dies; 0 is none. It is
+	// done in half if Half says so, and if it can be, else not at all. Operations are all
+	// that change something, flushes included.
+	Stop int
+	Half bool
+	// Fail, if not nil, gives the error of an operation that is about to be done, so that
+	// nothing is done. After the error of a flush what it was about is on no disk, and
+	// counts as flushed from then on (fsync(2), NOTES).
+	Fail func(op, name string) error
+	// Now tells the time of writes.
+	Now func() time.Time
+
+	names map[string]*inode // as processes see them
+	kept  map[string]*inode // as they are on the disk
+	moves []move            // of names, not flushed
+	boot  int
+	done  int // operations
+	died  bool
+	last  string
+}
+
+// An inode is a file, whatever its names.
+type inode struct {
+	data    []byte // as processes see it
+	kept    []byte // as it is on the disk
+	changes []change
+	when    time.Time
+}
+
+// A change is bytes at a place, or a new length.
+type change struct {
+	off   int64
+	bytes []byte
+	size  int64
+}
+
+// A move takes the name from away, and gives the name to to a file; either may be empty.
+type move struct {
+	from, to string
+	file     *inode
+}
+
+// NewDisk makes an empty one.
+func NewDisk() *Disk { return &Disk{names: map[string]*inode{}, kept: map[string]*inode{}} }
+
+// Ops is how many operations were begun.
+func (d *Disk) Ops() int { return d.done }
+
+// Last is what the last operation was, as "write 7.part 0+100".
+func (d *Disk) Last() string { return d.last }
+
+// Died reports whether the process has died.
+func (d *Disk) Died() bool { return d.died }
+
+// Files gives what is in every file, as processes see it.
+func (d *Disk) Files() map[string][]byte {
+	all := make(map[string][]byte)
+	for name, f := range d.names { // order does not show
+		all[name] = slices.Clone(f.data)
+	}
+	return all
+}
+
+// Killed is the disk as the next process finds it after the death of the last one.
+func (d *Disk) Killed() *Disk {
+	n := d.copy()
+	n.done, n.died, n.Stop, n.last = 0, false, 0, ""
+	return n
+}
+
+// Unplugged is the disk as it is found after the loss of power. keep says of each thing that
+// was not flushed whether it is there; it is asked in the order in which they came.
+func (d *Disk) Unplugged(keep func() bool) *Disk {
+	n := d.copy()
+	n.done, n.died, n.Stop, n.last = 0, false, 0, ""
+	n.boot++
+	for _, m := range n.moves {
+		if keep() {
+			m.apply(n.kept)
+		}
+	}
+	n.moves = nil
+	n.names = make(map[string]*inode)
+	for _, name := range sorted(n.kept) {
+		f := n.kept[name]
+		for _, c := range f.changes {
+			f.kept = c.settle(f.kept, keep)
+		}
+		f.changes, f.data = nil, slices.Clone(f.kept)
+		n.names[name] = f
+	}
+	return n
+}
+
+// Sometimes keeps things with that probability.
+func Sometimes(rng *rand.Rand, p float64) func() bool {
+	return func() bool { return rng.Float64() < p }
+}
+
+// copy is a disk that shares nothing with d.
+func (d *Disk) copy() *Disk {
+	n := *d
+	files := make(map[*inode]*inode)
+	twin := func(f *inode) *inode {
+		if f == nil {
+			return nil
+		}
+		if files[f] == nil {
+			t := *f
+			t.data, t.kept, t.changes = slices.Clone(f.data), slices.Clone(f.kept), slices.Clone(f.changes)
+			files[f] = &t
+		}
+		return files[f]
+	}
+	n.names, n.kept, n.moves = make(map[string]*inode), make(map[string]*inode), slices.Clone(d.moves)
+	for name, f := range d.names { // order does not show
+		n.names[name] = twin(f)
+	}
+	for name, f := range d.kept { // order does not show
+		n.kept[name] = twin(f)
+	}
+	for k := range n.moves {
+		n.moves[k].file = twin(n.moves[k].file)
+	}
+	return &n
+}
+
+func (m move) apply(names map[string]*inode) {
+	if m.from != "" {
+		delete(names, m.from)
+	}
+	if m.to != "" {
+		names[m.to] = m.file
+	}
+}
+
+// settle gives b with what is kept of a change.
+func (c change) settle(b []byte, keep func() bool) []byte {
+	if c.bytes == nil {
+		if keep() {
+			b = resize(b, c.size)
+		}
+		return b
+	}
+	for at := int64(0); at < int64(len(c.bytes)); {
+		end := min(((c.off+at)/sector+1)*sector-c.off, int64(len(c.bytes)))
+		if keep() {
+			b = resize(b, max(int64(len(b)), c.off+end))
+			copy(b[c.off+at:], c.bytes[at:end])
+		}
+		at = end
+	}
+	return b
+}
+
+func resize(b []byte, n int64) []byte {
+	if n <= int64(len(b)) {
+		return b[:n:n]
+	}
+	return append(b, make([]byte, n-int64(len(b)))...)
+}
+
+func sorted(m map[string]*inode) (names []string) {
+	for name := range m { // order does not show
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// begin begins an operation. half says that it is the last one, and to be done in half.
+func (d *Disk) begin(op, name string) (half bool, err error) {
+	if d.died {
+		return false, ErrDied
+	}
+	d.done++
+	d.last = op + " " + name
+	if d.done == d.Stop {
+		d.died = true
+		return d.Half, ErrDied
+	}
+	if d.Fail != nil {
+		if err = d.Fail(op, name); err != nil {
+			err = &fs.PathError{Op: op, Path: name, Err: err}
+		}
+	}
+	return false, err
+}
+
+// move changes names.
+func (d *Disk) move(m move) {
+	m.apply(d.names)
+	d.moves = append(d.moves, m)
+}
+
+// Path implements disk.Folder.
+func (d *Disk) Path() string { return "disk" }
+
+// Full implements disk.Folder.
+func (d *Disk) Full(name string) string { return d.Path() + "/" + name }
+
+// Boot implements disk.Folder.
+func (d *Disk) Boot() string { return strconv.Itoa(d.boot) }
+
+// Take implements disk.Folder.
+func (d *Disk) Take() error { return nil }
+
+// Close implements disk.Folder.
+func (d *Disk) Close() {}
+
+// Gone implements disk.Folder.
+func (d *Disk) Gone() error {
+	if d.died {
+		return ErrDied
+	}
+	return nil
+}
+
+// Make implements disk.Folder.
+func (d *Disk) Make(name string, _ uint32) (disk.File, error) {
+	if _, err := d.begin("make", name); err != nil {
+		return nil, err
+	}
+	if d.names[name] != nil {
+		return nil, &fs.PathError{Op: "open", Path: d.Full(name), Err: fs.ErrExist}
+	}
+	f := &inode{when: d.now()}
+	d.move(move{to: name, file: f})
+	return &diskFile{d, name, f}, nil
+}
+
+// Open implements disk.Folder. There are no flags but those that make a file that is not
+// there.
+func (d *Disk) Open(name string, flags int) (disk.File, error) {
+	switch f := d.names[name]; {
+	case d.died:
+		return nil, ErrDied
+	case f != nil:
+		return &diskFile{d, name, f}, nil
+	case flags&os.O_CREATE != 0:
+		return d.Make(name, 0)
+	}
+	return nil, &fs.PathError{Op: "open", Path: d.Full(name), Err: fs.ErrNotExist}
+}
+
+// Stat implements disk.Folder.
+func (d *Disk) Stat(name string) (disk.Fact, error) {
+	f, err := d.Open(name, 0)
+	if err != nil {
+		return disk.Fact{}, err
+	}
+	return f.Fact()
+}
+
+// Names implements disk.Folder.
+func (d *Disk) Names(f func(name string) error) error {
+	for _, name := range sorted(d.names) {
+		if err := f(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove implements disk.Folder.
+func (d *Disk) Remove(name string) error {
+	if d.names[name] == nil {
+		return &fs.PathError{Op: "remove", Path: d.Full(name), Err: fs.ErrNotExist}
+	}
+	if _, err := d.begin("remove", name); err != nil {
+		return err
+	}
+	d.move(move{from: name})
+	return nil
+}
+
+// Rename implements disk.Folder.
+func (d *Disk) Rename(from, to string) error {
+	if d.names[to] != nil {
+		return &fs.PathError{Op: "rename", Path: d.Full(to), Err: fs.ErrExist}
+	}
+	return d.Replace(from, to)
+}
+
+// Replace implements disk.Folder.
+func (d *Disk) Replace(from, to string) error {
+	f := d.names[from]
+	if f == nil {
+		return &fs.PathError{Op: "rename", Path: d.Full(from), Err: fs.ErrNotExist}
+	}
+	if _, err := d.begin("rename", from+" "+to); err != nil {
+		return err
+	}
+	d.move(move{from, to, f})
+	return nil
+}
+
+// Link implements disk.Folder.
+func (d *Disk) Link(from, to string) error {
+	f := d.names[from]
+	switch {
+	case f == nil:
+		return &fs.PathError{Op: "link", Path: d.Full(from), Err: fs.ErrNotExist}
+	case d.names[to] != nil:
+		return &fs.PathError{Op: "link", Path: d.Full(to), Err: fs.ErrExist}
+	}
+	if _, err := d.begin("link", from+" "+to); err != nil {
+		return err
+	}
+	d.move(move{to: to, file: f})
+	return nil
+}
+
+// Flush implements disk.Folder.
+func (d *Disk) Flush() error {
+	if _, err := d.begin("flush", "directory"); err != nil {
+		return err
+	}
+	for _, m := range d.moves {
+		m.apply(d.kept)
+	}
+	d.moves = nil
+	return nil
+}
+
+// Free implements disk.Folder.
+func (d *Disk) Free() (bytes, files, all int64, err error) { return 1 << 40, 1 << 40, 1 << 40, nil }
+
+func (d *Disk) now() time.Time {
+	if d.Now == nil {
+		return Epoch
+	}
+	return d.Now()
+}

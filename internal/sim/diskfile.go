@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"mdalp/internal/disk"
+)
+
+// A diskFile is an open file of a Disk.
+type diskFile struct {
+	d    *Disk
+	name string
+	f    *inode
+}
+
+// Name implements disk.File.
+func (f *diskFile) Name() string { return f.d.Full(f.name) }
+
+// Close implements io.Closer.
+func (f *diskFile) Close() error { return nil }
+
+// ReadAt implements io.ReaderAt.
+func (f *diskFile) ReadAt(b []byte, off int64) (n int, err error) {
+	if f.d.died {
+		return 0, ErrDied
+	}
+	if off < int64(len(f.f.data)) {
+		n = copy(b, f.f.data[off:])
+	}
+	if n < len(b) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// WriteAt implements io.WriterAt.
+func (f *diskFile) WriteAt(b []byte, off int64) (n int, err error) {
+	half, err := f.d.begin("write", fmt.Sprintf("%s %d+%d", f.name, off, len(b)))
+	if half {
+		b = b[:len(b)/2]
+	} else if err != nil {
+		return 0, err
+	}
+	if len(b) > 0 {
+		f.change(change{off: off, bytes: slices.Clone(b)})
+	}
+	return len(b), err
+}
+
+// Truncate implements disk.File.
+func (f *diskFile) Truncate(n int64) error {
+	if _, err := f.d.begin("truncate", f.name); err != nil {
+		return err
+	}
+	f.change(change{size: n})
+	return nil
+}
+
+// Allocate implements disk.File.
+func (f *diskFile) Allocate(n int64, beyond bool) error {
+	if _, err := f.d.begin("allocate", f.name); err != nil {
+		return err
+	}
+	if !beyond && n > int64(len(f.f.data)) {
+		f.change(change{size: n})
+	}
+	return nil
+}
+
+// change makes one, as processes see it.
+func (f *diskFile) change(c change) {
+	f.f.data = c.settle(f.f.data, func() bool { return true })
+	f.f.changes = append(f.f.changes, c)
+	f.f.when = f.d.now()
+}
+
+// Sync implements disk.File.
+func (f *diskFile) Sync() error {
+	_, err := f.d.begin("sync", f.name)
+	if f.d.died {
+		return err
+	}
+	if err == nil {
+		f.f.kept = slices.Clone(f.f.data)
+	}
+	f.f.changes = nil
+	return err
+}
+
+// Datasync implements disk.File.
+func (f *diskFile) Datasync() error { return f.Sync() }
+
+// Fact implements disk.File.
+func (f *diskFile) Fact() (disk.Fact, error) {
+	if f.d.died {
+		return disk.Fact{}, ErrDied
+	}
+	n := int64(len(f.f.data))
+	return disk.Fact{Bytes: n, Size: n, When: f.f.when}, nil
+}
+
+// Data implements disk.File. It knows of no holes.
+func (f *diskFile) Data(off int64) int64 {
+	if off < int64(len(f.f.data)) {
+		return off
+	}
+	return math.MaxInt64
+}
