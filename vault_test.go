@@ -33,6 +33,7 @@ type vault struct {
 	over bool // the world has ended
 	err  error
 
+	real   *realStore    // what is beneath the places, in some seeds
 	full   int64         // bytes that fit; 0: any number
 	unable float64       // probability that a payload cannot be published
 	late   time.Duration // most that a job takes
@@ -51,6 +52,8 @@ type bulkTx struct {
 	data      []byte
 	written   []bool // by SEQ
 	taken     seqSet
+	stable    []bool // of these, flushed
+	unplugged bool   // the power was lost since
 	hashed    int64
 	published []byte
 	result    *server.Result
@@ -88,6 +91,7 @@ func newVault(sc *bulk, cfg server.Config) *vault {
 	if sc.with("jobs", 0.4) {
 		v.late = sc.span(time.Millisecond, 5*time.Second)
 	}
+	v.real = newRealStore(v)
 	v.restart(sc.world.Now())
 	return v
 }
@@ -99,6 +103,7 @@ func (v *vault) restart(time.Time) {
 	for _, t := range v.made {
 		t.closed = true
 	}
+	v.real.restart()
 	cfg := v.cfg
 	cfg.Store, cfg.Settled = v, v.settled
 	if v.late > 0 {
@@ -149,8 +154,18 @@ func (v *vault) back(j *job, now time.Time) {
 
 // Receive implements loop.Handler.
 func (v *vault) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	if v.real.died() {
+		return
+	}
 	v.comes(now, e, b)
 	v.program.Receive(now, e, b)
+}
+
+// Expire implements loop.Handler.
+func (v *vault) Expire(now time.Time) {
+	if !v.real.died() {
+		v.program.Expire(now)
+	}
 }
 
 // comes implements seer.
@@ -190,7 +205,13 @@ func (v *vault) arrives(t *bulkTx, e *loop.Envelope, m *wire.Message) {
 
 // Transmit implements loop.Handler.
 func (v *vault) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	if v.real.died() {
+		return b, false
+	}
 	out, ok := v.program.Transmit(now, e, b)
+	if v.real.died() {
+		return b, false
+	}
 	if ok && !v.sc.apart.own(e.Peer) {
 		v.goes(now, e, out)
 	}
@@ -297,7 +318,7 @@ func (v *vault) settled(res server.Result) {
 		return
 	}
 	t.result = &res
-	if !t.placed {
+	if !t.placed || v.real.died() {
 		return
 	}
 	var bytes int64
@@ -322,11 +343,12 @@ func (v *vault) close(now time.Time) {
 	for len(v.jobs) > 0 {
 		v.back(v.jobs[0], now)
 	}
-	if !v.Drained() {
+	v.real.finals()
+	if !v.Drained() && !v.real.died() {
 		v.fail("the server is closed and %d transactions are open", v.Open())
 	}
 	for _, t := range v.made {
-		if t.run == v.runs && t.result == nil && t.placed {
+		if t.run == v.runs && t.result == nil && t.placed && !v.real.died() {
 			v.fail("transaction %d has no verdict", t.tid)
 		}
 	}
@@ -358,9 +380,14 @@ func (v *vault) Place(m server.Meta, size int64) (server.Place, error) {
 	}
 	t.placed, t.size, t.seg = true, size, int64(m.Segment)
 	total := (size-1)/t.seg + 1
-	t.data, t.written, t.taken.has = make([]byte, size), make([]bool, total), make([]bool, total)
+	t.data, t.written, t.taken.has, t.stable = make([]byte, size), make([]bool, total), make([]bool, total), make([]bool, total)
 	t.spots = make([]spot, len(v.sc.receivers))
-	return &bulkPlace{v, t}, nil
+	inner, err := v.real.place(m, size)
+	if err != nil {
+		t.failed = true
+		return nil, err
+	}
+	return &bulkPlace{v, t, inner}, nil
 }
 
 // Resume implements server.Placer. A client resumes what is its own, with the sizes that it
@@ -370,6 +397,9 @@ func (v *vault) Resume(m server.Meta, from, size int64) (server.Place, []wire.Ra
 	if old == nil || t == nil || old.client == nil || old.client != t.client || old.run == v.runs && old.placed && !old.closed {
 		v.fail("transaction %d resumes %d", m.TID, from)
 		return nil, nil, errStore
+	}
+	if v.real != nil {
+		return v.real.resume(m, old, t, size)
 	}
 	p, err := v.Place(m, size)
 	if err != nil || !old.placed || old.discarded {
@@ -401,8 +431,9 @@ func (v *vault) Resume(m server.Meta, from, size int64) (server.Place, []wire.Ra
 
 // A bulkPlace is where the bytes of a transaction go.
 type bulkPlace struct {
-	v *vault
-	t *bulkTx
+	v     *vault
+	t     *bulkTx
+	inner server.Place
 }
 
 // Write implements server.Place.
@@ -417,6 +448,10 @@ func (p *bulkPlace) Write(b []byte, off int64) error {
 	case v.full > 0 && off+int64(len(b)) > v.full:
 		t.failed = true
 		return server.ErrFull
+	}
+	if err := p.inner.Write(b, off); err != nil {
+		t.failed = true
+		return err
 	}
 	copy(t.data[off:], b)
 	for seq := off / t.seg; seq*t.seg < off+int64(len(b)); seq++ {
@@ -441,6 +476,14 @@ func (p *bulkPlace) Taken(rs []wire.Range) error {
 				v.fail("transaction %d: SEQ %d is said to be taken", t.tid, seq)
 				return errStore
 			}
+		}
+	}
+	if err := p.inner.Taken(rs); err != nil {
+		t.failed = true
+		return err
+	}
+	for _, r := range rs {
+		for seq := r.First; seq <= r.Last; seq++ {
 			t.taken.has[seq], t.heard = true, v.sc.world.Now()
 			t.taken.n++
 		}
@@ -449,7 +492,14 @@ func (p *bulkPlace) Taken(rs []wire.Range) error {
 }
 
 // Sync implements server.Place.
-func (p *bulkPlace) Sync() error { return nil }
+func (p *bulkPlace) Sync() error {
+	if err := p.inner.Sync(); err != nil {
+		p.t.failed = true
+		return err
+	}
+	copy(p.t.stable, p.t.taken.has)
+	return nil
+}
 
 // Hash implements server.Place.
 func (p *bulkPlace) Hash(prefix int64) error {
@@ -462,7 +512,7 @@ func (p *bulkPlace) Hash(prefix int64) error {
 		p.v.fail("transaction %d is hashed up to %d, and then to %d", p.t.tid, p.t.hashed, prefix)
 	}
 	p.t.hashed = prefix
-	return nil
+	return p.inner.Hash(prefix)
 }
 
 // Publish implements server.Place.
@@ -474,6 +524,10 @@ func (p *bulkPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, pat
 	sum = sha256.Sum256(t.data)
 	if v.unable > 0 && v.rng.Float64() < v.unable {
 		return sum, "", errors.New("it cannot be published now")
+	}
+	if _, path, err := p.inner.Publish(want); err != nil {
+		t.failed = true
+		return sum, path, err
 	}
 	t.closed = true
 	if want != nil && *want != sum {
@@ -502,6 +556,9 @@ func (p *bulkPlace) Keep(have []wire.Range) string {
 		v.fail("transaction %d is kept with %d of %d segments", t.tid, n, t.taken.n)
 	}
 	t.closed = true
+	if p.inner.Keep(have); !v.real.died() {
+		copy(t.stable, t.taken.has)
+	}
 	return "kept"
 }
 
@@ -517,4 +574,5 @@ func (p *bulkPlace) Discard() {
 	if p.t.taken.n > 0 {
 		p.v.fail("transaction %d: %d segments are thrown away", p.t.tid, p.t.taken.n)
 	}
+	p.inner.Discard()
 }
