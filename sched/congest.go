@@ -24,9 +24,10 @@ func (c *controller) window() int64 {
 	return int64(c.cubic.cwnd)
 }
 
-// gain is by how much the pacing rate is above a window each round trip.
+// gain is by how much the pacing rate is above a window each round trip. Once the round trip
+// has grown, nothing more is put into the queue.
 func (c *controller) gain() float64 {
-	if c.fixed == 0 && c.cubic.slowStart() {
+	if c.fixed == 0 && c.cubic.slowStart() && !c.cubic.hystart.careful() {
 		return paceSlowStart
 	}
 	return paceGain

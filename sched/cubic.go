@@ -69,7 +69,11 @@ func (c *cubic) answered() { c.cwnd *= 2 }
 // round begins a round trip of the flight.
 func (c *cubic) round() {
 	// RFC 9406, section 4.3: in the first slow start only, which has no threshold yet.
-	if math.IsInf(c.ssthresh, 1) && c.hystart.round() {
+	if !math.IsInf(c.ssthresh, 1) {
+		return
+	}
+	if excess, over := c.hystart.round(); over {
+		c.cwnd = max(c.cwnd/excess, leastWindow*c.segment)
 		c.ssthresh = c.cwnd
 	}
 }

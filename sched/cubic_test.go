@@ -205,53 +205,43 @@ func TestUnused(t *testing.T) {
 }
 
 // TestHyStart goes through the phases of RFC 9406: standard slow start, care when the
-// round trip has grown by an eighth (4 to 16 ms), back when it was a false alarm, and
-// congestion avoidance after five rounds of care.
+// round trip has grown by an eighth (4 to 16 ms) at any place of a round, and congestion
+// avoidance after that round, without what stood in the queue.
 func TestHyStart(t *testing.T) {
-	round := func(h *hystart, rtt time.Duration, samples int) bool {
-		over := h.round()
-		for range samples {
-			h.sample(rtt)
-		}
-		return over
-	}
 	for _, c := range []struct {
+		name      string
 		last, now time.Duration
-		samples   int
+		before    int // samples of last in the round, and then
+		samples   int // of now
 		careful   bool
 	}{
-		{80 * ms, 90 * ms, 8, true},
-		{80 * ms, 90*ms - 1, 8, false},
-		{80 * ms, 90 * ms, 7, false},
-		{10 * ms, 14 * ms, 8, true}, // never less than 4 ms
-		{10 * ms, 14*ms - 1, 8, false},
-		{400 * ms, 416 * ms, 8, true}, // never more than 16 ms
-		{400 * ms, 416*ms - 1, 8, false},
+		{"an eighth", 80 * ms, 90 * ms, 0, 8, true},
+		{"less", 80 * ms, 90*ms - 1, 0, 8, false},
+		{"no whole block", 80 * ms, 90 * ms, 0, 7, false},
+		{"late in the round", 80 * ms, 90 * ms, 16, 8, true},
+		{"a mixed block", 80 * ms, 90 * ms, 15, 8, false},
+		{"never less than 4 ms", 10 * ms, 14 * ms, 0, 8, true},
+		{"that is less", 10 * ms, 14*ms - 1, 0, 8, false},
+		{"never more than 16 ms", 400 * ms, 416 * ms, 0, 8, true},
+		{"that is too", 400 * ms, 416*ms - 1, 0, 8, false},
 	} {
 		h := newHystart()
-		round(&h, c.last, 8)
-		round(&h, c.now, c.samples)
-		if h.careful() != c.careful {
-			t.Errorf("from %v to %v, %d samples: careful %t", c.last, c.now, c.samples, h.careful())
+		for range 8 {
+			h.sample(c.last)
 		}
-	}
-	h := newHystart()
-	round(&h, 80*ms, 8)
-	round(&h, 100*ms, 8)
-	round(&h, 90*ms, 8)
-	if h.careful() {
-		t.Error("it goes on carefully although the round trip is shorter again")
-	}
-	h = newHystart()
-	round(&h, 80*ms, 8)
-	round(&h, 100*ms, 8) // the first round of care
-	for k := range 4 {
-		if round(&h, 110*ms, 8) {
-			t.Fatalf("over after %d rounds of care", k+1)
+		if h.careful() {
+			t.Errorf("%s: careful in the first round, which has none before it", c.name)
 		}
-	}
-	if !round(&h, 110*ms, 8) {
-		t.Error("not over after five rounds of care")
+		h.round()
+		for range c.before {
+			h.sample(c.last)
+		}
+		for range c.samples {
+			h.sample(c.now)
+		}
+		if _, over := h.round(); h.careful() != c.careful || over != c.careful {
+			t.Errorf("%s: careful %t, over %t", c.name, h.careful(), over)
+		}
 	}
 
 	// In the window: a quarter of the growth, and then none of slow start's.
@@ -265,11 +255,7 @@ func TestHyStart(t *testing.T) {
 	if c.acked(time.Second, 4000, 80*ms, true); c.cwnd != 11e3 {
 		t.Errorf("care lets it grow to %.0f, want 11000", c.cwnd)
 	}
-	for range 5 {
-		c.round()
-		c.sample(120 * ms)
-	}
-	if c.slowStart() || c.ssthresh != c.cwnd {
-		t.Errorf("slow start goes on: %.0f of %.0f", c.cwnd, c.ssthresh)
+	if c.round(); c.slowStart() || c.ssthresh != c.cwnd || c.cwnd != 8800 {
+		t.Errorf("slow start goes on: %.0f of %.0f, want 8800", c.cwnd, c.ssthresh)
 	}
 }

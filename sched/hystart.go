@@ -13,45 +13,56 @@ const (
 	threshShare  = 8                     // MIN_RTT_DIVISOR
 	roundSamples = 8                     // N_RTT_SAMPLE
 	cautious     = 4                     // CSS_GROWTH_DIVISOR
-	mostCautious = 5                     // CSS_ROUNDS
 )
 
 const noRTT = time.Duration(math.MaxInt64)
 
-// A hystart leaves slow start before the queue overflows (HyStart++, RFC 9406): when
-// the least round trip of a round has grown, it goes on carefully, and after some
-// rounds of that it has seen enough, unless the round trip has shrunk again.
+// A hystart leaves slow start before the queue overflows (HyStart++, RFC 9406): when the
+// round trip has grown it goes on carefully, and at the end of that round it has seen
+// enough.
+//
+// It differs from the RFC in three things, for a paced sender beside others that are not. A
+// round's window goes out in half a round trip, so that the queue is there at the end of a
+// round before the next one's least round trip shows it: samples are looked at in blocks
+// of roundSamples all through the round. CSS_ROUNDS is 1 and not 5, as the growth is what
+// a whole block shows, and no single sample. And who leaves takes what it had put into the
+// queue out of the window. As the RFC has it, a flow took three quarters of a link that it
+// shared with a TCP of Linux, which leaves at once; so it takes half.
 type hystart struct {
-	last     time.Duration // lastRoundMinRTT
-	current  time.Duration // currentRoundMinRTT
-	samples  int           // rttSampleCount
-	baseline time.Duration // cssBaselineMinRtt; noRTT while not careful
-	rounds   int           // rounds of care, this one too
+	last    time.Duration // lastRoundMinRTT
+	current time.Duration // currentRoundMinRTT
+	samples int           // rttSampleCount
+	block   time.Duration // the least of the block that is not full yet
+	peak    time.Duration // the largest of the round's blocks
+	grown   bool          // the round trip has grown
+	least   time.Duration // the least round trip of all
 }
 
-func newHystart() hystart { return hystart{last: noRTT, current: noRTT, baseline: noRTT} }
+func newHystart() hystart {
+	return hystart{last: noRTT, current: noRTT, block: noRTT, least: noRTT}
+}
 
-func (h *hystart) careful() bool { return h.baseline != noRTT }
+func (h *hystart) careful() bool { return h.grown }
 
-// round begins the next round, and reports whether slow start is over.
-func (h *hystart) round() (over bool) {
-	h.last, h.current, h.samples = h.current, noRTT, 0
-	if h.careful() {
-		h.rounds++
+// round begins the next round, and reports whether slow start is over, and by how much
+// the last round's peak was above the least round trip: 1 or more.
+func (h *hystart) round() (excess float64, over bool) {
+	if h.grown {
+		return max(1, float64(h.peak)/float64(h.least)), true
 	}
-	return h.rounds > mostCautious
+	h.last, h.current, h.samples, h.block, h.peak = h.current, noRTT, 0, noRTT, 0
+	return 1, false
 }
 
 // sample takes a round trip of the current round.
 func (h *hystart) sample(rtt time.Duration) {
-	h.current = min(h.current, rtt)
-	if h.samples++; h.samples < roundSamples || h.last == noRTT {
+	h.current, h.block, h.least = min(h.current, rtt), min(h.block, rtt), min(h.least, rtt)
+	if h.samples++; h.samples%roundSamples > 0 {
 		return
 	}
-	switch {
-	case h.careful() && h.current < h.baseline: // the growth was none
-		h.baseline, h.rounds = noRTT, 0
-	case !h.careful() && h.current >= h.last+min(max(h.last/threshShare, minThresh), maxThresh):
-		h.baseline, h.rounds = h.current, 1
+	h.peak = max(h.peak, h.block)
+	if least := min(h.last, h.current); h.last != noRTT {
+		h.grown = h.grown || h.block >= least+min(max(least/threshShare, minThresh), maxThresh)
 	}
+	h.block = noRTT
 }
