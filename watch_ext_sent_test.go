@@ -136,7 +136,7 @@ func (w *bulkWatch) data(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	}
 	w.pay(now, size)
 	d.shots = append(d.shots, shot{seq: m.Seq, at: now, draws: draws})
-	d.last, w.sent = now, now
+	d.last, w.sent, d.owed = now, now, false
 	w.forgeAcks(now, i, m.Num)
 }
 
@@ -213,9 +213,10 @@ func (w *bulkWatch) observe(now time.Time) {
 	for i := range w.lanes {
 		d, st := &w.lanes[i], x.Stats(i)
 		if st.Timeouts != d.timeouts {
-			if d.probes > 0 && d.answers > 0 {
+			if d.owed && d.answers > 0 {
 				w.fail("receiver %d has another timeout, and its probe has not left", i)
 			}
+			d.owed = true
 			d.probes += st.Timeouts - d.timeouts
 			d.silent += st.Timeouts - d.timeouts
 			d.timeouts, d.last = st.Timeouts, now

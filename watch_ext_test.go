@@ -71,6 +71,7 @@ type lane struct {
 	silent   int64 // of these, since its last new ack
 	heard    time.Time
 	probes   int64 // that may still be sent
+	owed     bool  // one has not left, and nothing was heard since that would do without it
 	last     time.Time
 	dead     bool
 	answers  int64     // acks that were taken for new
@@ -274,7 +275,7 @@ func (w *bulkWatch) ack(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 	after := w.s.blocks.transfer.Left()
 	if good && drops == 0 {
 		d := &w.lanes[i]
-		d.answers, d.when, d.waits = d.answers+1, now, d.timeouts
+		d.answers, d.when, d.waits, d.owed = d.answers+1, now, d.timeouts, false
 	}
 	switch {
 	case w.s.phase == Finished:
