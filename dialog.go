@@ -218,9 +218,15 @@ func (d *dialog) again(now time.Time, st *wire.State) bool {
 func (d *dialog) opening(now time.Time, st *wire.State) {
 	switch st.Standing {
 	case wire.Open:
-		d.open.Have = append(d.open.Have, st.Have...)
-		if d.manifest.From = 0; st.Upto > 0 {
+		for _, r := range st.Have { // what was told before is not told again, or by who errs
+			if n := len(d.open.Have); n == 0 || r.First > d.open.Have[n-1].Last {
+				d.open.Have = append(d.open.Have, r)
+			}
+		}
+		from := d.manifest.From
+		if d.manifest.From = 0; st.Upto > from {
 			d.manifest.From = st.Upto
+			d.newest = d.seq - 1 // what was asked until now would be answered with the same once more
 			d.ask(now)
 			return
 		}

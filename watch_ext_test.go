@@ -374,7 +374,14 @@ func (w *bulkWatch) state(now time.Time, e *loop.Envelope, m *wire.Message, b []
 	}
 	was := w.s.phase
 	if good && st.Standing == wire.Open && !w.s.dialog.opened {
-		w.held = append(w.held, st.Have...)
+		for _, r := range st.Have {
+			if n := len(w.held); n == 0 || r.First > w.held[n-1].Last {
+				w.held = append(w.held, r)
+			}
+		}
+		if last := len(w.manifests) - 1; st.Upto > max(0, w.manifests[last].From) {
+			w.newest = int64(last) // the rest is asked for: what was asked before is answered
+		}
 	}
 	w.s.Receive(now, e, b)
 	if w.s.phase == Finished && was != Finished && !good {

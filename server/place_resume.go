@@ -118,7 +118,9 @@ func (p *dirPlace) double(name string) error {
 	if err == nil {
 		p.linked, p.onDisk = true, placeSuffixes
 		p.account(p.size)
-		return nil
+		err = p.d.f.Flush() // the journal says that it is there
+		p.lasting = err == nil
+		return err
 	}
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
