@@ -61,9 +61,9 @@ func newCubic(segment int) cubic {
 
 func (c *cubic) slowStart() bool { return c.cwnd < c.ssthresh }
 
-// answered takes the first acknowledgement. Until then only a few segments of the initial
-// window were sent, and each of them has arrived: the window becomes what it would be had
-// the others been sent, too. What is sent of it is paced over a round trip.
+// answered takes the first acknowledgement, which no probe was needed for. Until then only a
+// few segments of the initial window were sent: the window becomes what it would be had all
+// of it been sent and acknowledged. What is sent of it is paced over a round trip.
 func (c *cubic) answered() { c.cwnd *= 2 }
 
 // round begins a round trip of the flight.

@@ -105,7 +105,8 @@ func TestKilledServer(t *testing.T) {
 			s.wg.Go(func() { s.work(k) })
 		}
 		for range *kills {
-			// An instant that no test can be right about.
+			// It is killed at a random instant, wherever its clients and its store are then:
+			// there is no event to wait for.
 			time.Sleep(time.Duration(rand.Int64N(int64(300 * time.Millisecond))))
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
