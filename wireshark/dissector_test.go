@@ -109,6 +109,11 @@ func TestFields(t *testing.T) {
 		{"<Type:5;TID:7;DATA:{'state': 'busy', 'wait': 100};", "mdalp.state mdalp.state.wait _ws.expert.message", "busy|100|State without SEQ"},
 		{">Type:2;TID:7;SEQ:041;NUM:57;DATA:abc", "mdalp.seq mdalp.num mdalp.data_len mdalp.try", "41|57|3|1"},
 		{">Type:2;TID:7;SEQ:0;NUM:00000000000000000057;DATA:abc", "mdalp.type mdalp.malformed", "2|1"},
+		// A train that was not cut yet, and a payload with such text in it.
+		{">Type:2;TID:7;SEQ:141;NUM:57;DATA:abcType:2;TID:7;SEQ:142;NUM:58;DATA:defType:2;TID:7;SEQ:143;NUM:59;DATA:g",
+			"mdalp.seq mdalp.num mdalp.data mdalp.try mdalp.malformed _ws.col.Info", "141,142,143|57,58,59|616263,646566,67|1,1,1||Data TID=7 SEQ=141 NUM=57 Len=3, and 2 more in a train"},
+		{"<Type:3;TID:7;SEQ:41;NUM:57;DATA:57;Type:3;TID:7;SEQ:42;NUM:58;DATA:58;", "mdalp.seq mdalp.range mdalp.malformed", "41,42|57,58|"},
+		{">Type:2;TID:7;SEQ:041;NUM:57;DATA:abcType:2;TID:7;SEQ:042;NUM:59;DATA:def", "mdalp.seq mdalp.data_len", "41|39"},
 		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;", "mdalp.num mdalp.range.first mdalp.range.last mdalp.malformed", "57|55,30|57,52|"},
 		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:30-52,55-57;", "mdalp.num mdalp.malformed", "57|1"},
 		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-54;", "mdalp.num mdalp.malformed", "57|1"},

@@ -476,18 +476,40 @@ local known = {
 	[5] = { state = "text", have = "text", comment = "text", upto = "number", wait = "number", bytes = "number", seg = "number", resume = "number" },
 }
 
-function mdalp.dissector(tvb, pinfo, tree)
-	local length = tvb:len()
-	if length == 0 then
+-- train gives the length of the first datagram in s, where s is several that the kernel
+-- handed on as one (UDP_SEGMENT and UDP_GRO): all of one length but the last, each with a header
+-- of the same transaction, and segments with rising NUMs. 0 if it is one.
+local function train(s)
+	local typ, tid = s:match("^Type:([23]);TID:(%d+);SEQ:%d+;NUM:%d+;DATA:")
+	if not typ then
 		return 0
 	end
+	local head = "Type:" .. typ .. ";TID:" .. tid .. ";SEQ:"
+	local next_num = tonumber(s:match(";NUM:(%d+)")) + 1
+	local from = #head
+	while true do
+		from = s:find(head, from + 1, true)
+		if not from then
+			return 0
+		end
+		local n, fits = from - 1, true
+		for at = from, #s, from - 1 do
+			fits = fits and s:sub(at, at + #head - 1) == head
+		end
+		if fits and (typ == "3" or tonumber(s:match("^%d+;NUM:(%d+);DATA:", from + #head)) == next_num) then
+			return n
+		end
+	end
+end
+
+-- message dissects one message, and gives what the list of packets says of it.
+local function message(tvb, pinfo, tree)
+	local length = tvb:len()
 	local s = tvb:raw(0, length)
-	pinfo.cols.protocol = "MDALP"
 	local root = tree:add(mdalp, tvb())
 	local function broken(at, why)
 		root:add_proto_expert_info(e.malformed, "Malformed at byte " .. (at - 1) .. ": " .. why)
-		pinfo.cols.info = "[Malformed: " .. why .. "]"
-		return length
+		return "[Malformed: " .. why .. "]"
 	end
 
 	local digits, from, to, i, more = number(s, 1, "Type")
@@ -599,7 +621,26 @@ function mdalp.dissector(tvb, pinfo, tree)
 		asked(root, pinfo, typ)
 	end
 	root:append_text(", " .. info)
-	pinfo.cols.info = info
+	return info
+end
+
+function mdalp.dissector(tvb, pinfo, tree)
+	local length = tvb:len()
+	if length == 0 then
+		return 0
+	end
+	pinfo.cols.protocol = "MDALP"
+	local n = train(tvb:raw(0, length))
+	if n == 0 then
+		pinfo.cols.info = message(tvb, pinfo, tree)
+		return length
+	end
+	local info, count = nil, 0
+	for at = 0, length - 1, n do
+		local one = message(tvb(at, math.min(n, length - at)):tvb(), pinfo, tree)
+		info, count = info or one, count + 1
+	end
+	pinfo.cols.info = info .. ", and " .. (count - 1) .. " more in a train"
 	return length
 end
 

@@ -97,6 +97,15 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 		}
 		return
 	}
+	if n := train(d.Data, d.Cut); n > 0 {
+		a.apart(d, n)
+	} else {
+		a.single(d)
+	}
+}
+
+// single takes a datagram of UDP as it was on the wire.
+func (a *Analyzer) single(d *pcapng.Datagram) {
 	m, err := wire.Parse(d.Data)
 	ours := len(d.Data) >= 5 && string(d.Data[:5]) == "Type:"
 	switch {

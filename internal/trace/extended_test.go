@@ -36,6 +36,21 @@ func TestExtended(t *testing.T) {
 		}
 		return step(ms, '-', fmt.Sprintf("Type:3;TID:7;SEQ:%d;NUM:%s;DATA:%s;", seq, num, ranges))
 	}
+	// A train is in the capture as one datagram.
+	train := func(parts ...pcapng.Datagram) pcapng.Datagram {
+		d := parts[0]
+		for _, p := range parts[1:] {
+			d.Data = append(d.Data, p.Data...)
+		}
+		return d
+	}
+	cut := func(d pcapng.Datagram, n int) pcapng.Datagram {
+		d.Cut, d.Missing, d.Data = true, len(d.Data)-n, d.Data[:n]
+		return d
+	}
+	short := step(2, '+', "Type:2;TID:7;SEQ:002;NUM:2;DATA:"+strings.Repeat("x", 50))
+	// A payload that has such headers in it is no train.
+	quotes := step(0, '+', "Type:2;TID:7;SEQ:000;NUM:0;DATA:"+strings.Repeat("x", 20)+strings.Repeat("Type:2;TID:7;SEQ:009;NUM:9;DATA:", 5)+strings.Repeat("x", 20))
 	type part struct {
 		Figures                               figures
 		Acks, Doubled, Unseen, Unsent, Flight int64
@@ -66,6 +81,14 @@ func TestExtended(t *testing.T) {
 			part{figures{Segments: 2, Acked: 2, Bytes: 400, Datagrams: 2, Unseen: "1-4"}, 1, 0, 2, 0, 2}, []float64{13, 10}},
 		{"the ack is in the capture first", []pcapng.Datagram{seg(0, 0, 0), ack(10, 0, "0-1"), seg(10.2, 1, 1)},
 			part{figures{Segments: 2, Acked: 2, Bytes: 400, Datagrams: 2, Complete: true}, 1, 0, 0, 0, 1}, []float64{10}},
+		{"a train that was not cut yet", []pcapng.Datagram{train(seg(0, 0, 0), seg(1, 1, 1), short), ack(10, 0, "0-2")},
+			part{figures{Segments: 3, Acked: 3, Bytes: 450, Datagrams: 3, Complete: true}, 1, 0, 0, 0, 3}, []float64{10, 10, 10}},
+		{"a train of acks", []pcapng.Datagram{seg(0, 0, 0), seg(1, 1, 1), train(ack(10, 0, "0"), ack(11, 1, "1"))},
+			part{figures{Segments: 2, Acked: 2, Bytes: 400, Datagrams: 2, Complete: true}, 2, 0, 0, 0, 2}, []float64{10, 9}},
+		{"no train but its text", []pcapng.Datagram{quotes, ack(10, 0, "0")},
+			part{figures{Segments: 1, Acked: 1, Bytes: 200, Datagrams: 1, Complete: true}, 1, 0, 0, 0, 1}, []float64{10}},
+		{"a train of which the capture has less", []pcapng.Datagram{cut(train(seg(0, 0, 0), seg(1, 1, 1), seg(2, 2, 2), seg(3, 3, 3)), 300), ack(10, 0, "0-3")},
+			part{figures{Segments: 2, Acked: 2, Bytes: 400, Datagrams: 2, Complete: true}, 1, 0, 0, 1, 2}, []float64{10, 10}},
 		{"in another order", []pcapng.Datagram{seg(0, 1, 1), seg(0.1, 0, 0), ack(10, 0, "0-1")},
 			part{figures{Segments: 2, Acked: 2, Bytes: 400, Datagrams: 2, Complete: true}, 1, 0, 0, 0, 2}, []float64{9.9, 10}},
 	}
