@@ -238,8 +238,12 @@ func (x *blocks) begin(now time.Time) {
 		}
 		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i]}
 	}
+	x.prefix = wire.AppendDataPrefix(nil, s.tid)
+	x.seqs = wire.Digits(total - 1)
+	x.nums = min(wire.MaxDigits, wire.Digits(total)+1)
 	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
-		Window: s.cfg.Window, Rate: float64(s.cfg.Rate), Overhead: wire.MaxHeader / 2,
+		Window: s.cfg.Window, Rate: float64(s.cfg.Rate),
+		Overhead:   len(wire.AppendSegmentRest(x.prefix, 0, 0, x.seqs, x.nums)),
 		NoFailover: s.cfg.NoFailover || s.cfg.Balance == None,
 	})
 	if have := s.dialog.open.Have; len(have) > 0 {
@@ -253,9 +257,6 @@ func (x *blocks) begin(now time.Time) {
 			s.log.Warn(fmt.Sprintf("resuming transaction %d: %d %% is there", from, s.report.Resumed/max(1, s.size/100)))
 		}
 	}
-	x.prefix = wire.AppendDataPrefix(nil, s.tid)
-	x.seqs = wire.Digits(total - 1)
-	x.nums = min(wire.MaxDigits, wire.Digits(total)+1)
 	x.source.stream(s.reader, s.size, len(s.peers), x.segment, s.cfg.memory)
 	for i, p := range s.peers {
 		r := &s.report.Receivers[i]

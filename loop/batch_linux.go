@@ -133,8 +133,8 @@ type outbox struct {
 	room     int  // the most datagrams
 	made     int  // messages that were made ready
 	stride   int  // of the slots
-	grown    int  // slots that were too short since then, for as many bytes as
-	longer   int
+	grown    int  // slots that were too short since then
+	longer   int  // the longest datagram that was too long for its slot
 }
 
 func newOutbox() *outbox {

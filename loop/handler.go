@@ -99,7 +99,8 @@ type Handler interface {
 	Expire(now time.Time)
 	// Transmit appends the next datagram to b, which is empty, and addresses it in
 	// e, which is zero; ok is false when none is due. On a stamped socket now is the
-	// instant right before the datagram is handed to the kernel.
+	// instant right before the datagram is handed to the kernel, unless a long row for other
+	// sockets stands before it in one batch.
 	Transmit(now time.Time, e *Envelope, b []byte) (out []byte, ok bool)
 	// Next reports when Expire is due; ok is false when the program has ended.
 	// A program that waits for datagrams alone gives an instant far away.

@@ -88,8 +88,12 @@ func (o *outbox) widen() {
 		// With some room to spare, or lengths that rise by and by would come here each time.
 		size = max((o.longer+63)&^63+64, o.stride+o.stride/4)
 	}
-	o.grown, o.longer = 0, 0
-	if n := min(max(arenaSize/size, leastRoom), most); size != o.stride || n != o.room {
+	n := min(max(arenaSize/size, leastRoom), most)
+	if train := min(maxTrain, longest/max(o.longer, o.stride/2)); n > train {
+		n -= n % train // so that the last train of a batch is not cut short
+	}
+	o.grown = 0
+	if size != o.stride || n != o.room {
 		o.grow(size, n)
 	}
 }

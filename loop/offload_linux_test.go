@@ -255,6 +255,9 @@ func TestAllocsTrains(t *testing.T) {
 		if size <= 1200 && a.trains && r.out.room <= batch {
 			t.Errorf("%d bytes: room for %d", size, r.out.room)
 		}
+		if train := min(maxTrain, longest/size); a.trains && r.out.room%train != 0 {
+			t.Errorf("%d bytes: room for %d, and trains of %d: the last of each batch is cut short", size, r.out.room, train)
+		}
 		if r.close(); r.out.room*r.out.stride > 4*arenaSize+65536 {
 			t.Errorf("%d bytes: %d slots of %d", size, r.out.room, r.out.stride)
 		}

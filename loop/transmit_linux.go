@@ -11,6 +11,10 @@ import (
 // but for 20.
 const longest = 65507
 
+// unstamped is how many datagrams in a row may be for sockets that stamp none before the clock
+// is read no more for each: it is a long row then, and a reading is a tenth of a segment.
+const unstamped = 8
+
 // transmit sends what was left over and then what the Handler has, a batch at most.
 // full tells that there may be more.
 func (r *runner) transmit() (full bool, err error) {
@@ -23,10 +27,10 @@ func (r *runner) transmit() (full bool, err error) {
 			return false, err
 		}
 	}
-	k := 0
+	k, since := 0, 0
 	// k counts Transmits, not slots: datagrams that go alone or nowhere fill none.
 	for ; k < o.room; k++ {
-		if r.stamped {
+		if since++; r.stamped && since <= unstamped {
 			// Only the Handler knows whether this one is for a stamped socket.
 			r.now = r.clock()
 		}
@@ -48,6 +52,7 @@ func (r *runner) transmit() (full bool, err error) {
 		if !s.opts.Stamp {
 			continue
 		}
+		since = 0
 		// Alone and now, ahead of what the batch holds for other sockets.
 		if n, err := r.deliver(i, o.n); err != nil {
 			return false, err

@@ -23,9 +23,11 @@ const (
 	// doubtful is how many probe timeouts in a row make others take copies.
 	doubtful = 2
 
-	// trainBytes is how long a receiver's turn lasts: segments in a row to one place
-	// leave in one message, of at most 64 KiB.
-	trainBytes = 64 << 10
+	// A receiver's turn lasts for a train: segments in a row to one place leave in one
+	// message, of at most so many bytes, headers and all, and so many segments. One
+	// segment more would be a message of its own, for the price of a whole train.
+	trainBytes    = 65507 // a datagram over IPv4 (RFC 768)
+	trainSegments = 64    // UDP_MAX_SEGMENTS of udp(7), on most kernels
 
 	// backupShare of the segments may be sent as second copies at the end.
 	backupShare = 100
@@ -73,7 +75,8 @@ type extended struct {
 
 	to      []lane
 	cur     int  // whose turn it is
-	turn    int  // bytes left of it
+	turn    int  // segments left of it
+	train   int  // segments of a turn
 	probing bool // somebody may wait for a probe
 	cap     pacer
 	ledger  ledger
@@ -133,10 +136,12 @@ func (l *lane) tried() bool {
 func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedReceiver, cfg ExtendedConfig) *Transfer {
 	x := &extended{
 		cfg: cfg, epoch: epoch, size: size, segment: segment, total: ceilDiv(size, int64(segment)),
-		to: make([]lane, len(receivers)), living: len(receivers), turn: trainBytes, gen: 1,
+		to: make([]lane, len(receivers)), living: len(receivers), gen: 1,
 		ledger: ledger{held: make(map[int64]holding, leastRing)},
 	}
 	x.left, x.unsent = x.total, x.total
+	x.train = min(max(trainBytes/(segment+cfg.Overhead), 1), trainSegments)
+	x.turn = x.train
 	if cfg.Rate > 0 {
 		x.cap.rate(0, cfg.Rate/1e9, segment+cfg.Overhead)
 	}
@@ -197,7 +202,7 @@ func (x *extended) transmit(now time.Duration) (receiver int, seg Segment, num i
 		if x.cur++; x.cur == len(x.to) {
 			x.cur = 0
 		}
-		x.turn = trainBytes
+		x.turn = x.train
 	}
 	return 0, Segment{}, 0, false
 }
@@ -254,7 +259,7 @@ func (x *extended) send(now time.Duration, l *lane, seq int64, flags uint8) (seg
 	l.recovery.lastSent = now
 	l.pacer.spend(now, size)
 	x.cap.spend(now, size+x.cfg.Overhead)
-	x.turn -= size
+	x.turn--
 	l.copied = -1
 	if l.probes > 0 {
 		l.probes--

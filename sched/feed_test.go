@@ -302,29 +302,33 @@ func TestBackups(t *testing.T) {
 	t.Logf("%d backups, %v", tr.ext.backups, f.ended)
 }
 
-// TestTrains: a receiver's segments come in a row, at most 64 KiB of them.
+// TestTrains: a receiver's segments come in a row, as many as one message holds with their
+// headers, and never one more, which would be a message of its own.
 func TestTrains(t *testing.T) {
-	var to []ExtendedReceiver
-	for range 3 {
-		to = append(to, ExtendedReceiver{Window: 200, Share: 200})
-	}
-	tr := heard(NewExtended(epoch, 600_000, 1000, to, ExtendedConfig{Window: 200, Fixed: true}))
-	last, row, switches := -1, 0, 0
-	for {
-		i, _, _, ok := tr.TransmitNum(epoch)
-		if !ok {
-			break
+	for _, tt := range []struct{ segment, overhead, train int }{
+		{1000, 0, 64}, {1200, 67, 51}, {1023, 0, 64}, {1024, 0, 63}, {8192, 67, 7}, {8192, 0, 7}, {65000, 67, 1},
+	} {
+		var to []ExtendedReceiver
+		for range 3 {
+			to = append(to, ExtendedReceiver{Window: 200, Share: 200})
 		}
-		if i != last {
-			last, row = i, 0
-			switches++
+		tr := heard(NewExtended(epoch, 600*int64(tt.segment), tt.segment, to, ExtendedConfig{Window: 200, Fixed: true, Overhead: tt.overhead}))
+		last, row, longest, switches := -1, 0, 0, 0
+		for {
+			i, _, _, ok := tr.TransmitNum(epoch)
+			if !ok {
+				break
+			}
+			if i != last {
+				last, row = i, 0
+				switches++
+			}
+			row++
+			longest = max(longest, row)
 		}
-		if row += 1000; row > trainBytes+999 {
-			t.Fatalf("%d bytes in a row", row)
+		if want := 3 * ((200 + tt.train - 1) / tt.train); longest != tt.train || switches != want {
+			t.Errorf("%d bytes and %d: %d trains of up to %d segments, not %d of %d", tt.segment, tt.overhead, switches, longest, want, tt.train)
 		}
-	}
-	if switches != 12 { // 66 segments, thrice and once again each
-		t.Errorf("%d trains", switches)
 	}
 }
 
