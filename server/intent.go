@@ -78,6 +78,7 @@ func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, fr
 		t.sock, t.local = e.Sock, e.Local
 		return
 	}
+	t.asked++
 	// Half of the budget is left to those who have no offer yet.
 	b := &s.budget
 	if !token || !s.roomy(now) || b.cost > 0 && b.left(now, b.burst) < b.burst/2+b.cost {

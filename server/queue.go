@@ -12,6 +12,10 @@ const (
 	// quiet is how long a whole transaction must be silent to hold no place. It costs
 	// a client nothing: when it goes on, so does its transaction.
 	quiet = 100 * time.Millisecond
+	// pushy is how many intents in place of a segment say that none will come. A client asks
+	// again when the offer may be lost, some times in as many seconds; a flood is past this at
+	// once. It costs a place, and not the transaction.
+	pushy = 16
 	// reclaimEvery is how often places are looked through while others wait.
 	reclaimEvery = 20 * time.Millisecond
 )
@@ -139,7 +143,7 @@ func (s *Orchestrator) reclaim(now time.Time) {
 	for k := s.placed.len() - 1; k >= 0; k-- {
 		switch t := s.placed.list[k]; {
 		case t.phase != open:
-		case !t.used && now.Sub(t.start) >= unused:
+		case !t.used && (now.Sub(t.start) >= unused || t.asked >= pushy):
 			s.unplace(t)
 			s.unused.push(t)
 			if s.unused.len() > unusedKept {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,6 +54,36 @@ func TestForgedIntents(t *testing.T) {
 		if d := r.wait(stranger, time.Minute); d > tt.most {
 			t.Errorf("%s: it waits for %v", tt.name, d)
 		}
+		r.addsUp()
+	}
+}
+
+// Who asks on and on, and sends nothing, holds no place: the next to come does not wait for it.
+func TestPushyIntents(t *testing.T) {
+	for _, tt := range []struct {
+		times int
+		most  time.Duration
+	}{{pushy - 1, DefaultUnused/2 + 2*reclaimEvery}, {pushy, 2 * reclaimEvery}, {1000, 2 * reclaimEvery}} {
+		r := newRig(t, Config{Receivers: one, FirstTID: 1, Concurrent: 8})
+		for range 1 + tt.times {
+			for k := range 8 {
+				r.s.Receive(r.now, &loop.Envelope{Peer: host(k), Local: orch}, []byte("Type:0;"))
+			}
+			r.drain()
+		}
+		r.s.Receive(r.now, &loop.Envelope{Peer: stranger, Local: orch}, []byte("Type:0;"))
+		began, came := r.now, time.Duration(0)
+		for out := r.drain(); came < DefaultUnused; out = r.pass(5 * time.Millisecond) {
+			came = r.now.Sub(began)
+			if slices.ContainsFunc(out, func(d sent) bool { return d.env.Peer == stranger }) {
+				break
+			}
+		}
+		if came > tt.most || tt.times < pushy && came < DefaultUnused/4 {
+			t.Errorf("asked %d times again: an offer to the next after %v", tt.times, came)
+		}
+		// The place is gone, and what was offered is not.
+		r.want(r.to(sao, host(0), "Type:2;TID:1;SEQ:0;DATA:x"), "Type:3;TID:1;SEQ:0;")
 		r.addsUp()
 	}
 }

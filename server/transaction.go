@@ -31,6 +31,7 @@ type transaction struct {
 	phase   phase
 	slot    int // of the timer
 	place   int // among those that hold one, or none
+	asked   int // intents that came again after the offer, before a segment
 	segment int // most bytes of a segment
 
 	pending bool // its offer stands in the queue of offers
