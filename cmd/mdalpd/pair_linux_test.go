@@ -24,6 +24,7 @@ import (
 type pair struct {
 	program string // the client
 	pid     string // of a process in the other namespace
+	link    string // this end of it
 	state   string // the client's records
 }
 
@@ -51,13 +52,13 @@ func hosts(t *testing.T) *pair {
 		in.Close()
 		_ = stay.Wait()
 	})
-	p := &pair{program: program, pid: strconv.Itoa(stay.Process.Pid), state: t.TempDir()}
+	pid := strconv.Itoa(stay.Process.Pid)
+	p := &pair{program: program, pid: pid, link: "s" + pid, state: t.TempDir()}
+	ip(t, "link add "+p.link+" mtu 9000 type veth peer name c0 netns "+pid+" mtu 9000")
 	// With the namespace its end of the link goes, and this end with it, but not at once.
-	name := "s" + p.pid
-	ip(t, "link add "+name+" mtu 9000 type veth peer name c0 netns "+p.pid+" mtu 9000")
-	t.Cleanup(func() { ip(t, "link del "+name) })
-	ip(t, "addr add 10.7.0.9/24 dev "+name)
-	ip(t, "link set "+name+" up")
+	t.Cleanup(func() { ip(t, "link del "+p.link) })
+	ip(t, "addr add 10.7.0.9/24 dev "+p.link)
+	ip(t, "link set "+p.link+" up")
 	p.ip(t, "link set c0 up")
 	return p
 }
