@@ -88,10 +88,10 @@ func TestDiskFails(t *testing.T) {
 				if line := "payload to " + at + ":4650: the server refuses it: " + tt.says + "\n"; code != 5 || !strings.HasSuffix(said, line) || strings.Count(said, "\n") != 1 {
 					t.Errorf("it ends with %d and says %q", code, said)
 				}
-				_, log := d.end(unix.SIGKILL)
-				if cause := map[string]string{broken: "input/output error", full: "no space left on device"}[tt.says]; !strings.Contains(log, cause) {
+				if cause := map[string]string{broken: "input/output error", full: "no space left on device"}[tt.says]; !d.says(cause) {
 					t.Errorf("the server does not say %q", cause)
 				}
+				_, log := d.end(unix.SIGKILL)
 				half(t, store, payload)
 				e := launch(t, command(t, append(server, "2")...), false, "msg=listening ")
 				if code, said := send(); code != 0 {

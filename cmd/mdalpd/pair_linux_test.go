@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -84,13 +85,14 @@ type running struct {
 	said sync.WaitGroup // its output is read
 	mu   sync.Mutex
 	text strings.Builder // what it wrote on standard error
+	more chan struct{}   // closed when it has written more
 }
 
 // launch starts a program and waits until a line of its standard error, or of its standard
 // output if out, matches. What comes later is kept if it is standard error.
 func launch(t *testing.T, cmd *exec.Cmd, out bool, until string) *running {
 	t.Helper()
-	r := &running{cmd: cmd}
+	r := &running{cmd: cmd, more: make(chan struct{})}
 	outs, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +114,8 @@ func launch(t *testing.T, cmd *exec.Cmd, out bool, until string) *running {
 			if keep {
 				r.mu.Lock()
 				r.text.WriteString(text)
+				close(r.more)
+				r.more = make(chan struct{})
 				r.mu.Unlock()
 			}
 			if mine && line.MatchString(text) {
@@ -133,6 +137,25 @@ func launch(t *testing.T, cmd *exec.Cmd, out bool, until string) *running {
 		t.Fatalf("%v ended with %d and never wrote %q: %s", cmd.Args, code, until, said)
 	}
 	return r
+}
+
+// says waits until something is in its standard error, and reports whether it is. A program
+// may write it after others have seen what it did.
+func (r *running) says(what string) bool {
+	late := time.After(patience)
+	for {
+		r.mu.Lock()
+		there, more := strings.Contains(r.text.String(), what), r.more
+		r.mu.Unlock()
+		if there {
+			return true
+		}
+		select {
+		case <-more:
+		case <-late:
+			return false
+		}
+	}
 }
 
 // end sends it a signal, if not 0, waits for its end and gives exit code and standard error.
