@@ -110,7 +110,7 @@ var plants = []plant{
 	one(".", "the deadline has no timer",
 		"s.timers.Arm(timerDeadline, now.Add(cfg.Deadline))", "if !PLANTED {\n\t\t\ts.timers.Arm(timerDeadline, now.Add(cfg.Deadline))\n\t\t}"),
 	one(".", "the intent is repeated once only",
-		"w.ready = true\n\t\ts.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))", "w.ready = true\n\t\tif !PLANTED {\n\t\t\ts.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))\n\t\t}"),
+		"\t\t}\n\t\ts.timers.Arm(timerRetry, now.Add(w.every))", "\t\t}\n\t\tif !PLANTED {\n\t\t\ts.timers.Arm(timerRetry, now.Add(w.every))\n\t\t}"),
 	one("segments.go", "a refusal is not heard",
 		"x.transfer.Kill(now, i, &PeerError{e.Peer, \"data\", err})\n", "if PLANTED {\n\t\t\treturn\n\t\t}\n\t\tx.transfer.Kill(now, i, &PeerError{e.Peer, \"data\", err})\n"),
 	one("sched", "one refusal ends a receiver that has worked",

@@ -2,8 +2,11 @@ package mdalp
 
 import (
 	"errors"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // resumed begins a session that is to take over transaction 3, and answers its announcement.
@@ -99,6 +102,47 @@ func TestRenew(t *testing.T) {
 		}
 		if !errors.Is(b.s.err, ErrRefused) {
 			t.Errorf("%s: after %d transactions without progress it ends with %v", tt.name, mostRenewed+1, b.s.err)
+		}
+	}
+}
+
+// TestRenewLost: the intent of a transfer that goes on in another transaction is sent until
+// there is an offer, also where the caller does not ask for that: one that is lost, or comes
+// while the server starts anew, ends no transfer. A server that refuses for long does.
+func TestRenewLost(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		b := opened(t, Config{})
+		b.s.dialog.ask(t0)
+		b.flush(t0)
+		b.in(t0, orchestrator, stateOf(1, "'refused'"))
+		intent := []sent{{sockUDP, orchestrator.String(), "Type:0;"}}
+		b.want(t0, intent...)
+		now, after := t0, []time.Duration{}
+		for len(after) < 6 {
+			if refused {
+				b.s.Fail(now, refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
+			}
+			at, out := b.next()
+			if !slices.Equal(out, intent) {
+				t.Fatalf("refused %t: sent %s, want an intent", refused, brief(out))
+			}
+			after = append(after, at.Sub(now).Round(10*time.Millisecond))
+			now = at
+		}
+		if want := []time.Duration{1e9, 2e9, 4e9, 8e9, 8e9, 8e9}; !slices.Equal(after, want) {
+			t.Errorf("refused %t: an intent after %v, want %v", refused, after, want)
+		}
+		if refused {
+			b.s.Fail(now, refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
+			if err := b.ended(); !errors.Is(err, ErrNoOffer) {
+				t.Errorf("it ends with %v", err)
+			}
+			continue
+		}
+		b.in(now, orchestrator, strings.Replace(extendedOffer, "TID:7", "TID:8", 1))
+		out := b.flush(now)
+		if len(out) != 1 || !strings.HasPrefix(out[0].Data, "Type:4;TID:8;SEQ:0;DATA:{'bytes': 4800, 'seg': 1200, 'resume': 7}") {
+			t.Errorf("sent %s, want the announcement", brief(out))
 		}
 	}
 }

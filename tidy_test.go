@@ -420,8 +420,9 @@ var (
 		"bench/peers/":          "a module of its own",
 	}
 	sleepers = map[string]string{
-		"cmd/mdalpd/kill_linux_test.go": "the instants at which to kill are what is drawn",
-		"bench/peers/":                  "what is compared is told by the clock",
+		"cmd/mdalpd/kill_linux_test.go":  "the instants at which to kill are what is drawn",
+		"cmd/mdalpd/twice_linux_test.go": "the instants at which to kill are what is drawn",
+		"bench/peers/":                   "what is compared is told by the clock",
 	}
 )
 

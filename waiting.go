@@ -34,6 +34,7 @@ type waiting struct {
 	last    error         // of the last that did
 	remote  bool          // the network said so of one of them, and not only this host
 	again   time.Duration // how long after the next failure the intent is sent again
+	every   time.Duration // how long after the last intent the next is sent, 0: it is sent once
 }
 
 // begin starts the wait.
@@ -43,8 +44,13 @@ func (w *waiting) begin(now time.Time) {
 	if s.cfg.IntentTimeout > 0 {
 		s.timers.Arm(timerIntent, now.Add(s.cfg.IntentTimeout))
 	}
-	if s.cfg.IntentRetry > 0 {
-		s.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))
+	if w.every = s.cfg.IntentRetry; w.every == 0 && s.given != 0 {
+		// Who spoke the extended protocol with us answers a repeated intent with the same offer.
+		// To wait for ever for one that was lost would end a transfer that was well under way.
+		w.every = againFirst
+	}
+	if w.every > 0 {
+		s.timers.Arm(timerRetry, now.Add(w.every))
 	}
 	s.timers.Arm(timerRemind, now.Add(remindEvery))
 }
@@ -106,7 +112,7 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	}
 	w.last, w.remote = err, w.remote || e.Remote
 	refused := hard(e, err)
-	if refused && s.cfg.IntentRetry == 0 {
+	if refused && w.every == 0 {
 		s.finish(now, w.failed())
 		return
 	}
@@ -120,7 +126,7 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 		return
 	}
 	if refused || s.timers.Armed(timerAgain) {
-		return // the former at the caller's own interval
+		return // the former is sent again anyway
 	}
 	s.timers.Arm(timerAgain, now.Add(w.again))
 	w.again = min(2*w.again, againMost)
@@ -145,7 +151,10 @@ func (w *waiting) due(now time.Time, timer int) {
 		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true
-		s.timers.Arm(timerRetry, now.Add(s.cfg.IntentRetry))
+		if s.cfg.IntentRetry == 0 {
+			w.every = min(2*w.every, againMost)
+		}
+		s.timers.Arm(timerRetry, now.Add(w.every))
 	case timerAgain:
 		w.ready = true
 	case timerRemind:

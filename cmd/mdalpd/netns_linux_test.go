@@ -47,7 +47,8 @@ func isolated(t *testing.T, f func(t *testing.T)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.count=1", "-test.run=^"+t.Name()+"$", "-kills="+strconv.Itoa(*kills))
+	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.count=1", "-test.parallel=12", "-test.run=^"+t.Name()+"$", "-kills="+strconv.Itoa(*kills),
+		"-cuts="+strconv.Itoa(*cuts), "-cutseed="+strconv.FormatUint(*cutSeed, 10))
 	cmd.Env = append(os.Environ(), mark+"="+program)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
 	out, err := cmd.CombinedOutput()
@@ -58,6 +59,8 @@ func isolated(t *testing.T, f func(t *testing.T)) {
 		need.Skip(t, err)
 	case bytes.Contains(out, []byte("--- SKIP")):
 		need.Skip(t, errors.New(string(out)))
+	default:
+		t.Logf("in the namespace:\n%s", out)
 	}
 }
 
