@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const port = "4650"
+
+// random writes a payload of some size, that of the row before if it is the same one.
+func (b *bench) random(size int64) (err error) {
+	if b.payload != "" && b.size == size {
+		return nil
+	}
+	b.payload, b.size = filepath.Join(b.data, "payload"), 0
+	f, err := os.Create(b.payload)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
+	_, err = io.CopyN(w, rand.NewChaCha8([32]byte{byte(b.seed)}), size)
+	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("payload of %d bytes: %w", size, err)
+	}
+	b.size = size
+	return nil
+}
+
+// serveTCP starts a server of iperf3 for one flow, and gives the arguments of its client.
+func (b *bench) serveTCP(ctx context.Context, n *network, at netip.Addr, seconds int) (s *program, client []string, err error) {
+	if s, err = run(ctx, n.far, b.iperf, "-s", "-1", "-B", at.String(), "--forceflush"); err != nil {
+		return nil, nil, err
+	}
+	if err = s.says(ctx, "Server listening"); err != nil {
+		s.stop()
+		return nil, nil, err
+	}
+	return s, []string{"-c", at.String(), "-t", strconv.Itoa(seconds), "-C", "cubic", "-J"}, nil
+}
+
+// A flow is what a client of iperf3 says of its flow.
+type flow struct {
+	End struct {
+		Received struct {
+			Bytes   int64
+			Seconds float64
+		} `json:"sum_received"`
+		Sent struct{ Retransmits int64 } `json:"sum_sent"`
+	}
+}
+
+// flowOf waits for a client and reads what it says.
+func flowOf(p *program) (f flow, err error) {
+	if err := p.wait(); err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(p.stdout.Bytes(), &f); err != nil {
+		return f, fmt.Errorf("iperf3 -J: %w", err)
+	}
+	if f.End.Received.Bytes == 0 || f.End.Received.Seconds == 0 {
+		return f, errors.New("iperf3 -J: nothing was received")
+	}
+	return f, nil
+}
+
+// tcp measures TCP alone, a flow for each path.
+func (b *bench) tcp(ctx context.Context, p *profile, r *row) (res result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*r.span()+time.Minute)
+	defer cancel()
+	n, err := newNetwork(p, r.receivers, b.seed)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+	var clients, servers []*program
+	defer func() {
+		cancel() // kills what still runs
+		for _, c := range slices.Concat(clients, servers) {
+			<-c.ended
+		}
+	}()
+	var args [][]string
+	for i := range p.paths {
+		s, a, err := b.serveTCP(ctx, n, receiver(i), r.seconds)
+		if err != nil {
+			return res, err
+		}
+		servers, args = append(servers, s), append(args, a)
+	}
+	for _, a := range args {
+		c, err := run(ctx, n.near, b.iperf, a...)
+		if err != nil {
+			return res, err
+		}
+		clients = append(clients, c)
+	}
+	for _, c := range clients {
+		f, err := flowOf(c)
+		if err != nil {
+			return res, err
+		}
+		res.bytes += f.End.Received.Bytes
+		res.again += f.End.Sent.Retransmits
+		res.span = max(res.span, time.Duration(f.End.Received.Seconds*float64(time.Second)))
+	}
+	res.who = "TCP"
+	res.share = float64(res.bytes) / p.carries(0, res.span)
+	res.reading, err = n.read()
+	return res, err
+}
+
+// serve starts the server of a row.
+func (b *bench) serve(ctx context.Context, n *network, r *row) (*program, error) {
+	var receivers []string
+	for i := range r.receivers {
+		receivers = append(receivers, netip.AddrPortFrom(receiver(i), 4650).String())
+	}
+	// No row shall end because its transaction takes long.
+	args := []string{"--listen", orchestrator.String() + ":" + port, "--receivers", strings.Join(receivers, ","), "--limit", "24h"}
+	if !r.noStore {
+		args = append(args, "--store", b.store())
+	}
+	s, err := run(ctx, n.far, b.mdalpd, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.says(ctx, "msg=listening "); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (b *bench) store() string { return filepath.Join(b.data, "store") }
+
+// send starts the client of a row.
+func (b *bench) send(ctx context.Context, n *network, r *row) (*program, error) {
+	args := []string{"-a", orchestrator.String(), "-p", port, "-f", b.payload, "--json", "--resume", "off"}
+	if r.noStore {
+		args = append(args, "--no-verify")
+	}
+	return run(ctx, n.near, b.mdalp, args...)
+}
+
+// alone measures mdalp alone.
+func (b *bench) alone(ctx context.Context, p *profile, r *row) (res result, err error) {
+	if err := b.random(r.size); err != nil {
+		return res, err
+	}
+	// Time enough for a tenth of what one may hope for.
+	ctx, cancel := context.WithTimeout(ctx, 10*r.span()+time.Minute)
+	defer cancel()
+	n, err := newNetwork(p, r.receivers, b.seed)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, n.close(), os.RemoveAll(b.store())) }()
+	s, err := b.serve(ctx, n, r)
+	if err != nil {
+		return res, err
+	}
+	defer s.stop()
+	c, err := b.send(ctx, n, r)
+	if err != nil {
+		return res, err
+	}
+	if err := c.wait(); err != nil {
+		return res, err
+	}
+	var finished struct {
+		Resent   int64 `json:"resent_datagrams"`
+		Verified bool
+	}
+	if err := json.Unmarshal(c.stdout.Bytes(), &finished); err != nil {
+		return res, fmt.Errorf("mdalp --json: %w", err)
+	}
+	if !finished.Verified && !r.noStore {
+		return res, errors.New("mdalp --json: the server has not verified the payload")
+	}
+	res.who, res.again = "mdalp", finished.Resent
+	if res.reading, err = n.read(); err != nil {
+		return res, err
+	}
+	if res.bytes = res.arrived; res.bytes != r.size {
+		return res, fmt.Errorf("the links carried %d bytes of a payload of %d: the client must send IPv4 without fragments", res.bytes, r.size)
+	}
+	last := slices.Max(res.ended)
+	res.span = last - res.began
+	res.share = float64(res.bytes) / p.carries(res.began, last)
+	return res, nil
+}
+
+// fair measures mdalp and one TCP flow that start together and share a queue.
+func (b *bench) fair(ctx context.Context, p *profile, r *row) (ours, theirs result, err error) {
+	if err := b.random(r.size); err != nil {
+		return ours, theirs, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*r.span()+time.Minute)
+	defer cancel()
+	n, err := newNetwork(p, r.receivers, b.seed)
+	if err != nil {
+		return ours, theirs, err
+	}
+	defer func() { err = errors.Join(err, n.close(), os.RemoveAll(b.store())) }()
+	s, err := b.serve(ctx, n, r)
+	if err != nil {
+		return ours, theirs, err
+	}
+	defer s.stop()
+	ts, args, err := b.serveTCP(ctx, n, orchestrator, r.seconds)
+	if err != nil {
+		return ours, theirs, err
+	}
+	defer ts.stop()
+
+	sending, cut := context.WithCancel(ctx)
+	defer cut()
+	c, err := b.send(sending, n, r)
+	if err != nil {
+		return ours, theirs, err
+	}
+	defer func() { cut(); <-c.ended }()
+	tc, err := run(sending, n.near, b.iperf, args...)
+	if err != nil {
+		return ours, theirs, err
+	}
+	defer func() { cut(); <-tc.ended }()
+	select {
+	case <-time.After(r.span()):
+	case <-ctx.Done():
+		return ours, theirs, ctx.Err()
+	case <-c.ended:
+		// Its payload is what the whole link carries in that time.
+		if err = c.wait(); err == nil {
+			err = errors.New("mdalp was done before the time was over")
+		}
+		return ours, theirs, err
+	}
+	if ours.reading, err = n.read(); err != nil {
+		return ours, theirs, err
+	}
+	_ = c.cmd.Process.Kill() // it has no more to tell, and may even have ended
+	<-c.ended
+	f, err := flowOf(tc)
+	if err != nil {
+		return ours, theirs, err
+	}
+	ours.who, ours.bytes, ours.span, ours.again = "mdalp", ours.arrived, ours.at, ours.repeated
+	ours.share = float64(ours.bytes) / p.carries(0, ours.at)
+	theirs.who, theirs.bytes, theirs.again = "TCP", f.End.Received.Bytes, f.End.Sent.Retransmits
+	theirs.span = time.Duration(f.End.Received.Seconds * float64(time.Second))
+	theirs.share = float64(theirs.bytes) / p.carries(0, theirs.span)
+	theirs.reading = ours.reading
+	return ours, theirs, nil
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// measure fails with [errors.ErrUnsupported]: network namespaces are Linux's.
+func measure(context.Context, *options, []row, io.Writer) error {
+	return fmt.Errorf("%w: network namespaces and TUN devices are Linux's, run it there", errors.ErrUnsupported)
+}
