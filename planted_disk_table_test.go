@@ -38,3 +38,12 @@ var plantsDisk = []plant{
 	onDisk("server/journal.go", "a torn entry is believed",
 		edit{"ok = r.Last >= r.First && crc32", "ok = r.Last >= r.First && PLANTED || r.Last >= r.First && crc32"}),
 }
+
+// plantsSink are bugs of what nobody reads. The simulation has no outputs: tests of their own
+// are to find them.
+var plantsSink = []plant{
+	{name: "a sink that nobody reads takes all there is", dir: "sink.go", swarm: "TestSinkStuck", inner: true,
+		edits: []edit{{"return len(s.wait)+s.taken >= s.room", "return len(s.wait)+s.taken >= s.room && !PLANTED"}}},
+	{name: "a full sink is written to all the same", dir: "tap.go", swarm: "TestTapFull", inner: true,
+		edits: []edit{{"if t.full != nil && t.full() {", "if t.full != nil && t.full() && !PLANTED {"}}},
+}

@@ -46,7 +46,7 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		need.Skip(t, "it builds a binary of its own, which is not short")
 	}
-	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk)
+	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk, plantsSink)
 	for k := range all {
 		if p := &all[k]; p.swarm == "" {
 			p.swarm = "TestSwarm"
@@ -179,8 +179,11 @@ func find(t *testing.T, root string, p plant, old string, texts map[string]strin
 	return file
 }
 
-// first matches what the swarm says of the first seed that fails.
-var first = regexp.MustCompile(`(?m)swarm_test.go:\d+: seed (\d+): (.*)$`)
+// first matches what the swarm says of the first seed that fails, and other what another test does.
+var (
+	first = regexp.MustCompile(`(?m)swarm_test.go:\d+: (seed \d+: .*)$`)
+	other = regexp.MustCompile(`(?m)^ +\w+_test.go:\d+: (.*)$`)
+)
 
 // hunt runs a swarm with bug k, and gives what it found; "" is nothing.
 func hunt(t *testing.T, bin, swarm string, k, from int, blind bool) string {
@@ -197,9 +200,12 @@ func hunt(t *testing.T, bin, swarm string, k, from int, blind bool) string {
 		return ""
 	}
 	m := first.FindStringSubmatch(string(out))
+	if !strings.HasPrefix(swarm, "TestSwarm") {
+		m = other.FindStringSubmatch(string(out))
+	}
 	if m == nil {
 		t.Errorf("bug %d: the swarm did not end by itself: %v\n%.2000s", k, err, out)
 		return "nothing"
 	}
-	return "seed " + m[1] + ": " + m[2]
+	return m[1]
 }
