@@ -142,9 +142,14 @@ func (x *blocks) expire(now time.Time) {
 			s.dialog.ask(now)
 		}
 	}
-	if x.transfer.Living() == living {
-		return
+	if x.transfer.Living() < living {
+		x.mourn(now)
 	}
+}
+
+// mourn says which receivers have died by themselves.
+func (x *blocks) mourn(now time.Time) {
+	s := x.s
 	for i := range s.peers {
 		if r, st := &s.report.Receivers[i], x.transfer.Stats(i); st.Err != nil && r.Err == nil {
 			x.buried(i)
@@ -277,7 +282,11 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	for k, r := range st.Have {
 		stored[k] = sched.Range(r)
 	}
+	living := x.transfer.Living()
 	n := x.transfer.Reopen(s.dialog.manifest.From, upto, stored)
+	if x.transfer.Living() < living {
+		x.mourn(now)
+	}
 	if upto < x.transfer.Total() {
 		s.dialog.manifest.From = upto
 		s.dialog.ask(now)

@@ -37,6 +37,8 @@ var plantsExtended = []plant{
 		"x.orphans.push(s.seq, s.seq+1)\n", "if !PLANTED {\n\t\t\t\t\tx.orphans.push(s.seq, s.seq+1)\n\t\t\t\t}\n"),
 	one("sched/runs.go", "what is given away is kept too",
 		"r.q[at].end = split\n", "r.q[at].end = split + int64(map[bool]int{true: 1}[PLANTED])\n"),
+	inner("sched/have.go", "who can be sent no more lives on",
+		"if x.left > 0 && l.spent() {", "if x.left > 0 && l.spent() && !PLANTED {"),
 	inner("sched/have.go", "an old ack delivers what was taken back",
 		"\tx.void(&gaps)\n", "\tif !PLANTED {\n\t\tx.void(&gaps)\n\t}\n"),
 	inner("sched/feed.go", "a full window is no reason to take a probe's SEQ out",

@@ -227,7 +227,10 @@ func (w *bulkWatch) observe(now time.Time) {
 				d.shots[k].gone = true
 			}
 			w.progress = now
-			if errors.Is(st.Err, sched.ErrSilent) && (d.silent < 3 || now.Sub(d.heard) < 5*time.Second) {
+			// One that has had its tries, and is not waited for since all was delivered by
+			// others, is of no use to what was taken back.
+			spent := w.again > 0 && d.answers == 0 && len(d.shots)-d.astray >= 2
+			if errors.Is(st.Err, sched.ErrSilent) && !spent && (d.silent < 3 || now.Sub(d.heard) < 5*time.Second) {
 				w.fail("receiver %d is dead after %d probe timeouts and %v", i, d.silent, now.Sub(d.heard))
 			}
 		}

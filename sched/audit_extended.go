@@ -23,6 +23,9 @@ func (x *extended) audit() error {
 		if !x.cfg.NoFailover && l.dead() && (l.flight.out > 0 || x.living > 0 && l.fresh.n+l.again.n > 0) {
 			return fmt.Errorf("receiver %d is dead and keeps segments", i)
 		}
+		if x.left > 0 && !l.dead() && l.spent() {
+			return fmt.Errorf("receiver %d gets no more, is not waited for, and lives", i)
+		}
 		sole += n
 		unsent += l.fresh.n
 		acked += l.stats.Acked

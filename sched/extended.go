@@ -130,6 +130,10 @@ func (l *lane) tried() bool {
 	return l.acks == 0 && (tries >= firstTries || tries == firstTries-1 && l.probes == 0)
 }
 
+// spent reports whether it has had what one gets that acknowledges nothing, and is not waited
+// for.
+func (l *lane) spent() bool { return l.tried() && l.flight.out == 0 }
+
 // NewExtended lays out a payload of size bytes in segments of so many bytes: SEQ k is
 // the bytes from k·segment on, whichever receiver it goes to. The shares must add up
 // to the number of segments; what they lack or have too much is the last receiver's.

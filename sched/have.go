@@ -78,7 +78,13 @@ func (x *extended) reopen(from, upto int64, ranges []Range) (again int64) {
 	x.had -= again
 	x.gen++
 	for i := range x.to {
-		x.to[i].stuck = false
+		l := &x.to[i]
+		l.stuck = false
+		// When all was delivered nobody waited for its acknowledgement any more, and it
+		// gets no more before it has given one: it would be neither dead nor of any use.
+		if x.left > 0 && l.spent() {
+			x.kill(i, ErrSilent)
+		}
 	}
 	return again
 }

@@ -90,3 +90,42 @@ func TestProbeHeld(t *testing.T) {
 		}
 	}
 }
+
+// TestSpent: who has had his transmissions, and is waited for no more because all was
+// stored, as the orchestrator says, is dead when something must be sent again: it cannot be
+// sent to him.
+func TestSpent(t *testing.T) {
+	tr := NewExtended(at(0), 400_000, 1000, []ExtendedReceiver{{Window: 64, Share: 200}, {Window: 64, Share: 200}}, ExtendedConfig{})
+	var nums []int64 // of the first receiver, which answers in the next step
+	for ms := int64(0); ms < 60_000 && (tr.Left() > 0 || tr.ext.to[1].flight.out > 0); ms += 10 {
+		for _, num := range nums {
+			tr.AckRanges(at(ms), 0, []Range{{First: num, Last: num}})
+		}
+		nums = nums[:0]
+		tr.Expire(at(ms))
+		for {
+			i, _, num, ok := tr.TransmitNum(at(ms))
+			if !ok {
+				break
+			}
+			if i == 0 { // the other one never answers
+				nums = append(nums, num)
+			}
+		}
+		if ms == 2000 {
+			tr.Have([]Range{{0, 399}})
+		}
+		if err := tr.Audit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, "living", tr.Living(), 2)
+	want(t, "again", tr.Reopen(0, 400, []Range{{0, 398}}), int64(1))
+	if err := tr.Audit(); err != nil || tr.Stats(1).Err != ErrSilent || tr.Living() != 1 {
+		t.Fatalf("%v; it is dead by %v, %d live", err, tr.Stats(1).Err, tr.Living())
+	}
+	tr.Kill(at(60_000), 0, ErrSilent)
+	if !tr.Done() {
+		t.Error("nobody is left, and the transfer is not done")
+	}
+}
