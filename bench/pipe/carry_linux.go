@@ -41,7 +41,8 @@ type network struct {
 	err      error // that broke the carrier
 }
 
-// newNetwork makes the network of a profile and begins to carry.
+// newNetwork makes the network of a profile and begins to carry. Every run has one of its own:
+// the kernel remembers paths and windows of TCP, and a run shall not know of the one before.
 func newNetwork(p *profile, receivers int, seed uint64) (*network, error) {
 	n := &network{paths: len(p.paths), ended: make(chan struct{}), meter: newMeter(len(p.paths))}
 	for i, path := range p.paths {
@@ -83,7 +84,8 @@ func (n *network) close() error {
 	return errors.Join(werr, n.err)
 }
 
-// pathOf gives the path to an address of the far side.
+// pathOf gives the path to an address of the far side. The orchestrator has no link of its
+// own: its few messages do not show on that of the first receiver.
 func (n *network) pathOf(far netip.Addr) int {
 	i := int(far.As4()[3]) - 2
 	if n.paths == 1 || i < 0 || i >= n.paths {
@@ -92,6 +94,7 @@ func (n *network) pathOf(far netip.Addr) int {
 	return i
 }
 
+// now is the time since the first packet. Until then it is 0, and nothing is under way.
 func (n *network) now() time.Duration {
 	if n.zero.IsZero() {
 		return 0
@@ -120,6 +123,7 @@ func (n *network) run() {
 		if busy {
 			wait = 0 // and still look whether it is the end
 		}
+		// The call is made also when there is no time to wait: it tells of the end.
 		var timeout *unix.Timespec
 		if wait >= 0 {
 			t := unix.NsecToTimespec(int64(wait))
@@ -172,7 +176,8 @@ func (n *network) pass(b []byte) (busy bool, wait time.Duration) {
 	return busy, wait
 }
 
-// take puts a packet into the link that it goes by.
+// take puts a packet into the link that it goes by. The time is read for each one: those of a
+// pass do not come at one instant.
 func (n *network) take(b []byte, outward bool) {
 	if !isIPv4(b) {
 		return
@@ -190,7 +195,8 @@ func (n *network) take(b []byte, outward bool) {
 	n.up[n.pathOf(destination(b))].offer(now, b, s)
 }
 
-// deliver writes what has come out of a link.
+// deliver writes what has come out of a link. The instants of the meter are those at which
+// packets were due, so that the emulation's own delay is not taken for the link's.
 func (n *network) deliver(path int, d *direction, to int, outward bool) {
 	for p := d.arrival(n.now()); p != nil; p = d.arrival(n.now()) {
 		if _, err := unix.Write(to, p.bytes); err != nil {
@@ -206,7 +212,8 @@ func (n *network) deliver(path int, d *direction, to int, outward bool) {
 	}
 }
 
-// read reads all counts.
+// read reads all counts, of the devices first, which are asked without mu: what they dropped
+// is told by other threads, and the carrier shall not wait for those.
 func (n *network) read() (r reading, err error) {
 	var far int64
 	if r.near, err = n.near.dropped(); err != nil {
@@ -227,8 +234,8 @@ func (n *network) read() (r reading, err error) {
 		r.late = n.late / time.Duration(k)
 	}
 	m := n.meter
-	r.began, r.arrived, r.repeated = m.began, m.bytes, m.repeated
-	r.ended = append(r.ended, m.ended...)
+	r.began, r.repeated = m.began, m.repeated
+	r.ended, r.arrived = slices.Clone(m.ended), slices.Clone(m.bytes)
 	if n.err != nil {
 		return r, fmt.Errorf("the links broke: %w", n.err)
 	}

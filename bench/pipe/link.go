@@ -53,7 +53,8 @@ func (l *link) sent(at time.Duration, size int) time.Duration {
 	return at
 }
 
-// carries is how many bytes the transmitter can send between two instants.
+// carries is how many bytes the transmitter can send between two instants, headers included.
+// It is what a share is of.
 func (l *link) carries(from, to time.Duration) float64 {
 	bits := 0.0
 	for i, s := range l.rates {
