@@ -262,6 +262,7 @@ func (b *bench) fair(ctx context.Context, p *profile, r *row) (ours, theirs resu
 	case <-ctx.Done():
 		return ours, theirs, ctx.Err()
 	case <-c.ended:
+		// A flow that had the link for itself at the end would look better than it is.
 		// Its payload is what the whole link carries in that time.
 		if err = c.wait(); err == nil {
 			err = errors.New("mdalp was done before the time was over")

@@ -50,6 +50,7 @@ type meter struct {
 	ended         []time.Duration // the last new one of each path came out then
 }
 
+// newMeter makes a meter for so many paths.
 func newMeter(paths int) *meter {
 	return &meter{sent: make(seen), arrived: make(seen), bytes: make([]int64, paths), ended: make([]time.Duration, paths)}
 }
@@ -85,6 +86,7 @@ func (s seen) add(x segment) bool {
 	if x.seq >= most {
 		return false
 	}
+	// SEQ counts from 0 and has no gaps, so a bit for each takes 11 kB for 125 MB of payload.
 	bits, word, bit := s[x.tid], int(x.seq/64), uint64(1)<<(x.seq%64)
 	for word >= len(bits) {
 		bits = append(bits, make([]uint64, word+1)...)

@@ -78,7 +78,7 @@ var profiles = []profile{
 	},
 }
 
-// named gives a profile by its name.
+// named gives a profile by its name. The error has all names, which nobody knows by heart.
 func named(name string) (*profile, error) {
 	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == name })
 	if i < 0 {
@@ -127,7 +127,8 @@ var rows = []row{
 	{network: "100m-20ms-loss", fair: true},
 }
 
-// title says what is measured.
+// title says what is measured, with all that makes a figure differ: a line of it may be
+// copied into a table without the command.
 func (r *row) title(p *profile) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s; %d s", p.name, p.about, r.seconds)

@@ -34,6 +34,7 @@ func run(ctx context.Context, n *namespace, path string, args ...string) (*progr
 	if err := n.start(p.cmd); err != nil {
 		return nil, err
 	}
+	// Whoever waits for the end can so wait for something else as well.
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
@@ -104,6 +105,7 @@ func (s *said) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// has reports whether it was said already, and else gives what to wait for before asking again.
 func (s *said) has(what string) (found bool, news <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
