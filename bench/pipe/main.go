@@ -34,6 +34,7 @@ type options struct {
 	noTCP         bool
 	seed          uint64
 	mdalp, mdalpd string
+	dir           string
 }
 
 func main() {
@@ -81,6 +82,7 @@ func parse(args []string) (o *options, rs []row, err error) {
 	f.Int64Var(&o.row.size, "size", 0, "`bytes` of the payload (default: what takes the seconds)")
 	f.BoolVar(&o.noTCP, "no-tcp", false, "do not measure TCP")
 	f.Uint64Var(&o.seed, "seed", 1, "of the `luck`")
+	f.StringVar(&o.dir, "dir", "", "`folder` in which payload and store are put (default /dev/shm)")
 	f.StringVar(&o.mdalp, "mdalp", "", "`path` of a client, instead of building it")
 	f.StringVar(&o.mdalpd, "mdalpd", "", "`path` of a server, instead of building it")
 

@@ -146,11 +146,11 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 	}
 	// Of memory if there is such a place: a disk would be one more bottleneck. Programs do not
 	// go there, as nothing may be started from it in many containers.
-	shm := "/dev/shm"
-	if _, err := os.Stat(shm); err != nil {
-		shm = ""
+	dir := o.dir
+	if _, err := os.Stat("/dev/shm"); err == nil && dir == "" {
+		dir = "/dev/shm"
 	}
-	if b.data, err = os.MkdirTemp(shm, "mdalp-pipe-"); err != nil {
+	if b.data, err = os.MkdirTemp(dir, "mdalp-pipe-"); err != nil {
 		b.close()
 		return nil, err
 	}
