@@ -30,18 +30,21 @@ type network struct {
 	wake      int // an eventfd that ends the carrier
 	ended     chan struct{}
 
-	mu       sync.Mutex   // of all below
+	// mu is of all below. The carrier gives it up between its passes, so that counts can be
+	// read at any instant, as those of a client that is cut off.
+	mu       sync.Mutex
 	up, down []*direction // of each path
 	all      []*direction
 	meter    *meter
-	zero     time.Time // of the first packet; the rates change by it
-	late     time.Duration
-	worst    time.Duration
-	refused  int64 // packets that a TUN device did not take
-	err      error // that broke the carrier
+	zero     time.Time     // of the first packet; the rates change by it
+	late     time.Duration // of all deliveries together
+	worst    time.Duration // of one
+	refused  int64         // packets that a TUN device did not take
+	err      error         // that broke the carrier
 }
 
-// newNetwork makes the network of a profile and begins to carry.
+// newNetwork makes the network of a profile and begins to carry. Every run has one of its own:
+// the kernel remembers paths and windows of TCP, and a run shall not know of the one before.
 func newNetwork(p *profile, receivers int, seed uint64) (*network, error) {
 	n := &network{paths: len(p.paths), ended: make(chan struct{}), meter: newMeter(len(p.paths))}
 	for i, path := range p.paths {
@@ -83,7 +86,8 @@ func (n *network) close() error {
 	return errors.Join(werr, n.err)
 }
 
-// pathOf gives the path to an address of the far side.
+// pathOf gives the path to an address of the far side. The orchestrator has no link of its
+// own: its few messages do not show on that of the first receiver.
 func (n *network) pathOf(far netip.Addr) int {
 	i := int(far.As4()[3]) - 2
 	if n.paths == 1 || i < 0 || i >= n.paths {
@@ -92,6 +96,7 @@ func (n *network) pathOf(far netip.Addr) int {
 	return i
 }
 
+// now is the time since the first packet. Until then it is 0, and nothing is under way.
 func (n *network) now() time.Duration {
 	if n.zero.IsZero() {
 		return 0
@@ -114,12 +119,14 @@ func (n *network) run() {
 		{Fd: int32(n.far.tun), Events: unix.POLLIN},
 		{Fd: int32(n.wake), Events: unix.POLLIN},
 	}
+	// Larger than any packet: the device gives one of the MTU at most.
 	b := make([]byte, 1<<16)
 	for {
 		busy, wait := n.pass(b)
 		if busy {
 			wait = 0 // and still look whether it is the end
 		}
+		// The call is made also when there is no time to wait: it tells of the end.
 		var timeout *unix.Timespec
 		if wait >= 0 {
 			t := unix.NsecToTimespec(int64(wait))
@@ -141,6 +148,7 @@ func (n *network) run() {
 // neither waits for the other. If it took none it says how long there is nothing to do,
 // below 0 for ever.
 func (n *network) pass(b []byte) (busy bool, wait time.Duration) {
+	// At 1 Gbit/s it is a few hundred microseconds' worth from either side.
 	const few = 32
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -172,8 +180,10 @@ func (n *network) pass(b []byte) (busy bool, wait time.Duration) {
 	return busy, wait
 }
 
-// take puts a packet into the link that it goes by.
+// take puts a packet into the link that it goes by. The time is read for each one: those of a
+// pass do not come at one instant.
 func (n *network) take(b []byte, outward bool) {
+	// The links are for IPv4. What else a kernel may say by itself is none of the flows.
 	if !isIPv4(b) {
 		return
 	}
@@ -190,7 +200,8 @@ func (n *network) take(b []byte, outward bool) {
 	n.up[n.pathOf(destination(b))].offer(now, b, s)
 }
 
-// deliver writes what has come out of a link.
+// deliver writes what has come out of a link. The instants of the meter are those at which
+// packets were due, so that the emulation's own delay is not taken for the link's.
 func (n *network) deliver(path int, d *direction, to int, outward bool) {
 	for p := d.arrival(n.now()); p != nil; p = d.arrival(n.now()) {
 		if _, err := unix.Write(to, p.bytes); err != nil {
@@ -206,7 +217,8 @@ func (n *network) deliver(path int, d *direction, to int, outward bool) {
 	}
 }
 
-// read reads all counts.
+// read reads all counts, of the devices first, which are asked without mu: what they dropped
+// is told by other threads, and the carrier shall not wait for those.
 func (n *network) read() (r reading, err error) {
 	var far int64
 	if r.near, err = n.near.dropped(); err != nil {
@@ -227,8 +239,8 @@ func (n *network) read() (r reading, err error) {
 		r.late = n.late / time.Duration(k)
 	}
 	m := n.meter
-	r.began, r.arrived, r.repeated = m.began, m.bytes, m.repeated
-	r.ended = append(r.ended, m.ended...)
+	r.began, r.repeated = m.began, m.repeated
+	r.ended, r.arrived = slices.Clone(m.ended), slices.Clone(m.bytes)
 	if n.err != nil {
 		return r, fmt.Errorf("the links broke: %w", n.err)
 	}

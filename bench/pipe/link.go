@@ -53,7 +53,8 @@ func (l *link) sent(at time.Duration, size int) time.Duration {
 	return at
 }
 
-// carries is how many bytes the transmitter can send between two instants.
+// carries is how many bytes the transmitter can send between two instants, headers included.
+// It is what a share is of.
 func (l *link) carries(from, to time.Duration) float64 {
 	bits := 0.0
 	for i, s := range l.rates {
@@ -84,6 +85,7 @@ type counts struct {
 	delivered  int64
 }
 
+// add adds those of another link: a way has several if there are several paths.
 func (c *counts) add(o counts) {
 	c.offered += o.offered
 	c.overflowed += o.overflowed
@@ -113,6 +115,7 @@ func newDirection(l link, seed, which uint64) *direction {
 	return &direction{link: l, rng: rand.New(rand.NewPCG(seed, which)), ring: make([]packet, 1024)}
 }
 
+// at gives the packet of that number. The ring holds it from its offer to its arrival.
 func (d *direction) at(i int) *packet { return &d.ring[i%len(d.ring)] }
 
 // offer takes a copy of a packet at an instant, or drops it.
@@ -129,6 +132,7 @@ func (d *direction) offer(now time.Duration, b []byte, part segment) {
 		d.grow()
 	}
 	d.waiting += len(b)
+	// Its turn is when all before it have left, which is known now: none overtakes another.
 	d.busy = d.link.sent(max(now, d.busy), len(b))
 	p := d.at(d.tail)
 	d.tail++
@@ -162,6 +166,7 @@ func (d *direction) loses() bool {
 func (d *direction) arrival(now time.Duration) *packet {
 	for d.head < d.tail && d.at(d.head).due <= now {
 		p := d.at(d.head)
+		// No offer has come since it left the queue.
 		if d.wire == d.head {
 			d.waiting -= len(p.bytes)
 			d.wire++

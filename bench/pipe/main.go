@@ -34,11 +34,13 @@ type options struct {
 	noTCP         bool
 	seed          uint64
 	mdalp, mdalpd string
+	dir           string
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends it at once
+	// The program ends here alone, when all deferred clearing up is done.
 	code := 0
 	switch err := command(ctx, os.Args[1:], os.Stdout); {
 	case errors.Is(err, flag.ErrHelp):
@@ -66,7 +68,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	return measure(ctx, o, rs, out)
 }
 
-// parse reads the command line, and gives the rows that it asks for.
+// parse reads the command line, and gives the rows that it asks for. What makes no sense is
+// an error, and not passed over: a figure of something else would be taken for the one meant.
 func parse(args []string) (o *options, rs []row, err error) {
 	o = new(options)
 	f := flag.NewFlagSet("pipe", flag.ContinueOnError)
@@ -79,6 +82,7 @@ func parse(args []string) (o *options, rs []row, err error) {
 	f.Int64Var(&o.row.size, "size", 0, "`bytes` of the payload (default: what takes the seconds)")
 	f.BoolVar(&o.noTCP, "no-tcp", false, "do not measure TCP")
 	f.Uint64Var(&o.seed, "seed", 1, "of the `luck`")
+	f.StringVar(&o.dir, "dir", "", "`folder` in which payload and store are put (default /dev/shm)")
 	f.StringVar(&o.mdalp, "mdalp", "", "`path` of a client, instead of building it")
 	f.StringVar(&o.mdalpd, "mdalpd", "", "`path` of a server, instead of building it")
 
@@ -111,7 +115,8 @@ func parse(args []string) (o *options, rs []row, err error) {
 	return o, o.rows(networks), nil
 }
 
-// rows are those of the networks, or all if there are none.
+// rows are those of the networks, or all if there are none. Of all, options change what they
+// are about: -fair leaves the rows beside TCP, -no-store takes the store from each.
 func (o *options) rows(networks []string) (rs []row) {
 	for _, n := range networks {
 		r := o.row

@@ -15,7 +15,8 @@ type segment struct {
 	bytes    int
 }
 
-// segmentOf looks for a segment in an IPv4 packet, whatever sent it.
+// segmentOf looks for a segment in an IPv4 packet, whatever sent it. A datagram in fragments
+// does not count whole: the client sends none that this MTU would cut.
 func segmentOf(b []byte) segment {
 	const udp, header = 17, 8
 	at := int(b[0]&15) * 4
@@ -43,17 +44,18 @@ func destination(b []byte) netip.Addr { return netip.AddrFrom4([4]byte(b[16:20])
 type meter struct {
 	sent, arrived seen
 	repeated      int64         // segments that had been sent before
-	bytes         int64         // of the payload, that arrived for the first time
+	bytes         []int64       // of the payload, that arrived for the first time, by path
 	began         time.Duration // the first segment went in then, if it did
 	begun         bool
 	ended         []time.Duration // the last new one of each path came out then
 }
 
+// newMeter makes a meter for so many paths.
 func newMeter(paths int) *meter {
-	return &meter{sent: make(seen), arrived: make(seen), ended: make([]time.Duration, paths)}
+	return &meter{sent: make(seen), arrived: make(seen), bytes: make([]int64, paths), ended: make([]time.Duration, paths)}
 }
 
-// offered counts a segment that goes into a link.
+// offered counts a segment that goes into a link, also one that the queue then drops.
 func (m *meter) offered(now time.Duration, s segment) {
 	if s.bytes == 0 {
 		return
@@ -66,10 +68,11 @@ func (m *meter) offered(now time.Duration, s segment) {
 	}
 }
 
-// delivered counts a segment that came out of the link of a path.
+// delivered counts a segment that came out of the link of a path. A repetition brings nothing
+// of the payload and so does not make the transfer longer.
 func (m *meter) delivered(due time.Duration, path int, s segment) {
 	if s.bytes > 0 && m.arrived.add(s) {
-		m.bytes += int64(s.bytes)
+		m.bytes[path] += int64(s.bytes)
 		m.ended[path] = due
 	}
 }
@@ -83,6 +86,7 @@ func (s seen) add(x segment) bool {
 	if x.seq >= most {
 		return false
 	}
+	// SEQ counts from 0 and has no gaps, so a bit for each takes 11 kB for 125 MB of payload.
 	bits, word, bit := s[x.tid], int(x.seq/64), uint64(1)<<(x.seq%64)
 	for word >= len(bits) {
 		bits = append(bits, make([]uint64, word+1)...)

@@ -45,7 +45,7 @@ func TestMeter(t *testing.T) {
 	m.delivered(at(8), 0, segment{7, 0, 10})
 	m.delivered(at(9), 1, segment{7, 200, 10})
 	m.delivered(at(10), 0, segment{7, 0, 10}) // a repetition ends nothing
-	if m.began != at(3) || m.repeated != 1 || m.bytes != 20 || m.ended[0] != at(8) || m.ended[1] != at(9) {
+	if m.began != at(3) || m.repeated != 1 || m.bytes[0] != 10 || m.bytes[1] != 10 || m.ended[0] != at(8) || m.ended[1] != at(9) {
 		t.Errorf("%+v", m)
 	}
 }

@@ -50,7 +50,8 @@ func newNamespace(addresses ...netip.Addr) (*namespace, error) {
 	return n, nil
 }
 
-// do calls f in the namespace.
+// do calls f in the namespace. What f opens or starts stays there: a socket, and a program, is
+// of the namespace of the thread that made it.
 func (n *namespace) do(f func() error) (err error) {
 	done := make(chan struct{})
 	n.work <- func() { err = f(); close(done) }
@@ -102,7 +103,8 @@ func (n *namespace) setUp(addresses []netip.Addr) error {
 	return configure(fd, addresses)
 }
 
-// configure sets up the devices by requests of netdevice(7) on a socket.
+// configure sets up the devices by requests of netdevice(7) on a socket. ip(8) could do it, and
+// would be one more program that has to be installed.
 func configure(fd int, addresses []netip.Addr) error {
 	number := func(v uint32) func(*unix.Ifreq) error {
 		return func(r *unix.Ifreq) error { r.SetUint32(v); return nil }
@@ -154,7 +156,8 @@ func request(fd int, what string, number uint, name string, set func(*unix.Ifreq
 	return nil
 }
 
-// dropped is how many packets the device could not hold until they were read.
+// dropped is how many packets the device could not hold until they were read. The kernel calls
+// that its transmit drops, as to it the device is what sends.
 func (n *namespace) dropped() (packets int64, err error) {
 	err = n.do(func() error {
 		// Of the thread: /proc/net is of the process, whose other threads are elsewhere.

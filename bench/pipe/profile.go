@@ -44,7 +44,8 @@ func changed(p path, f func(up *link)) path {
 	return p
 }
 
-// profiles are the networks of the table.
+// profiles are the networks of the table. But for the tiny queue, each queue has the size of
+// the bandwidth-delay product, as is the rule for a single flow.
 var profiles = []profile{
 	{name: "100m-80ms", about: "100 Mbit/s, 80 ms, queue of 1 MB", paths: []path{same(100*mbit, 80*ms, 1_000_000)}},
 	{name: "20m-200ms", about: "20 Mbit/s, 200 ms, queue of 500 kB", paths: []path{same(20*mbit, 200*ms, 500_000)}},
@@ -77,7 +78,7 @@ var profiles = []profile{
 	},
 }
 
-// named gives a profile by its name.
+// named gives a profile by its name. The error has all names, which nobody knows by heart.
 func named(name string) (*profile, error) {
 	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == name })
 	if i < 0 {
@@ -108,7 +109,8 @@ type row struct {
 	size      int64
 }
 
-// rows are all that the command measures if it is told nothing.
+// rows are all that the command measures if it is told nothing. Losses in bursts are there
+// for two spans, as the shares of both change with time.
 var rows = []row{
 	{network: "100m-80ms"},
 	{network: "20m-200ms"},
@@ -125,7 +127,8 @@ var rows = []row{
 	{network: "100m-20ms-loss", fair: true},
 }
 
-// title says what is measured.
+// title says what is measured, with all that makes a figure differ: a line of it may be
+// copied into a table without the command.
 func (r *row) title(p *profile) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s; %d s", p.name, p.about, r.seconds)
@@ -167,6 +170,7 @@ func (r *row) complete() (*profile, error) {
 	}
 	if r.size == 0 {
 		carried := p.carries(0, r.span())
+		// Beside TCP the payload has to last, however small the share.
 		if p.share != 0 && !r.fair {
 			carried *= p.share
 		}

@@ -25,7 +25,8 @@ type program struct {
 	err    error         // then valid
 }
 
-// run starts a program in a namespace. It is killed when ctx ends.
+// run starts a program in a namespace. It is killed when ctx ends, which an interruption of
+// this program brings about too. Its standard output is kept whole for who reads JSON of it.
 func run(ctx context.Context, n *namespace, path string, args ...string) (*program, error) {
 	p := &program{cmd: exec.CommandContext(ctx, path, args...), said: &said{news: make(chan struct{})}, ended: make(chan struct{})}
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, p.said)
@@ -33,6 +34,7 @@ func run(ctx context.Context, n *namespace, path string, args ...string) (*progr
 	if err := n.start(p.cmd); err != nil {
 		return nil, err
 	}
+	// Whoever waits for the end can so wait for something else as well.
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
@@ -49,7 +51,8 @@ func (p *program) wait() error {
 	return fmt.Errorf("%s: %w: %s", filepath.Base(p.cmd.Path), p.err, p.said.last())
 }
 
-// stop asks a server to end, and waits.
+// stop asks a server to end, and waits. One that does not listen is killed: what it says at
+// its end is of no use here.
 func (p *program) stop() {
 	// It may have ended by itself.
 	_ = p.cmd.Process.Signal(unix.SIGTERM)
@@ -61,7 +64,8 @@ func (p *program) stop() {
 	}
 }
 
-// says waits until the program has said something, as a server that is ready does.
+// says waits until the program has said something, as a server that is ready does. A fixed
+// time would be too short on a busy machine, and too long on any other.
 func (p *program) says(ctx context.Context, what string) error {
 	patience := time.After(10 * time.Second)
 	name := filepath.Base(p.cmd.Path)
@@ -82,7 +86,8 @@ func (p *program) says(ctx context.Context, what string) error {
 	}
 }
 
-// said is the start of what a program wrote, for whoever waits for it.
+// said is the start of what a program wrote, for whoever waits for it. Only the start: a log
+// may be long, and a server says that it is ready, or why not, at once.
 type said struct {
 	mu   sync.Mutex
 	text []byte
@@ -100,6 +105,7 @@ func (s *said) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// has reports whether it was said already, and else gives what to wait for before asking again.
 func (s *said) has(what string) (found bool, news <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +130,8 @@ type bench struct {
 	size          int64  // its length
 }
 
-// newBench looks for the programs, and builds those that it was not told.
+// newBench looks for the programs, and builds those that it was not told, without C, as a
+// release is built. What fails here would fail every row.
 func newBench(ctx context.Context, o *options) (*bench, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("this user may not make network namespaces and TUN devices: run it as root, with sudo for one")
@@ -139,11 +146,11 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 	}
 	// Of memory if there is such a place: a disk would be one more bottleneck. Programs do not
 	// go there, as nothing may be started from it in many containers.
-	shm := "/dev/shm"
-	if _, err := os.Stat(shm); err != nil {
-		shm = ""
+	dir := o.dir
+	if _, err := os.Stat("/dev/shm"); err == nil && dir == "" {
+		dir = "/dev/shm"
 	}
-	if b.data, err = os.MkdirTemp(shm, "mdalp-pipe-"); err != nil {
+	if b.data, err = os.MkdirTemp(dir, "mdalp-pipe-"); err != nil {
 		b.close()
 		return nil, err
 	}
