@@ -318,7 +318,9 @@ func (v *vault) settled(res server.Result) {
 		return
 	}
 	t.result = &res
-	if !t.placed || v.real.died() {
+	// One that is settled while its place is being made is not an extended one yet. What it
+	// resumes must be kept all the same, see Discard.
+	if !t.placed || v.real.died() || !res.Extended {
 		return
 	}
 	var bytes int64
