@@ -423,6 +423,7 @@ var (
 		"cmd/mdalpd/kill_linux_test.go":  "the instants at which to kill are what is drawn",
 		"cmd/mdalpd/twice_linux_test.go": "the instants at which to kill are what is drawn",
 		"bench/peers/":                   "what is compared is told by the clock",
+		"bench/slow_linux_test.go":       "a slow disk is what is measured",
 	}
 )
 

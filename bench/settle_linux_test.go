@@ -11,8 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +22,8 @@ import (
 
 var settling = flag.String("settle", "", "the `folder` in which TestSettling and TestSmall make their stores, on the disk that is looked at")
 
-// settled starts a server with a store under a tool, and gives where it takes intents.
-func settled(t *testing.T, tool ...string) netip.AddrPort {
+// settled starts a server with a store, and gives where it takes intents.
+func settled(t *testing.T) netip.AddrPort {
 	t.Helper()
 	at := netip.AddrPortFrom(Address(0), freePort(t))
 	rs := make([]string, 3)
@@ -36,17 +34,16 @@ func settled(t *testing.T, tool ...string) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := append(tool[:len(tool):len(tool)], serving(t), "--listen", at.String(), "--receivers", strings.Join(rs, ","), "--store", store,
+	cmd := exec.Command(serving(t), "--listen", at.String(), "--receivers", strings.Join(rs, ","), "--store", store,
 		"--intent-rate", "-1", "--concurrent", "2000", "--source-concurrent", "2000", "--queue", "4000")
-	cmd := exec.Command(line[0], line[1:]...)
 	out := &said{word: "msg=listening", seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // and what the tool runs
+		cmd.Process.Kill()
 		cmd.Wait()
 		os.RemoveAll(store)
 	})
@@ -171,34 +168,6 @@ func TestSettling(t *testing.T) {
 		t.Logf("%3.0f %%: idle %v of %d, while 1 GiB settles %v of %d: %.2f times as long", 100*q, p(idle, q), len(idle), p(busy, q), len(busy),
 			float64(p(busy, q))/float64(p(idle, q)))
 	}
-}
-
-// TestSmall measures how long 1,000 payloads of 1,000 bytes take from the first intent to the last
-// verdict, all at once, and how many flushes they take, which strace counts in a run of its own: it
-// is much slower than they are.
-func TestSmall(t *testing.T) {
-	if *settling == "" {
-		t.Log("it takes seconds, strace and a quiet machine, and is not run: -settle FOLDER")
-		return
-	}
-	took := small(t, settled(t))
-	calls := filepath.Join(t.TempDir(), "calls")
-	small(t, settled(t, "strace", "-f", "--seccomp-bpf", "-qq", "-o", calls, "-e", "trace=fsync,fdatasync"))
-	b, err := os.ReadFile(calls)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flushes := 0
-	of := map[string]int{}
-	for _, m := range regexp.MustCompile(`f(?:data)?sync\((\d+)`).FindAllSubmatch(b, -1) {
-		of[string(m[1])]++
-		flushes++
-	}
-	directory := 0 // it is open all the time, and flushed most often
-	for _, n := range of {
-		directory = max(directory, n)
-	}
-	t.Logf("all verdicts after %v, with %d flushes, %d of them of the directory", took.Round(time.Millisecond), flushes, directory)
 }
 
 // small sends the payloads and gives how long it took.

@@ -22,8 +22,8 @@ type Options struct {
 	PacketInfo bool
 	// Stamp fills Envelope.At with the kernel's time of arrival (socket(7),
 	// SO_TIMESTAMPNS), and sends every datagram alone, right after Transmit: in a
-	// batch a round-trip time would measure the place in the queue. It costs each
-	// Transmit of the Run a clock reading.
+	// batch a round-trip time would measure the place in the queue. It costs the
+	// Transmits of the Run clock readings, but for those of a long row that is not stamped.
 	Stamp bool
 	// Errors reports ICMP errors through Handler.Fail (ip(7), IP_RECVERR).
 	Errors bool
