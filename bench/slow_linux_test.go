@@ -34,7 +34,7 @@ func (s *slow) wait() {
 		s.device.Lock()
 		defer s.device.Unlock()
 	}
-	time.Sleep(flushTime)
+	time.Sleep(flushTime) // it stands for the disk's work: there is no event to wait for
 }
 
 // Flush is grouped as that of [disk.Dir] is, whose own grouping does not see what is slow here.

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -78,29 +74,12 @@ func TestKilledServer(t *testing.T) {
 		}
 		store := t.TempDir()
 		// What is whole must not be silent for so long while its client waits for its timer.
-		start := func() *exec.Cmd {
-			cmd := command(t, "--listen", "127.0.0.1", "--receivers", "127.0.0.1,127.0.0.2", "--store", store,
-				"--intent-rate", "-1", "--source-concurrent", "64", "--idle", "8s")
-			errs, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			lines, began := bufio.NewReader(errs), ""
-			for !strings.Contains(began, "msg=listening ") {
-				line, err := lines.ReadString('\n')
-				if began += line; err != nil {
-					t.Fatalf("%v: %s", err, began)
-				}
-			}
-			go io.Copy(io.Discard, lines)
-			return cmd
+		start := func() *running {
+			return launch(t, command(t, "--listen", "127.0.0.1", "--receivers", "127.0.0.1,127.0.0.2", "--store", store,
+				"--intent-rate", "-1", "--source-concurrent", "64", "--idle", "8s"), false, "msg=listening ")
 		}
 		s := &senders{program: program, folder: t.TempDir(), stop: make(chan struct{})}
-		cmd := start()
+		d := start()
 		for k := range 4 {
 			s.wg.Go(func() { s.work(k) })
 		}
@@ -108,18 +87,14 @@ func TestKilledServer(t *testing.T) {
 			// It is killed at a random instant, wherever its clients and its store are then:
 			// there is no event to wait for.
 			time.Sleep(time.Duration(rand.Int64N(int64(300 * time.Millisecond))))
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			cmd = start()
+			d.end(unix.SIGKILL)
+			d = start()
 		}
 		close(s.stop)
 		s.wg.Wait()
 		// What is whole may be silent first.
-		if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
+		if code, said := d.end(unix.SIGTERM); code != 0 {
+			t.Errorf("the server ends with %d: %s", code, said)
 		}
 		s.audit(t, store)
 	})
