@@ -172,12 +172,23 @@ func (r *running) end(s syscall.Signal) (code int, said string) {
 // whole fails unless the only payload in a store is that, and nothing is left of another.
 func whole(t *testing.T, store string, payload []byte) {
 	t.Helper()
+	if n := copies(t, store, payload); n != 1 {
+		t.Errorf("the payload is in the store %d times", n)
+	}
+}
+
+// copies fails unless all that a store has is that payload, under a final name. It gives how
+// many names it has.
+func copies(t *testing.T, store string, payload []byte) int {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(store, "[0-9]*"))
-	if err != nil || len(files) != 1 || filepath.Ext(files[0]) != ".bin" {
+	if err != nil || len(files) == 0 {
 		t.Errorf("in the store is %v, %v", files, err)
-		return
 	}
-	if b, err := os.ReadFile(files[0]); err != nil || string(b) != string(payload) {
-		t.Errorf("%s: %v, %d bytes that are not the %d of the payload", files[0], err, len(b), len(payload))
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err != nil || string(b) != string(payload) || filepath.Ext(f) != ".bin" {
+			t.Errorf("%s: %v, %d bytes, and the payload has %d", f, err, len(b), len(payload))
+		}
 	}
+	return len(files)
 }

@@ -86,7 +86,11 @@ func TestSentTwice(t *testing.T) {
 			if code != 0 {
 				t.Errorf("%s: the client ends with %d: %s", at, code, said)
 			}
-			whole(t, store, payload)
+			// A client that was killed when all was there and it had not heard so sends again. That
+			// is another transaction of the same bytes, and who takes payloads may have the first.
+			if n := copies(t, store, payload); n > 1 && (kind == "server" || n > 2) {
+				t.Errorf("%s: the payload is in the store %d times", at, n)
+			}
 			twice := p.came(t) - before - int64(len(payload))
 			if twice > most {
 				t.Errorf("%s: %d bytes came beyond the payload", at, twice)
