@@ -9,7 +9,7 @@ import "fmt"
 // in proportion to flights and queues.
 func (x *extended) audit() error {
 	copies := make(map[int64]int32) // transmissions of SEQs that are in the ledger
-	var sole, unsent, acked int64
+	var sole, unsent, claimed, acked int64
 	living := 0
 	for i := range x.to {
 		l := &x.to[i]
@@ -20,7 +20,7 @@ func (x *extended) audit() error {
 		if err != nil {
 			return fmt.Errorf("receiver %d: %w", i, err)
 		}
-		if !x.cfg.NoFailover && l.dead() && (l.flight.out > 0 || x.living > 0 && l.fresh.n+l.again.n > 0) {
+		if !x.cfg.NoFailover && l.dead() && (l.flight.out > 0 || x.living > 0 && l.waiting() > 0) {
 			return fmt.Errorf("receiver %d is dead and keeps segments", i)
 		}
 		if x.left > 0 && !l.dead() && l.spent() {
@@ -28,14 +28,18 @@ func (x *extended) audit() error {
 		}
 		sole += n
 		unsent += l.fresh.n
+		claimed += l.claim
 		acked += l.stats.Acked
 		living += count(!l.dead())
 	}
-	unsent += x.unowned.n
+	unsent += x.unowned.n + x.pool.n
+	claimed += x.open
 	held := int64(len(x.ledger.held))
 	switch {
 	case living != x.living:
 		return fmt.Errorf("%d receivers live, counted are %d", living, x.living)
+	case claimed != x.pool.n:
+		return fmt.Errorf("%d segments of the pool are claimed, there are %d", claimed, x.pool.n)
 	case unsent != x.unsent:
 		return fmt.Errorf("%d segments were never sent, counted are %d", unsent, x.unsent)
 	case sole+unsent+held != x.left:

@@ -31,6 +31,13 @@ const (
 
 	// backupShare of the segments may be sent as second copies at the end.
 	backupShare = 100
+
+	// What nobody has begun is drawn from the front of the payload, in blocks: so the whole
+	// of it comes about in order, and who hashes it in order has little left at the end. A
+	// block is what a receiver carries in blockTime, at most blockBytes and at least a train:
+	// a slow one holds nobody up for long, and a quick one has long runs to read.
+	blockTime  = 100 * time.Millisecond
+	blockBytes = 4 << 20
 )
 
 // An ExtendedReceiver is one receiver of an extended transfer.
@@ -80,8 +87,10 @@ type extended struct {
 	probing bool // somebody may wait for a probe
 	cap     pacer
 	ledger  ledger
-	orphans runs // to be sent again, by anybody: what the dead had out
-	unowned runs // never sent, and nobody lives to send it
+	orphans runs  // to be sent again, by anybody: what the dead had out
+	unowned runs  // never sent, and nobody lives to send it
+	pool    runs  // never sent, and in nobody's block yet
+	open    int64 // segments of the pool that nobody lives to take
 	backups int64
 	gen     uint64 // grows when there may be work for who has none
 	unsent  int64  // segments that were never sent, and are not known to be stored
@@ -94,8 +103,9 @@ type lane struct {
 	control  controller
 	pacer    pacer
 
-	fresh runs // never sent
-	again runs // lost
+	claim int64 // segments that it is to take from the pool
+	fresh runs  // its block: never sent
+	again runs  // lost
 
 	window int           // most segments in flight
 	stuck  bool          // the window is full; until the next ack or timeout
@@ -149,7 +159,8 @@ func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedR
 	if cfg.Rate > 0 {
 		x.cap.rate(0, cfg.Rate/1e9, segment+cfg.Overhead)
 	}
-	var seq int64
+	x.pool.push(0, x.total)
+	rest := x.total
 	for i, r := range receivers {
 		l := &x.to[i]
 		window, fixed := min(max(r.Window, 1), MaxFlight), 0
@@ -166,13 +177,12 @@ func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedR
 		if r.Latency > 0 { // the first window goes out over a round trip of the network
 			l.pacer.rate(0, l.control.gain()*float64(l.control.window())/float64(r.Latency), segment)
 		}
-		end := min(seq+max(0, r.Share), x.total)
-		if i == len(receivers)-1 {
-			end = x.total
+		if l.claim = min(max(0, r.Share), rest); i == len(receivers)-1 {
+			l.claim = rest
 		}
-		l.fresh.push(seq, end)
-		l.stats.Assigned = end - seq
-		seq = end
+		rest -= l.claim
+		l.stats.Assigned = l.claim
+		x.draw(l, int64(x.train))
 	}
 	return &Transfer{epoch: epoch, segment: int64(segment), total: x.total, ext: x}
 }
@@ -321,7 +331,7 @@ func (x *extended) done() bool {
 		return false
 	}
 	for i := range x.to {
-		if l := &x.to[i]; !l.dead() && (l.flight.out > 0 || l.fresh.n+l.again.n > 0) {
+		if l := &x.to[i]; !l.dead() && (l.flight.out > 0 || l.waiting() > 0) {
 			return false
 		}
 	}

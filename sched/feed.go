@@ -34,12 +34,25 @@ func (x *extended) own(l *lane) (seq int64, flags uint8, ok bool) {
 			return seq, isShared, true
 		}
 	}
+	if l.fresh.n == 0 && l.claim > 0 {
+		x.draw(l, max(int64(x.train), int64(min(blockBytes, l.speed()*float64(blockTime)))/int64(x.segment)))
+	}
 	if l.fresh.n > 0 {
 		x.unsent--
 		return l.fresh.pop(), 0, true
 	}
 	return 0, 0, false
 }
+
+// draw gives receiver l a block of the pool, of at most n segments.
+func (x *extended) draw(l *lane, n int64) {
+	n = min(n, l.claim)
+	x.pool.take(n, &l.fresh)
+	l.claim -= n
+}
+
+// waiting is how many segments wait for receiver l alone.
+func (l *lane) waiting() int64 { return l.claim + l.fresh.n + l.again.n }
 
 // probe says what draws an ack after a timeout: something new, or else the oldest
 // that is out (RFC 9002, section 6.2.4). Where the receiver takes no more, the oldest
@@ -89,8 +102,9 @@ func (x *extended) ends(l *lane, segments int64) float64 {
 // it runs dry again, and so are the others, until all end together.
 func (x *extended) feed(i int) bool {
 	l := &x.to[i]
-	if x.unowned.n > 0 {
+	if x.unowned.n+x.open > 0 {
 		x.unowned.cut(x.unowned.n, &l.fresh)
+		l.claim, x.open = l.claim+x.open, 0
 		return true
 	}
 	if x.cfg.Static {
@@ -100,8 +114,8 @@ func (x *extended) feed(i int) bool {
 	var victim *lane
 	last := own
 	for j := range x.to {
-		if v := &x.to[j]; j != i && !v.dead() && v.fresh.n+v.again.n > 0 {
-			if e := x.ends(v, v.fresh.n+v.again.n); e > last {
+		if v := &x.to[j]; j != i && !v.dead() && v.waiting() > 0 {
+			if e := x.ends(v, v.waiting()); e > last {
 				victim, last = v, e
 			}
 		}
@@ -111,7 +125,7 @@ func (x *extended) feed(i int) bool {
 	}
 	a, b := l.speed(), victim.speed()
 	n := int64((last - own) * a * b / (a + b) / float64(x.segment))
-	all := victim.fresh.n + victim.again.n
+	all := victim.waiting()
 	n = min(max(0, n), all)
 	// What rounding left over goes where it is done sooner.
 	if n < all && x.ends(l, n+1) < x.ends(victim, all-n) {
@@ -120,9 +134,11 @@ func (x *extended) feed(i int) bool {
 	if n == 0 {
 		return false
 	}
-	k := min(n, victim.fresh.n)
+	c := min(n, victim.claim)
+	victim.claim, l.claim = victim.claim-c, l.claim+c
+	k := min(n-c, victim.fresh.n)
 	victim.fresh.cut(k, &l.fresh)
-	victim.again.cut(n-k, &l.again)
+	victim.again.cut(n-c-k, &l.again)
 	l.stats.Took += n
 	victim.stats.Gave += n
 	return true
@@ -206,7 +222,7 @@ func (x *extended) kill(i int, err error) {
 		return
 	}
 	f := &l.flight
-	gave := l.fresh.n + l.again.n
+	gave := l.waiting()
 	for num := f.oldest; num < f.next; num++ {
 		if s := f.at(num); s.flags&isOut != 0 {
 			f.leave(s, isLost)
@@ -224,11 +240,15 @@ func (x *extended) kill(i int, err error) {
 			heir = j
 		}
 	}
+	claim := l.claim
+	l.claim = 0
 	if heir < 0 {
 		l.fresh.cut(l.fresh.n, &x.unowned)
+		x.open += claim
 		return
 	}
 	x.to[heir].stats.Took += gave
+	x.to[heir].claim += claim
 	l.fresh.cut(l.fresh.n, &x.to[heir].fresh)
 }
 

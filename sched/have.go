@@ -25,6 +25,10 @@ func (x *extended) have(ranges []Range) (told int64) {
 	gone := x.unowned.without(ranges)
 	x.unsent -= gone
 	told += gone
+	gone = x.pool.without(ranges)
+	x.unsent -= gone
+	told += gone
+	x.reclaim()
 	for seq, h := range x.ledger.held { // order does not show
 		if within(ranges, seq) {
 			if h.queued {
@@ -37,6 +41,29 @@ func (x *extended) have(ranges []Range) (told int64) {
 	x.left -= told
 	x.had += told
 	return told
+}
+
+// reclaim makes the claims add up to what is left in the pool: each keeps its part.
+func (x *extended) reclaim() {
+	all := x.open
+	for i := range x.to {
+		all += x.to[i].claim
+	}
+	if all == x.pool.n {
+		return
+	}
+	// Rounded are the sums, so that the last gets what is left.
+	var sum, given int64
+	for i := range x.to {
+		l := &x.to[i]
+		sum += l.claim
+		to := int64(float64(x.pool.n) * (float64(sum) / float64(all)))
+		if sum == all {
+			to = x.pool.n
+		}
+		l.claim, given = to-given, to
+	}
+	x.open = x.pool.n - given
 }
 
 // within reports whether rising ranges hold a number.
@@ -107,6 +134,7 @@ func (x *extended) void(gaps *runs) {
 func (x *extended) missing() []Span {
 	var all []run
 	all = append(all, x.unowned.q[x.unowned.head:]...)
+	all = append(all, x.pool.q[x.pool.head:]...)
 	for i := range x.to {
 		l := &x.to[i]
 		all = append(all, l.fresh.q[l.fresh.head:]...)

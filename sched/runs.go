@@ -51,6 +51,24 @@ func (r *runs) pop() int64 {
 	return seq
 }
 
+// take moves the first n SEQs to the end of another queue; n is at most r.n.
+func (r *runs) take(n int64, to *runs) {
+	r.n -= n
+	for n > 0 {
+		first := &r.q[r.head]
+		k := min(n, first.end-first.first)
+		to.push(first.first, first.first+k)
+		first.first += k
+		n -= k
+		if first.first == first.end {
+			r.head++
+		}
+	}
+	if r.head == len(r.q) {
+		r.q, r.head = r.q[:0], 0
+	}
+}
+
 // cut moves the last n SEQs to the end of another queue, in order where they are
 // neighbours; n is at most r.n.
 func (r *runs) cut(n int64, to *runs) {
