@@ -141,7 +141,7 @@ func slowly(t *testing.T, device *sync.Mutex) (took time.Duration, flushes int) 
 		t.Fatal(err)
 	}
 	defer w.Close()
-	const besides = 4 // as in cmd/mdalpd
+	const besides = 16 // as in cmd/mdalpd
 	s, err := server.New(server.Config{
 		Receivers: []server.Receiver{{Addr: sock.LocalAddr()}}, Store: store, Beside: w.Beside(besides), Log: slog.New(slog.DiscardHandler),
 		Buffers: []int{sock.ReceiveBuffer()}, IntentRate: -1, OfferRate: -1, Concurrent: 2000, SourceConcurrent: 2000, Queue: 4000, MaxOpen: 4000,

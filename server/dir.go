@@ -70,6 +70,7 @@ type Dir struct {
 	room    room
 	scratch []byte    // of Put
 	blocks  sync.Pool // of *block
+	busy    busy
 
 	mu   sync.Mutex
 	kept map[int64]struct{} // spools that nobody has open,
@@ -78,6 +79,24 @@ type Dir struct {
 	named     map[int64]string
 	names     bool
 	completed completed
+}
+
+// A busy bounds how many jobs read and hash at the same time. Many may wait for the disk, so
+// that one flush of the directory is for all of them; but the processor is the loop's too.
+type busy chan struct{}
+
+// mostBusy is the most at the same time.
+const mostBusy = 4
+
+func newBusy() busy { return make(busy, mostBusy) }
+
+// work runs f, of a block at most, when it is its turn.
+func (b busy) work(f func()) {
+	if b != nil { // whoever only looks at a store has it for himself
+		b <- struct{}{}
+		defer func() { <-b }()
+	}
+	f()
 }
 
 // NewDir opens the directory at path, makes it if need be, takes it for this process,
@@ -100,7 +119,7 @@ func NewDir(path string, o DirOptions) (*Dir, error) {
 
 // NewDirIn is NewDir in a folder that is taken already.
 func NewDirIn(f disk.Folder, o DirOptions) (*Dir, error) {
-	d := &Dir{f: f, boot: f.Boot(), kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
+	d := &Dir{f: f, boot: f.Boot(), busy: newBusy(), kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
 		named: make(map[int64]string), names: o.Names, completed: completed{f: f}}
 	d.blocks.New = func() any { return new(block) }
 	err := d.probe()

@@ -237,10 +237,14 @@ func (p *dirPlace) Hash(prefix int64) error {
 	}
 	for p.hashed < prefix {
 		in := b.in[:min(blockBytes, prefix-p.hashed)]
-		if _, err := f.ReadAt(in, p.hashed); err != nil {
+		p.d.busy.work(func() {
+			if _, err = f.ReadAt(in, p.hashed); err == nil {
+				p.hash.Write(in)
+			}
+		})
+		if err != nil {
 			return err
 		}
-		p.hash.Write(in)
 		p.hashed += int64(len(in))
 	}
 	return nil

@@ -200,7 +200,7 @@ func (s *dirSpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err error
 		return sum, err
 	}
 	s.assembly = true
-	w := &assembly{to: out, room: &s.d.room, hash: sha256.New()}
+	w := &assembly{to: out, room: &s.d.room, busy: s.d.busy, hash: sha256.New()}
 	if err = s.copy(w, have); err == nil && w.n == 0 {
 		err = ErrEmpty
 	}
@@ -232,13 +232,16 @@ func (s *dirSpool) unassemble() {
 type assembly struct {
 	to   io.WriterAt
 	room *room
+	busy busy
 	hash hash.Hash
 	n    int64
 }
 
-func (a *assembly) Write(b []byte) (int, error) {
-	n, err := a.to.WriteAt(b, a.n)
-	a.hash.Write(b[:n])
+func (a *assembly) Write(b []byte) (n int, err error) {
+	a.busy.work(func() {
+		n, err = a.to.WriteAt(b, a.n)
+		a.hash.Write(b[:n])
+	})
 	a.n += int64(n)
 	a.room.copied(int64(n))
 	return n, err
