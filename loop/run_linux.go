@@ -42,6 +42,7 @@ type runner struct {
 	blocked   bool   // the first datagram of out waits for room to send
 	hot       int    // the socket that received last
 	caught    int    // datagrams that hot received while spinning
+	bulk      bool   // what came last is a part of much
 	got       uint64 // datagrams in all
 	skipped   int    // rounds since the poller was asked
 	looked    bool   // the poller told of all sockets when Expire was due already
@@ -187,7 +188,7 @@ func (r *runner) round() (done bool, err error) {
 		}
 		idle = idle && d > 0
 	}
-	if idle && r.skipped < fairness && r.spin.worth(gap) && !r.blocked && len(r.socks) > 0 && r.spinning(d) {
+	if idle && r.skipped < fairness && !r.bulk && r.spin.worth(gap) && !r.blocked && len(r.socks) > 0 && r.spinning(d) {
 		return false, nil
 	}
 	r.skipped = 0
@@ -329,6 +330,7 @@ func (r *runner) receive(i, n int) {
 	r.hot = i
 	s.stats.Received += uint64(n)
 	r.got += uint64(n)
+	r.bulk = in.msg[0].n >= bulky
 	var wall int64
 	if s.opts.Stamp {
 		// One reading gives both clocks. It is taken after the call: a datagram may

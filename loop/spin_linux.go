@@ -15,6 +15,11 @@ const (
 	// spinWithin is how long a round, its sleep and wake-up included, may have taken
 	// for the next to be worth a spin.
 	spinWithin = 3 * spinBudget
+	// bulky is how long a datagram is that nobody sends alone. Others are behind it, whether
+	// the loop looks for each of them or sleeps and takes them together; and what it burns
+	// those may need who hash and write, where processors are few. At 1 Gbit/s on two of
+	// them, one of which emulates the network, 87 % of the link are used and not 80 %.
+	bulky = 512
 	// After two fruitless spins there is none for this many rounds, twice as many
 	// each time.
 	minPenalty, maxPenalty = 256, 16384

@@ -60,7 +60,7 @@ func TestSilent(t *testing.T) {
 		}
 		n++
 	}
-	if f := tr.Flow(0); n < firstTries || f.Window != 20*1000 {
+	if f := tr.Flow(0); n < firstTries || f.Window != 40*1000 {
 		t.Errorf("after its first ack it gets %d segments at once, its window is %d bytes", n, f.Window)
 	}
 }
