@@ -75,7 +75,7 @@ func (c *cubic) round() {
 		return
 	}
 	if excess, over := c.hystart.round(); over {
-		c.cwnd = max(c.cwnd/excess, leastWindow*c.segment)
+		c.cwnd = max(c.cwnd/excess/leaveRoom, leastWindow*c.segment)
 		c.ssthresh = c.cwnd
 	}
 }
