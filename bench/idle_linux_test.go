@@ -57,12 +57,19 @@ func TestIdle(t *testing.T) {
 				}
 			}
 			during(500 * time.Millisecond) // its start is over by then
-			before := ran(t, cmd.Process.Pid)
-			during(span)
-			used := ran(t, cmd.Process.Pid) - before
-			t.Logf("%v of CPU in %v: %.4f %% of a core", used, span, 100*float64(used)/float64(span))
-			if before == 0 || used > c.most {
-				t.Errorf("%v of CPU in %v of waiting (%v before it), at most %v", used, span, before, c.most)
+			// A machine that others keep busy may put the start off, or run a thread more slowly:
+			// one span of several is enough. Who looks about needs as much in each.
+			for try := 1; ; try++ {
+				before := ran(t, cmd.Process.Pid)
+				during(span)
+				used := ran(t, cmd.Process.Pid) - before
+				t.Logf("%v of CPU in %v: %.4f %% of a core", used, span, 100*float64(used)/float64(span))
+				if before > 0 && used <= c.most {
+					return
+				}
+				if try == 5 {
+					t.Fatalf("%v of CPU in %v of waiting (%v before it), at most %v", used, span, before, c.most)
+				}
 			}
 		})
 	}
