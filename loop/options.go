@@ -35,6 +35,9 @@ type Options struct {
 	// [Socket.ReceiveBuffer] for what was granted. 0 means at least
 	// [DefaultReceiveBuffer].
 	ReceiveBuffer int
+	// KeepBuffers leaves the kernel's buffers as they are, of a socket that was set up by who
+	// has opened it, whatever ReceiveBuffer says.
+	KeepBuffers bool
 	// Trains says that the socket may be sent datagrams in long runs, as a receiver of
 	// windows is: what the kernel has put together of a run (udp(7), UDP_GRO) is then taken
 	// as it is and handed on datagram by datagram, each with the same Envelope. It sets
@@ -69,7 +72,8 @@ type Stats struct {
 	Refusing       uint64 // hosts to which the kernel refused to send any
 	// Drops is how many datagrams came and were dropped by the kernel, nearly always because
 	// the receive buffer was full (socket(7), SO_RXQ_OVFL; SO_MEMINFO tells the same
-	// number without a word at each datagram). 0 before Linux 4.12.
+	// number without a word at each datagram). 0 before Linux 4.12. It counts from when
+	// the kernel's socket was opened: one that another process had may have dropped some before.
 	Drops uint64
 }
 

@@ -194,6 +194,9 @@ func (s *Socket) buffers(c *socket.Conn) error {
 		return err
 	}
 	s.granted = have
+	if s.opts.KeepBuffers {
+		return nil
+	}
 	want := s.opts.ReceiveBuffer
 	if want <= 0 && have < 2*DefaultReceiveBuffer {
 		want = DefaultReceiveBuffer

@@ -112,7 +112,10 @@ func (s *Ledger) take(now time.Time, t *transaction, i int, m *wire.Message) boo
 		}
 	}
 	w.b = append(w.b, m.Data...)
-	x.decided = true
+	if !x.decided {
+		x.decided = true
+		s.first(now, t, i, len(m.Data))
+	}
 	st.Stored++
 	st.Bytes += uint64(len(m.Data))
 	t.last, t.stored = now, now

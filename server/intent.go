@@ -58,6 +58,7 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope) {
 		s.barred = !s.place(now)
 		if !s.barred && s.eligible(now, o) {
 			st.Accepted++
+			s.heard(now, &i)
 			s.start(now, o, i)
 			return
 		}
@@ -68,7 +69,16 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope) {
 		return
 	}
 	st.Accepted++
+	s.heard(now, &i)
 	s.beat(now)
+}
+
+// heard writes a line of an intent that is answered, now or later. The others are counted
+// alone: who floods the server shall not fill its log.
+func (s *Orchestrator) heard(now time.Time, i *intent) {
+	if s.may(now, tellIntent, "intent") {
+		s.cfg.Log.Info("intent", "client", i.peer, "open", s.open, "waiting", s.waiting)
+	}
 }
 
 // again has the offer of t repeated, to a client that has not sent a segment.

@@ -115,6 +115,9 @@ func (s *Orchestrator) transmitOffer(now time.Time, e *loop.Envelope, b []byte) 
 		b = wire.AppendOffer(b, t.tid, s.offering())
 		if t.phase == ready {
 			s.begin(now, t)
+			if s.may(now, tellOffer, "offer") {
+				s.cfg.Log.Info("offer", "tid", t.tid, "client", t.client, "receivers", len(s.offered))
+			}
 		}
 		return b, true
 	}

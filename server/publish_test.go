@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,7 +124,8 @@ func TestLogIsBounded(t *testing.T) {
 		r.want(r.to(orch, port(k+1), "Type:0;"))
 	}
 	r.pass(2 * time.Minute)
-	if n := strings.Count(log.String(), "\n"); n < 2 || n > 6 {
+	// Eight intents wait; the rest are counted alone.
+	if n := strings.Count(log.String(), "\n"); n < 10 || n > 14 || strings.Count(log.String(), "msg=intent ") != 8 {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 	b.room = -1
@@ -135,6 +137,36 @@ func TestLogIsBounded(t *testing.T) {
 	r.pass(DefaultLimit + time.Minute)
 	if n := strings.Count(log.String(), "\n"); len(r.results) != 8 || n < 1 || n > 3 {
 		t.Errorf("%d verdicts, %d lines:\n%s", len(r.results), n, log.String())
+	}
+}
+
+// Intents that are answered, and offers, write so many lines a minute, and then their number.
+func TestIntentsAreCounted(t *testing.T) {
+	var log bytes.Buffer
+	const intents = 300
+	r := newRig(t, Config{Receivers: one, Concurrent: 4000, SourceConcurrent: 4000, IntentRate: -1, OfferRate: -1, Log: textLog(&log)})
+	for k := range intents {
+		r.to(orch, port(k+1), "Type:0;")
+	}
+	r.pass(59 * time.Second)
+	for _, what := range []string{"intent", "offer"} {
+		if n := strings.Count(log.String(), "msg="+what+" "); n != linesAtOnce {
+			t.Errorf("%d lines of %d %ss", n, intents, what)
+		}
+	}
+	r.pass(2 * time.Second)
+	for _, what := range []string{"intent", "offer"} {
+		want := fmt.Sprintf("level=WARN msg=\"and more of these\" line=%s more=%d\n", what, intents-linesAtOnce)
+		if strings.Count(log.String(), want) != 1 {
+			t.Errorf("%q is not there once:\n%s", want, log.String())
+		}
+	}
+	// The next one has its line again.
+	r.pass(time.Minute)
+	log.Reset()
+	r.to(orch, port(1000), "Type:0;")
+	if got := log.String(); strings.Count(got, "msg=intent ") != 1 || strings.Count(got, "msg=offer ") != 1 {
+		t.Errorf("log of one more:\n%s", got)
 	}
 }
 

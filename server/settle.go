@@ -249,7 +249,7 @@ func (s *Ledger) bury(now time.Time, t *transaction) {
 // counted: a stranger draws as many as he likes.
 func (s *Ledger) report(now time.Time, r *Result) {
 	attrs := []any{"tid", r.TID, "client", r.Client, "status", r.Status, "comment", r.Comment,
-		"bytes", r.Bytes, "elapsed", r.Elapsed}
+		"bytes", r.Bytes, "bytes_per_second", r.rate(), "elapsed", r.Elapsed}
 	if r.Path != "" {
 		attrs = append(attrs, "path", r.Path)
 	}
@@ -273,6 +273,14 @@ func (s *Ledger) report(now time.Time, r *Result) {
 	default:
 		s.cfg.Log.Info("transaction settled", attrs...)
 	}
+}
+
+// rate is how fast the payload came, in bytes a second, from the offer to the last segment.
+func (r *Result) rate() int64 {
+	if r.Transfer <= 0 {
+		return 0
+	}
+	return int64(float64(r.Bytes) / r.Transfer.Seconds())
 }
 
 // bytes is how much of its payload is stored.

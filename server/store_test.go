@@ -188,14 +188,18 @@ func TestStoreCannotCreate(t *testing.T) {
 	r.addsUp()
 }
 
-// One line for a settled transaction.
+// A line for each step of a transaction.
 func TestLog(t *testing.T) {
 	var log strings.Builder
 	r := newRig(t, Config{Receivers: one, FirstTID: 3740, Log: textLog(&log), Expect: &Payload{1, sha256.Sum256([]byte("x"))}})
 	r.to(orch, client, "Type:0;")
 	r.now = r.now.Add(time.Second)
 	r.to(sao, client, "Type:2;TID:3740;SEQ:0;DATA:x")
-	want := `level=INFO msg="transaction settled" tid=3740 client=203.0.113.7:40000 status=true comment="Transaction completed!" bytes=1 elapsed=1s` + "\n"
+	want := `level=INFO msg=intent client=203.0.113.7:40000 open=0 waiting=0
+level=INFO msg=offer tid=3740 client=203.0.113.7:40000 receivers=1
+level=INFO msg="first segment" tid=3740 client=203.0.113.7:40000 receiver=177.71.168.45:4650 bytes=1 after=1s
+level=INFO msg="transaction settled" tid=3740 client=203.0.113.7:40000 status=true comment="Transaction completed!" bytes=1 bytes_per_second=1 elapsed=1s
+`
 	if log.String() != want {
 		t.Errorf("log %q, want %q", &log, want)
 	}

@@ -144,29 +144,61 @@ const (
 	tellRoom
 	tellUnused
 	tellSweep
+	tellIntent
+	tellOffer
 	tells
 )
 
-// every is how often a line of a kind is written; more of them are counted.
+// linesAtOnce is how many lines of what clients do in good faith too are written in a row.
+const linesAtOnce = 20
+
+// every is the time in which as many lines of a kind are written as burst says; more of them
+// are counted.
 func every(kind int) time.Duration {
-	if kind == tellRoom || kind == tellUnused || kind == tellSweep {
+	switch kind {
+	case tellRoom, tellUnused, tellSweep, tellIntent, tellOffer:
 		return time.Minute
 	}
 	return 5 * time.Second
 }
 
+// burst is how many lines of a kind are written in the time that every gives.
+func burst(kind int) int {
+	if kind == tellIntent || kind == tellOffer {
+		return linesAtOnce
+	}
+	return 1
+}
+
 // A line is what is known of a kind of lines.
 type line struct {
 	what string
-	at   time.Time // it was last written
+	at   time.Time // the first of a row was written
+	row  int       // written since
 	more int       // not written since
+}
+
+// may tells whether a line of a kind may be written now, and counts it in any case. Who asks
+// first spares what the line's values cost.
+func (s *Ledger) may(now time.Time, kind int, what string) bool {
+	l := &s.lines[kind]
+	if l.at.IsZero() || now.Sub(l.at) >= every(kind) {
+		l.at, l.row = now, 0
+	}
+	l.what = what
+	if l.row++; l.row <= burst(kind) {
+		return true
+	}
+	// How many were not written is told at a beat.
+	if l.more++; l.more == 1 {
+		s.beat(now)
+	}
+	return false
 }
 
 // tell writes a line of the log, or counts it.
 func (s *Ledger) tell(now time.Time, kind int, what string, attrs ...any) {
-	l := &s.lines[kind]
-	if !l.at.IsZero() && now.Sub(l.at) < every(kind) {
-		l.more++
+	if !s.may(now, kind, what) {
 		return
 	}
 	level := slog.LevelError
@@ -175,7 +207,6 @@ func (s *Ledger) tell(now time.Time, kind int, what string, attrs ...any) {
 	} else if kind == tellUnused {
 		level = slog.LevelInfo
 	}
-	l.what, l.at = what, now
 	s.cfg.Log.Log(context.Background(), level, what, attrs...)
 	s.beat(now)
 }
@@ -189,7 +220,7 @@ func (s *Ledger) flush(now time.Time) (wait bool) {
 		case l.more == 0:
 		case s.closed || now.Sub(l.at) >= every(k):
 			s.cfg.Log.Warn("and more of these", "line", l.what, "more", l.more)
-			l.at, l.more = now, 0
+			l.at, l.row, l.more = now, 1, 0
 		default:
 			wait = true
 		}

@@ -119,6 +119,7 @@ func (s *Ledger) segment(now time.Time, t *transaction, i int, seq int64, data [
 	if !t.used {
 		t.used = true
 		s.used++
+		s.first(now, t, i, len(data))
 	}
 	st.Stored++
 	st.Bytes += uint64(len(data))
@@ -127,6 +128,12 @@ func (s *Ledger) segment(now time.Time, t *transaction, i int, seq int64, data [
 	t.shares[i].Bytes += int64(len(data))
 	t.origin.bytes += int64(len(data))
 	return taken
+}
+
+// first writes a line of the first segment of t, that came to receiver i.
+func (s *Ledger) first(now time.Time, t *transaction, i, bytes int) {
+	s.cfg.Log.Info("first segment", "tid", t.tid, "client", t.client, "receiver", s.cfg.Receivers[i].Addr,
+		"bytes", bytes, "after", now.Sub(t.start))
 }
 
 // duplicate takes a segment whose number is stored. Only the same bytes are acknowledged:

@@ -78,58 +78,17 @@ func expand(known *pflag.FlagSet, arg string) string {
 	return "--" + found
 }
 
-// fromEnvironment sets every option that the command line left out from
-// MDALP_<OPTION>, where that is set: --intent-timeout is MDALP_INTENT_TIMEOUT. A bad
-// value does not keep it from the options that follow, since they may say how to
-// print errors; the first one is told.
-// A variable that is empty counts as not set, which is how a script takes one back.
-//
-// Afterwards pflag takes those options for given: who needs to know what was on the command
-// line itself asks Changed before.
-func fromEnvironment(flags *pflag.FlagSet) error {
-	var err error
-	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" {
-			return
-		}
-		key := variable(f)
-		if v, ok := os.LookupEnv(key); ok && v != "" {
-			if e := flags.Set(f.Name, v); e != nil && err == nil {
-				err = usage.Errorf("%s: %w", key, usage.Value(e))
-			}
-			flags.SetAnnotation(f.Name, fromVariable, []string{v})
-		}
-	})
-	return err
-}
+// variables are those that options come from: --intent-timeout from MDALP_INTENT_TIMEOUT.
+const variables = usage.Prefix("MDALP_")
 
-// variable is the environment variable that stands for an option.
-func variable(f *pflag.Flag) string {
-	return "MDALP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-}
-
-// fromVariable marks an option that fromEnvironment has set.
-const fromVariable = "environment"
+// fromEnvironment sets every option that the command line left out from its variable.
+func fromEnvironment(flags *pflag.FlagSet) error { return variables.Set(flags) }
 
 // blame names the variable in an error of the command line that begins with an option
-// which came from there: who reads it would look for the option in vain.
+// which came from there.
 func blame(flags *pflag.FlagSet, err error) error {
-	if err == nil || !usage.Is(err) {
+	if !usage.Is(err) {
 		return err
 	}
-	text := err.Error()
-	end := strings.IndexAny(text, " :")
-	if end < 0 || text[0] != '-' {
-		return err
-	}
-	var f *pflag.Flag
-	if name, long := strings.CutPrefix(text[:end], "--"); long {
-		f = flags.Lookup(name)
-	} else if end == 2 {
-		f = flags.ShorthandLookup(text[1:2])
-	}
-	if f == nil || f.Annotations[fromVariable] == nil {
-		return err
-	}
-	return usage.Errorf("%s%s", variable(f), text[end:])
+	return variables.Blame(flags, err)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/lmittmann/tint"
 	"golang.org/x/sys/unix"
 
+	"mdalp/cmd/internal/logline"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -38,7 +39,7 @@ func level(verbose int) slog.Level {
 func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	switch {
 	case format == "json":
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inUnits})
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: logline.JSON})
 	// Elsewhere lines are key=value, for grep and for the journal.
 	case isTerminal(os.Stderr):
 		return tint.NewTextHandler(w, &tint.Options{
@@ -47,18 +48,6 @@ func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	}
 	// slog's own handler quotes what is not printable, so it needs no printable.
 	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten})
-}
-
-// inUnits makes durations numbers, and puts their unit in the key. Errors would be
-// empty objects else.
-func inUnits(_ []string, a slog.Attr) slog.Attr {
-	switch v := a.Value.Any().(type) {
-	case time.Duration:
-		return slog.Float64(a.Key+"_ms", inMillis(v))
-	case error:
-		return slog.String(a.Key, v.Error())
-	}
-	return a
 }
 
 // shorten rounds durations to what a person reads.

@@ -44,6 +44,8 @@ func (o *options) check() error {
 		}
 	}
 	switch {
+	case o.logFormat != "text" && o.logFormat != "json":
+		return usage.Errorf("--log-format %s: it is text or json", usage.Shown(o.logFormat))
 	case o.concurrent > mostAtOnce:
 		return usage.Errorf("--concurrent %d: it is %d at most", o.concurrent, mostAtOnce)
 	case o.segment < wire.MinSegment || o.segment > wire.MaxSegment:

@@ -15,7 +15,7 @@ const spare = 32
 // the limit of open files (RLIMIT_NOFILE, getrlimit(2)), since each has one, or two in the
 // extended protocol: beyond it, segments could not be stored. Go has raised the soft limit to the hard one already. What
 // was asked for is refused, defaults are lowered.
-func (o *options) descriptors(cfg *server.Config, socks int, asked bool) error {
+func (o *options) descriptors(cfg *server.Config, socks int) error {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return nil // a filter of system calls forbids to ask
@@ -28,7 +28,7 @@ func (o *options) descriptors(cfg *server.Config, socks int, asked bool) error {
 	switch {
 	case room >= cfg.MaxOpen:
 		return nil
-	case room < 1 || asked && room < cfg.Concurrent:
+	case room < 1 || o.asked && room < cfg.Concurrent:
 		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: "+
 			"raise that limit or ask for at most %d", cfg.Concurrent, limit.Cur, cfg.Concurrent*each+spare+socks, max(room, 0))
 	}

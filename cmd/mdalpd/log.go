@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mdalp/cmd/internal/asyncio"
+	"mdalp/cmd/internal/logline"
 )
 
 const (
@@ -17,9 +18,15 @@ const (
 	lastWords = 2 * time.Second
 )
 
-// newLog makes the log to w. Where lines are missing because w took nothing, a line of
-// the same form says so.
-func newLog(w *asyncio.Writer) *slog.Logger {
+// newLog makes the log to w, as text or JSON. Where lines are missing because w took nothing,
+// a line of the same form says so.
+func newLog(w *asyncio.Writer, format string) *slog.Logger {
+	if format == "json" {
+		w.Notice = func(n int) string {
+			return fmt.Sprintf("{\"time\":\"%s\",\"level\":\"WARN\",\"msg\":\"lines of this log are lost\",\"lines\":%d}\n", time.Now().Format(stamp), n)
+		}
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: logline.JSON}))
+	}
 	w.Notice = func(n int) string {
 		return fmt.Sprintf("time=%s level=WARN msg=\"lines of this log are lost\" lines=%d\n", time.Now().Format(stamp), n)
 	}

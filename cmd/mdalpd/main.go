@@ -10,6 +10,9 @@
 // for the next start, and ends it with exit code 0; a second one waits for nothing. The
 // others: 1 store verify has found something damaged; 2 the command line makes no sense;
 // 4 a socket, permission or file. SIGQUIT or SIGUSR1 logs the counters.
+//
+// Every option can come from the environment: --store-bytes from MDALPD_STORE_BYTES. The
+// command line wins.
 package main
 
 import (
@@ -20,6 +23,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"mdalp"
 	"mdalp/cmd/internal/asyncio"
@@ -48,7 +52,7 @@ func run(args []string) int {
 	c := newCommand(errs)
 	c.SetArgs(args)
 	if shell.Asked(args) {
-		shell.Complete(c, nil)
+		shell.Complete(c, shell.Values{"log-format": {"text", "json"}})
 	}
 	out := new(usage.Output)
 	c.SetOut(out)
@@ -56,7 +60,10 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errs, "mdalpd: %s\n", usage.Line(err))
+	var said reported // of several problems check has said each
+	if !errors.As(err, &said) {
+		fmt.Fprintf(errs, "mdalpd: %s\n", usage.Line(err))
+	}
 	if usage.Is(err) {
 		fmt.Fprintln(errs, "Try 'mdalpd --help'.")
 		return exitUsage
@@ -97,11 +104,15 @@ type options struct {
 	partial          bool
 	drain            time.Duration
 	verbose          bool
+	logFormat        string
 	// Of the extended protocol.
 	base            bool
 	segment, window int
 	silence         time.Duration
-	bounded         bool // --max-bytes was given
+	bounded         bool // --max-bytes was given,
+	asked           bool // and --concurrent
+
+	mistyped []usage.Mistyped // variables of the environment
 
 	errs *asyncio.Writer // standard error
 }
@@ -118,7 +129,13 @@ Clients that can are spoken to in the extended protocol: large segments, many at
 verdict when the payload's digest is the client's and, with --store, all of it is flushed.
 
 In the base protocol nobody tells it how long a payload is. Without --expect silence alone
-decides: what has no hole, and to which nothing has come for --idle, counts as complete.`,
+decides: what has no hole, and to which nothing has come for --idle, counts as complete.
+
+There is no configuration file. Each option can come from the environment: --store-bytes from
+MDALPD_STORE_BYTES. The command line wins. 'mdalpd check' says what a start would do.
+
+UDP sockets that systemd passes (sd_listen_fds(3)) are taken for --listen and --receivers, and
+systemd is told when all is ready (sd_notify(3)).`,
 		Example: `  mdalpd --store /var/lib/mdalpd
   mdalpd --listen 192.0.2.1:4650 --receivers 192.0.2.1,192.0.2.2,192.0.2.3 --expect payload`,
 		Version:       mdalp.Version,
@@ -130,16 +147,18 @@ decides: what has no hole, and to which nothing has come for --idle, counts as c
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, _ []string) error {
-			o.bounded = c.Flags().Changed("max-bytes")
-			return o.run(c.Context(), c.Flags().Changed("concurrent"))
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return o.given(c, o.run) },
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
 	usage.Help(c)
-	c.AddCommand(newStore(), shell.Command("mdalpd"), book.Command())
-	f := c.Flags()
+	c.AddCommand(newCheck(errs), newStore(), shell.Command("mdalpd"), book.Command())
+	o.define(c.Flags())
+	return c
+}
+
+// define adds the options of serving to f.
+func (o *options) define(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&o.listen, "listen", ":4650", "address and port for intents; without ADDR, all of this host")
 	f.StringSliceVar(&o.receivers, "receivers", nil, "addresses of this host to offer, each ADDR or ADDR:PORT (default: that of the default route)")
@@ -170,5 +189,5 @@ decides: what has no hole, and to which nothing has come for --idle, counts as c
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")
 	usage.Duration(f, &o.drain, "drain", 0, "at the first signal, let open transactions end for so long (default: whole ones alone, for --idle); a second one ends it at once")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log counters at the end")
-	return c
+	f.StringVar(&o.logFormat, "log-format", "text", "log lines as text or json; intents, and offers, have at most 20 lines a minute, more are counted")
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -29,8 +30,8 @@ const (
 	settling = 30 * time.Second
 )
 
-// run serves until a signal comes. asked says that --concurrent was given.
-func (o *options) run(ctx context.Context, asked bool) error {
+// run serves until a signal comes.
+func (o *options) run(ctx context.Context) error {
 	// A log that nobody reads any more is no reason to end.
 	// Neither is a file that would be larger than the limit allows (setrlimit(2)): the
 	// write fails.
@@ -39,29 +40,19 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	// For good: one that comes while it ends, as a second one does, must not kill it before its
 	// exit code is told.
 	calls := notify()
-	log := newLog(o.errs)
-	cfg, err := o.config()
+	log := newLog(o.errs, o.logFormat)
+	o.suspect(log)
+	cfg, listen, err := o.plan(log)
 	if err != nil {
 		return err
 	}
-	cfg.Log = log
-	listen, err := o.where()
+	in, err := inherit()
 	if err != nil {
-		return err
-	}
-	if cfg.Receivers, err = o.offered(listen); err != nil {
-		return err
-	}
-	// What makes no sense is said before anything is opened.
-	if _, err := server.New(cfg); err != nil {
-		return usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
-	}
-	if err := o.payload(&cfg); err != nil {
 		return err
 	}
 	// The port comes before the store: who finds it taken is a second one, and must not
 	// touch what belongs to the first.
-	socks, err := open(listen, cfg.Receivers)
+	socks, err := open(in, listen, cfg.Receivers)
 	if err != nil {
 		return err
 	}
@@ -69,7 +60,7 @@ func (o *options) run(ctx context.Context, asked bool) error {
 		defer k.Close()
 	}
 	if o.store != "" {
-		if err := o.descriptors(&cfg, len(socks), asked); err != nil {
+		if err := o.descriptors(&cfg, len(socks)); err != nil {
 			return err
 		}
 		// It is never closed: what may still be under way at the end needs it.
@@ -86,7 +77,11 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	for _, k := range socks {
 		cfg.Buffers = append(cfg.Buffers, k.ReceiveBuffer())
 	}
-	d := &daemon{waker: w, log: log, drain: o.drain, idle: o.idle, socks: socks}
+	d := &daemon{waker: w, log: log, drain: o.drain, idle: o.idle, socks: socks,
+		passed: in != nil, store: cfg.Store, manager: newManager(log)}
+	if d.passed && o.drain > 0 {
+		log.Warn("there is no --drain: the sockets are passed on, and the next process goes on with what is open", "drain", o.drain)
+	}
 	if d.Server, err = server.New(cfg); err != nil {
 		return err
 	}
@@ -100,6 +95,25 @@ func (o *options) run(ctx context.Context, asked bool) error {
 	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store,
 		"offers", cfg.Receivers[0].Addr)
 	return d.run(ctx, calls, o.verbose)
+}
+
+// plan makes of the options all that can be known before anything is opened.
+func (o *options) plan(log *slog.Logger) (cfg server.Config, listen netip.AddrPort, err error) {
+	if cfg, err = o.config(); err != nil {
+		return cfg, listen, err
+	}
+	cfg.Log = log
+	if listen, err = o.where(); err != nil {
+		return cfg, listen, err
+	}
+	if cfg.Receivers, err = o.offered(listen); err != nil {
+		return cfg, listen, err
+	}
+	// What makes no sense is said before anything is opened.
+	if _, err := server.New(cfg); err != nil {
+		return cfg, listen, usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
+	}
+	return cfg, listen, o.payload(&cfg)
 }
 
 // dir opens the store.
@@ -183,6 +197,10 @@ type daemon struct {
 	idle  time.Duration // without a drain, for what is whole
 	socks []*loop.Socket
 
+	passed  bool // the sockets outlive the process
+	store   server.Store
+	manager *manager
+
 	lingers bool
 }
 
@@ -196,6 +214,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 	defer close(over)
 	go d.heed(calls, over, stop, hurry)
 
+	d.waker.Post(d.ready)
 	err := d.waker.Run(ctx, d.Server, d.socks...)
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
@@ -216,24 +235,13 @@ func (d *daemon) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
 	for !d.Drained() && ctx.Err() == nil {
-		_ = d.waker.Wait(ctx) // what there is after an error is flushed, too
+		// Not for long: the service manager's watchdog wants to hear of it.
+		step, end := context.WithTimeout(ctx, time.Second)
+		_ = d.waker.Wait(step) // what there is after an error is flushed, too
+		end()
 		d.waker.Flush(time.Now())
 	}
 	if !d.Drained() {
 		d.log.Warn("ended before all payloads were put together, the next start goes on with them")
 	}
-}
-
-// counters logs what happened so far. It is called in the loop's goroutine.
-func (d *daemon) counters() {
-	var k loop.Stats // of all sockets together
-	for _, s := range d.socks {
-		x := s.Stats()
-		k.Drops += x.Drops
-		k.Lost += x.Lost
-		k.Blocked += x.Blocked
-		k.Truncated += x.Truncated
-	}
-	d.log.Info("counters", "open", d.Open(), "waiting", d.Waiting(), "stats", fmt.Sprintf("%+v", d.Stats()),
-		"dropped_by_kernel", k.Drops, "too_long", k.Truncated, "not_sent", k.Lost, "send_buffer_full", k.Blocked)
 }

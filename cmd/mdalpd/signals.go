@@ -5,6 +5,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // tick is how late a timer of the server may be.
@@ -26,7 +28,12 @@ func notify() chan os.Signal {
 // which ends the loop; then hurry, which ends the wait for what is done beside it.
 func (d *daemon) heed(calls <-chan os.Signal, over <-chan struct{}, stop, hurry func()) {
 	steps := []func(){d.offerNoMore(stop), stop, hurry}
-	if d.drain == 0 {
+	switch {
+	case d.passed:
+		// What comes from now on is for the next process, and waits in the sockets until it is
+		// there. To go on reading would be to drop intents.
+		steps = steps[1:]
+	case d.drain == 0:
 		steps[0] = func() {
 			d.waker.Post(func(now time.Time) { d.linger(now, now.Add(d.idle), stop) })
 		}
@@ -40,6 +47,7 @@ func (d *daemon) heed(calls <-chan os.Signal, over <-chan struct{}, stop, hurry 
 			case s == syscall.SIGQUIT || s == syscall.SIGUSR1:
 				d.waker.Post(func(time.Time) { d.counters() })
 			case len(steps) > 0:
+				d.manager.tell(sd.SdNotifyStopping)
 				steps[0]()
 				steps = steps[1:]
 			}

@@ -16,8 +16,8 @@ import (
 // that it is not one for: whoever names an address listens there and nowhere else, so
 // that a server on loopback is out of the network's reach. Only a wildcard address
 // serves others, all that have its port: thousands may be offered. It fills in which
-// receiver has which socket.
-func open(listen netip.AddrPort, rs []server.Receiver) (socks []*loop.Socket, err error) {
+// receiver has which socket. What is passed is taken instead of opened, and all of it must be.
+func open(in *passed, listen netip.AddrPort, rs []server.Receiver) (socks []*loop.Socket, err error) {
 	defer func() {
 		if err != nil {
 			for _, k := range socks {
@@ -29,7 +29,7 @@ func open(listen netip.AddrPort, rs []server.Receiver) (socks []*loop.Socket, er
 	if _, err := source(listen.Addr(), listen); errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("%s: it is the address of a whole network, not of this host", what)
 	}
-	first, err := bind(what, listen)
+	first, err := in.bind(what, listen)
 	if err != nil {
 		return nil, err
 	}
@@ -42,17 +42,18 @@ func open(listen netip.AddrPort, rs []server.Receiver) (socks []*loop.Socket, er
 		if err := local(a); err != nil {
 			return socks, fmt.Errorf("%s: %w", what, err)
 		}
-		if r.Addr == listen || r.Addr.Port() == listen.Port() && covers(first.LocalAddr().Addr(), a) {
+		// A socket of its own gets what is for its address, whatever else is open.
+		if r.Addr == listen || in.find(r.Addr) == nil && r.Addr.Port() == listen.Port() && covers(first.LocalAddr().Addr(), a) {
 			continue
 		}
-		s, err := bind(what, r.Addr)
+		s, err := in.bind(what, r.Addr)
 		if err != nil {
 			return socks, err
 		}
 		r.Sock = len(socks)
 		socks = append(socks, s)
 	}
-	return socks, nil
+	return socks, in.rest()
 }
 
 // covers reports whether a socket on the wildcard address w takes what is for a.
@@ -60,14 +61,16 @@ func covers(w, a netip.Addr) bool {
 	return w == netip.IPv6Unspecified() || w == netip.IPv4Unspecified() && a.Is4()
 }
 
+// serving are the settings of a server's socket: PacketInfo because answers must leave from the
+// address that was addressed.
+var serving = loop.Options{PacketInfo: true, Trains: true}
+
 // bind opens one socket; what names its option.
 func bind(what string, a netip.AddrPort) (*loop.Socket, error) {
-	// PacketInfo because answers must leave from the address that was addressed.
-	opts := loop.Options{PacketInfo: true, Trains: true}
-	s, err := loop.Listen(a, opts)
+	s, err := loop.Listen(a, serving)
 	// A kernel without IPv6, and ":4650" asked for every address that there is.
 	if errors.Is(err, syscall.EAFNOSUPPORT) && a.Addr() == netip.IPv6Unspecified() {
-		s, err = loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port()), opts)
+		s, err = loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port()), serving)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w%s", what, err, advice(err))
