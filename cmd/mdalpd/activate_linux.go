@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"strconv"
@@ -24,7 +25,10 @@ const (
 // passed are the sockets that whoever started the program has opened for it, as systemd does
 // for a socket unit. It keeps them open when the program ends: what comes then waits in them
 // for the next one, and nothing is lost.
-type passed struct{ socks []*passedSocket }
+type passed struct {
+	socks  []*passedSocket
+	others []string // options whose sockets are opened here
+}
 
 // A passedSocket is a descriptor, and what it is bound to.
 type passedSocket struct {
@@ -50,7 +54,7 @@ func inherit() (*passed, error) {
 		p.socks = append(p.socks, k)
 		rc, err := f.SyscallConn()
 		if err == nil {
-			if e := rc.Control(func(fd uintptr) { k.addr, err = bound(int(fd)) }); e != nil {
+			if e := rc.Control(func(fd uintptr) { k.addr, err = usable(int(fd)) }); e != nil {
 				err = e
 			}
 		}
@@ -66,8 +70,8 @@ func inherit() (*passed, error) {
 	return p, nil
 }
 
-// bound is what a UDP socket is bound to. The error says why it is none to serve on.
-func bound(fd int) (netip.AddrPort, error) {
+// usable gives what a UDP socket is bound to. The error says why it is none to serve on.
+func usable(fd int) (netip.AddrPort, error) {
 	none := netip.AddrPort{}
 	typ, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	switch {
@@ -141,6 +145,9 @@ func hasIPv6() bool {
 func (p *passed) bind(what string, a netip.AddrPort) (*loop.Socket, error) {
 	k := p.find(a)
 	if k == nil {
+		if p != nil {
+			p.others = append(p.others, what)
+		}
 		return bind(what, a)
 	}
 	k.taken = true
@@ -177,6 +184,14 @@ func smaller(c *socket.Conn) bool {
 	}
 	granted, err := other.ReadBuffer()
 	return err != nil || granted < have
+}
+
+// warn says which sockets end with the process: what comes to those while the next one starts
+// is refused.
+func (p *passed) warn(log *slog.Logger) {
+	if p != nil && len(p.others) > 0 {
+		log.Warn("not all sockets are passed on: what comes to these while there is no server is refused", "not_passed", p.others)
+	}
 }
 
 // rest fails if a socket is passed that no option asks for: what comes to it nobody would

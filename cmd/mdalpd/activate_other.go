@@ -3,6 +3,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/netip"
 
 	"mdalp/loop"
@@ -18,3 +19,5 @@ func (p *passed) find(netip.AddrPort) *passed { return nil }
 func (p *passed) bind(what string, a netip.AddrPort) (*loop.Socket, error) { return bind(what, a) }
 
 func (p *passed) rest() error { return nil }
+
+func (p *passed) warn(*slog.Logger) {}

@@ -16,9 +16,9 @@ func (d *daemon) counters() {
 		add(&k, s.Stats())
 	}
 	attrs := []any{"open", d.Open(), "most_open", d.MaxOpen(), "waiting", d.Waiting(), "room_bytes", d.room()}
-	attrs = append(attrs, "server", slog.GroupValue(counted(d.Stats())...), "sockets", slog.GroupValue(counted(k)...))
-	d.log.Info("counters", append(attrs, "dropped_by_kernel", k.Drops, "too_long", k.Truncated,
-		"not_sent", k.Lost, "send_buffer_full", k.Blocked)...)
+	// Of the sockets Drops is what the kernel dropped, nearly always for want of a receive buffer.
+	d.log.Info("counters", append(attrs, "server", slog.GroupValue(counted(d.Stats())...),
+		"sockets", slog.GroupValue(counted(k)...))...)
 }
 
 // room is about how many bytes of payload the store may still take in; negative means that

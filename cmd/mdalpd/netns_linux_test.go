@@ -112,7 +112,7 @@ func serve(t *testing.T, args ...string) string {
 
 func command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Getenv(mark), args...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, mark) })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MDALPD_") })
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
@@ -123,13 +123,19 @@ func ask(t *testing.T, c *net.UDPConn, to, text string) (answer string, from net
 	if _, err := c.WriteToUDPAddrPort([]byte(text), netip.MustParseAddrPort(to)); err != nil {
 		t.Fatal(err)
 	}
+	return answered(t, c)
+}
+
+// answered waits for a datagram.
+func answered(t *testing.T, c *net.UDPConn) (answer string, from netip.AddrPort) {
+	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 2048)
 	n, from, err := c.ReadFromUDPAddrPort(b)
 	if err != nil {
-		t.Fatalf("%s to %s: %v", text, to, err)
+		t.Fatal(err)
 	}
 	return string(b[:n]), from
 }

@@ -59,6 +59,7 @@ func (o *options) run(ctx context.Context) error {
 	for _, k := range socks {
 		defer k.Close()
 	}
+	in.warn(log)
 	if o.store != "" {
 		if err := o.descriptors(&cfg, len(socks)); err != nil {
 			return err
@@ -118,14 +119,24 @@ func (o *options) plan(log *slog.Logger) (cfg server.Config, listen netip.AddrPo
 
 // dir opens the store.
 func (o *options) dir() (server.Store, error) {
-	dir, err := server.NewDir(o.store, server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept(), Names: o.clientNames})
-	switch {
-	case errors.Is(err, server.ErrLocked):
-		return nil, fmt.Errorf("--store %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
+	dir, err := server.NewDir(o.store, o.dirOptions())
+	if err != nil {
+		return nil, o.unusable(err)
 	}
 	return dir, nil
+}
+
+// dirOptions are the settings of the store.
+func (o *options) dirOptions() server.DirOptions {
+	return server.DirOptions{MaxBytes: o.storeBytes, Reserve: o.kept(), Names: o.clientNames}
+}
+
+// unusable makes an error of the store one that names its option.
+func (o *options) unusable(err error) error {
+	if errors.Is(err, server.ErrLocked) {
+		return fmt.Errorf("--store %w: end it, or give another one", err)
+	}
+	return fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
 }
 
 // kept is --reserve as the store takes it: 0 is its default, less is none.

@@ -73,10 +73,21 @@ func bind(what string, a netip.AddrPort) (*loop.Socket, error) {
 		s, err = loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port()), serving)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w%s", what, err, advice(err))
+		return nil, &portError{what, a, err}
 	}
 	return s, nil
 }
+
+// A portError is the error of a socket that cannot be opened.
+type portError struct {
+	what string // its option
+	addr netip.AddrPort
+	err  error
+}
+
+func (e *portError) Error() string { return fmt.Sprintf("%s: %v%s", e.what, e.err, advice(e.err)) }
+
+func (e *portError) Unwrap() error { return e.err }
 
 // local refuses what is no address of this host.
 func local(a netip.Addr) error {

@@ -14,3 +14,9 @@ func Open(path string) (Folder, error) {
 
 // View is as Open.
 func View(path string) (Folder, error) { return Open(path) }
+
+// Taken is as Open.
+func Taken(path string) error {
+	_, err := Open(path)
+	return err
+}

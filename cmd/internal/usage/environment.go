@@ -100,7 +100,9 @@ type Mistyped struct{ Name, Meant string }
 func (p Prefix) Mistyped(flags *pflag.FlagSet) (found []Mistyped) {
 	// cobra knows what is like a command.
 	like := &cobra.Command{SuggestionsMinimumDistance: 2}
+	known := make(map[string]bool)
 	flags.VisitAll(func(f *pflag.Flag) {
+		known[p.Variable(f)] = true
 		if ours(f) {
 			like.AddCommand(&cobra.Command{Use: p.Variable(f), Run: func(*cobra.Command, []string) {}})
 		}
@@ -110,8 +112,7 @@ func (p Prefix) Mistyped(flags *pflag.FlagSet) (found []Mistyped) {
 		if !strings.HasPrefix(name, string(p)) || name == string(p) || value == "" {
 			continue
 		}
-		known := slices.ContainsFunc(like.Commands(), func(c *cobra.Command) bool { return c.Name() == name })
-		if near := like.SuggestionsFor(name); !known && len(near) > 0 {
+		if near := like.SuggestionsFor(name); !known[name] && len(near) > 0 {
 			found = append(found, Mistyped{name, near[0]})
 		}
 	}
