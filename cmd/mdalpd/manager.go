@@ -23,6 +23,7 @@ const (
 // a write may block.
 type manager struct {
 	words chan string
+	done  chan struct{} // closed when the last of them is handed on
 	every time.Duration // how often the loop has a word
 	at    time.Time     // of the last one,
 	bytes uint64        // and what was stored by then
@@ -34,7 +35,7 @@ func newManager(log *slog.Logger) *manager {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return nil
 	}
-	m := &manager{words: make(chan string, untold), every: newsEvery}
+	m := &manager{words: make(chan string, untold), done: make(chan struct{}), every: newsEvery}
 	watchdog, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("there is no watchdog: its time cannot be read", "WATCHDOG_USEC", os.Getenv("WATCHDOG_USEC"))
@@ -43,7 +44,11 @@ func newManager(log *slog.Logger) *manager {
 	}
 	go func() {
 		failed := false
+		defer close(m.done)
 		for w := range m.words {
+			if w == "" {
+				return
+			}
 			_, err := sd.SdNotify(false, w)
 			if err != nil && !failed {
 				log.Warn("the service manager cannot be told how it goes", "NOTIFY_SOCKET", os.Getenv("NOTIFY_SOCKET"), "err", err)
@@ -62,6 +67,18 @@ func (m *manager) tell(words string) {
 	select {
 	case m.words <- words:
 	default:
+	}
+}
+
+// end waits until all is told, but not for long.
+func (m *manager) end() {
+	if m == nil {
+		return
+	}
+	m.tell("")
+	select {
+	case <-m.done:
+	case <-time.After(lastWords):
 	}
 }
 

@@ -230,6 +230,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
 	d.settle(last)
+	d.manager.end()
 	if verbose {
 		d.counters()
 	}
