@@ -32,6 +32,7 @@ var installed = []string{
 	"/usr/share/bash-completion/completions/mdalp", "/usr/share/zsh/vendor-completions/_mdalp",
 	"/usr/share/fish/vendor_completions.d/mdalp.fish",
 	"/usr/share/doc/mdalp/copyright", "/usr/lib/systemd/system/mdalpd.service",
+	"/usr/lib/systemd/system/mdalpd.socket", "/etc/default/mdalpd",
 }
 
 // Of the service.
@@ -107,7 +108,7 @@ func TestPackages(t *testing.T) {
 	})
 	t.Run("tarball", func(t *testing.T) {
 		names := members(t, one("mdalp_*.tar.gz"))
-		for _, n := range []string{"/mdalp", "/mdalpd", "/doc/copyright", "/man/mdalp.1.gz", "/mdalpd.service"} {
+		for _, n := range []string{"/mdalp", "/mdalpd", "/doc/copyright", "/man/mdalp.1.gz", "/mdalpd.service", "/mdalpd.socket", "/mdalpd.default"} {
 			if !slices.ContainsFunc(names, func(s string) bool { return strings.HasSuffix(s, n) }) {
 				t.Errorf("%s is missing", n)
 			}
@@ -195,12 +196,12 @@ func installDeb(t *testing.T, deb string) {
 		}
 	}
 	if _, err := exec.LookPath("systemd-analyze"); err == nil {
-		if out := must(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "mdalpd.service") {
+		if out := must(t, "systemd-analyze", "verify", "--man=no", unit, strings.Replace(unit, "service", "socket", 1)); strings.Contains(out, "mdalpd.") {
 			t.Errorf("systemd-analyze verify:\n%s", out)
 		}
 	}
 	if booted {
-		must(t, "systemctl", "stop", "mdalpd.service")
+		must(t, "systemctl", "stop", "mdalpd.socket", "mdalpd.service")
 		if got := property(t, "Result"); got != "success" {
 			t.Errorf("stopped with %s", got)
 		}

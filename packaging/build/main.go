@@ -228,9 +228,10 @@ func (r *release) collect(b bundle) error {
 	if !b.unit {
 		return nil
 	}
-	const unit = "mdalpd.service"
-	if err := copyFile(filepath.Join(r.root, "packaging", unit), filepath.Join(stage, unit)); err != nil {
-		return err
+	for _, unit := range []string{"mdalpd.service", "mdalpd.socket", "mdalpd.default"} {
+		if err := copyFile(filepath.Join(r.root, "packaging", unit), filepath.Join(stage, unit)); err != nil {
+			return err
+		}
 	}
 	// A tree without it can be released too; config then says nothing of it to nfpm.
 	dissector, err := find(r.root, "mdalp.lua")

@@ -7,5 +7,5 @@ upgrade | failed-upgrade | deconfigure | 1) exit 0 ;; # dpkg and rpm: a new vers
 esac
 
 if [ -d /run/systemd/system ]; then
-	systemctl --quiet disable --now mdalpd.service || :
+	systemctl --quiet disable --now mdalpd.socket mdalpd.service || :
 fi
