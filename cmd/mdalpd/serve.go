@@ -79,7 +79,7 @@ func (o *options) run(ctx context.Context) error {
 		cfg.Buffers = append(cfg.Buffers, k.ReceiveBuffer())
 	}
 	d := &daemon{waker: w, log: log, drain: o.drain, idle: o.idle, socks: socks,
-		passed: in != nil, store: cfg.Store, manager: newManager(log)}
+		passed: in != nil, store: cfg.Store, dir: o.store, manager: newManager(log)}
 	if d.passed && o.drain > 0 {
 		log.Warn("there is no --drain: the sockets are passed on, and the next process goes on with what is open", "drain", o.drain)
 	}
@@ -89,6 +89,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := d.Start(time.Now()); err != nil {
 		return fmt.Errorf("--store %s: what former runs left cannot be read: %w", o.store, usage.File(err))
 	}
+	d.resume(time.Now(), o.limit)
 	if cfg.Expect == nil && cfg.Idle >= cfg.Limit {
 		log.Warn("no payload of the base protocol can become complete: --idle is not shorter than --limit",
 			"idle", cfg.Idle, "limit", cfg.Limit)
@@ -210,6 +211,7 @@ type daemon struct {
 
 	passed  bool // the sockets outlive the process
 	store   server.Store
+	dir     string // where that is, or ""
 	manager *manager
 
 	lingers bool
@@ -227,6 +229,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 
 	d.waker.Post(d.ready)
 	err := d.waker.Run(ctx, d.Server, d.socks...)
+	d.leave()
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
 	d.settle(last)

@@ -146,6 +146,61 @@ func upgrade(t *testing.T, p *pair, kind string, socks []*os.File) {
 	whole(t, store, payload)
 }
 
+// Clients that have sent nothing yet are served by the next server: one with an offer, and one
+// whose turn has not come. Neither asks again.
+func TestUpgradeOfWaiting(t *testing.T) {
+	t.Parallel()
+	isolated(t, func(t *testing.T) {
+		sock, store := udp(t, "127.0.0.1:4650"), t.TempDir()
+		serve := func(most string) *running {
+			return launch(t, passing(command(t, "--listen", "127.0.0.1", "--store", store, "--concurrent", most, "--source-concurrent", most,
+				"--first-tid", "7"), sock), false, "msg=listening ")
+		}
+		var clients [2]*net.UDPConn
+		for i := range clients {
+			c, err := net.ListenUDP("udp4", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			clients[i] = c
+		}
+		d := serve("1")
+		if got, _ := ask(t, clients[0], "127.0.0.1:4650", "Type:0;"); !strings.HasPrefix(got, "Type:1;TID:7;") {
+			t.Errorf("%q", got)
+		}
+		if _, err := clients[1].WriteToUDPAddrPort([]byte("Type:0;"), netip.MustParseAddrPort("127.0.0.1:4650")); err != nil {
+			t.Fatal(err)
+		}
+		if !d.says("waiting=1\n") {
+			t.Error("the second is not said to wait")
+		}
+		d.end(unix.SIGTERM)
+		d = serve("2")
+		if got, _ := answered(t, clients[1]); !strings.HasPrefix(got, "Type:1;TID:8;") {
+			t.Errorf("the one who waited got %q", got)
+		}
+		if got, _ := ask(t, clients[0], "127.0.0.1:4650", "Type:2;TID:7;SEQ:0;DATA:x"); got != "Type:3;TID:7;SEQ:0;" {
+			t.Errorf("the one with an offer got %q", got)
+		}
+		if code, said := d.end(unix.SIGTERM); code != 0 || !strings.Contains(said, `msg="clients of the last run are served" offers=1 intents=1`) {
+			t.Errorf("%d: %s", code, said)
+		}
+		// What it left is there for the next, and what cannot be read is told.
+		name := filepath.Join(store, handoverName)
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+		if err := os.WriteFile(name, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, said := serve("2").end(unix.SIGTERM)
+		if code != 0 || !strings.Contains(said, `level=WARN msg="clients that the last run left cannot be read" err="unexpected end of JSON input"`) {
+			t.Errorf("%d: %s", code, said)
+		}
+	})
+}
+
 // Descriptors that are no sockets for what was asked for end a start with one line.
 func TestStrangeSockets(t *testing.T) {
 	t.Parallel()

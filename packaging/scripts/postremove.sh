@@ -8,7 +8,7 @@ fi
 
 # dpkg alone purges. What the service received is not the package's to delete.
 if [ "$1" = purge ] && [ -d /var/lib/private/mdalpd ]; then
-	rm -f /var/lib/private/mdalpd/.lock # which is there even when nothing came
+	rm -f /var/lib/private/mdalpd/.lock /var/lib/private/mdalpd/.handover # which are there even when nothing came
 	if rmdir /var/lib/private/mdalpd 2>/dev/null; then
 		rm -f /var/lib/mdalpd
 	else
