@@ -46,6 +46,7 @@ var bundles = []bundle{
 		// What users read. The rest of the tree is for those who have the source.
 		docs: map[string]string{
 			"README.md": "README.md", "PROTOCOL.md": "PROTOCOL.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE": "copyright",
+			"docs/operation.md": "operation.md",
 		},
 	},
 	{
