@@ -68,6 +68,14 @@ type Result struct {
 	Err error
 }
 
+// rate is how fast the payload came, in bytes a second, from the offer to the last segment.
+func (r *Result) rate() int64 {
+	if r.Transfer <= 0 {
+		return 0
+	}
+	return int64(float64(r.Bytes) / r.Transfer.Seconds())
+}
+
 // A Share is what one receiver took in a transaction.
 type Share struct {
 	Receiver   Receiver

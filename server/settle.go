@@ -275,14 +275,6 @@ func (s *Ledger) report(now time.Time, r *Result) {
 	}
 }
 
-// rate is how fast the payload came, in bytes a second, from the offer to the last segment.
-func (r *Result) rate() int64 {
-	if r.Transfer <= 0 {
-		return 0
-	}
-	return int64(float64(r.Bytes) / r.Transfer.Seconds())
-}
-
 // bytes is how much of its payload is stored.
 func (t *transaction) bytes() int64 {
 	if t.ext != nil {

@@ -59,7 +59,8 @@ func inherit() (*passed, error) {
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s cannot be used: %w: pass UDP sockets alone, each bound to an address", k.what, err)
+			return nil, fmt.Errorf("%s cannot be used: %w: pass UDP sockets alone, each bound to an address",
+				k.what, err)
 		}
 		for _, other := range p.socks[:i] {
 			if other.addr == k.addr {
@@ -190,7 +191,8 @@ func smaller(c *socket.Conn) bool {
 // is refused.
 func (p *passed) warn(log *slog.Logger) {
 	if p != nil && len(p.others) > 0 {
-		log.Warn("not all sockets are passed on: what comes to these while there is no server is refused", "not_passed", p.others)
+		log.Warn("not all sockets are passed on: what comes to these while there is no server is refused",
+			"not_passed", p.others)
 	}
 }
 
@@ -202,7 +204,8 @@ func (p *passed) rest() error {
 	}
 	for _, k := range p.socks {
 		if !k.taken {
-			return fmt.Errorf("%s listens on %v, which is neither --listen nor one of --receivers: make them agree", k.what, k.addr)
+			return fmt.Errorf("%s listens on %v, which is neither --listen nor one of --receivers: make them agree",
+				k.what, k.addr)
 		}
 	}
 	return nil

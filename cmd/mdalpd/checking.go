@@ -87,8 +87,8 @@ func (t *trial) run() error {
 		t.ports(&cfg, socks)
 	}
 	t.store(&cfg, len(socks))
-	t.say("limits", "%d transactions at once, %d intents that wait, %v for each transaction of the base protocol, %v of silence for extended ones",
-		cfg.Concurrent, o.queue, o.limit, o.silence)
+	t.say("limits", "%d transactions at once, %d intents that wait, %v for each transaction of the base protocol, "+
+		"%v of silence for extended ones", cfg.Concurrent, o.queue, o.limit, o.silence)
 	if cfg.Expect != nil {
 		t.say("expects", "%s, %d bytes, sha256 %x", usage.Text(o.expect), cfg.Expect.Size, cfg.Expect.SHA256)
 	}
@@ -151,7 +151,8 @@ func (t *trial) ports(cfg *server.Config, socks []*loop.Socket) {
 	t.say("buffer", "%d bytes to receive, which hold %d segments of %d bytes", least, holds, cfg.Segment)
 	if cfg.Window > holds {
 		t.note("%s %d: the receive buffer of %d bytes holds %d segments of %d bytes, more may be lost: "+
-			"raise net.core.rmem_max, or leave it out", variables.Given(t.flags.Flags().Lookup("window")), cfg.Window, least, holds, cfg.Segment)
+			"raise net.core.rmem_max, or leave it out",
+			variables.Given(t.flags.Flags().Lookup("window")), cfg.Window, least, holds, cfg.Segment)
 	}
 }
 
@@ -164,7 +165,8 @@ func (t *trial) store(cfg *server.Config, socks int) {
 	}
 	asked := cfg.Concurrent
 	if !t.failed(o.descriptors(cfg, max(1, socks))) && cfg.Concurrent < asked {
-		t.note("few open files are allowed (ulimit -n): %d transactions at once instead of %d", cfg.Concurrent, asked)
+		t.note("few open files are allowed (ulimit -n): %d transactions at once instead of %d",
+			cfg.Concurrent, asked)
 	}
 	name := usage.Text(o.store)
 	if _, err := os.Stat(o.store); errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +185,8 @@ func (t *trial) store(cfg *server.Config, socks int) {
 		t.say("store", "%s, without a bound", name)
 	case room < server.DefaultRoomPerOffer:
 		t.say("store", "%s, full: intents would wait", name)
-		t.note("%s %s: room for %d bytes of payload is left, and intents wait from %d on: make room, or raise --store-bytes",
+		t.note("%s %s: room for %d bytes of payload is left, and intents wait from %d on: "+
+			"make room, or raise --store-bytes",
 			variables.Given(t.flags.Flags().Lookup("store")), name, room, server.DefaultRoomPerOffer)
 	default:
 		t.say("store", "%s, room for about %d bytes of payload", name, room)

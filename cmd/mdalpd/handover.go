@@ -72,7 +72,8 @@ func (d *daemon) leave() {
 		}
 	}
 	if err != nil {
-		d.log.Warn("clients that wait are not told to the next start", "clients", len(h.Offers)+len(h.Intents), "err", usage.File(err))
+		d.log.Warn("clients that wait are not told to the next start",
+			"clients", len(h.Offers)+len(h.Intents), "err", usage.File(err))
 	}
 }
 

@@ -189,5 +189,6 @@ func (o *options) define(f *pflag.FlagSet) {
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")
 	usage.Duration(f, &o.drain, "drain", 0, "at the first signal, let open transactions end for so long (default: whole ones alone, for --idle); a second one ends it at once")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log counters at the end")
-	f.StringVar(&o.logFormat, "log-format", "text", "log lines as text or json; intents, and offers, have at most 20 lines a minute, more are counted")
+	f.StringVar(&o.logFormat, "log-format", "text",
+		"log lines as text or json; intents, and offers, have at most 20 lines a minute, more are counted")
 }

@@ -51,7 +51,8 @@ func newManager(log *slog.Logger) *manager {
 			}
 			_, err := sd.SdNotify(false, w)
 			if err != nil && !failed {
-				log.Warn("the service manager cannot be told how it goes", "NOTIFY_SOCKET", os.Getenv("NOTIFY_SOCKET"), "err", err)
+				log.Warn("the service manager cannot be told how it goes",
+					"NOTIFY_SOCKET", os.Getenv("NOTIFY_SOCKET"), "err", err)
 			}
 			failed = err != nil
 		}
@@ -101,7 +102,8 @@ func (d *daemon) news(now time.Time) {
 		rate = float64(st.Bytes-m.bytes) / passed.Seconds()
 	}
 	m.at, m.bytes = now, st.Bytes
-	m.tell(fmt.Sprintf("%s\nSTATUS=%d open, %d stored, %s", sd.SdNotifyWatchdog, d.Open(), st.Completed, speed(rate)))
+	m.tell(fmt.Sprintf("%s\nSTATUS=%d open, %d stored, %s",
+		sd.SdNotifyWatchdog, d.Open(), st.Completed, speed(rate)))
 	time.AfterFunc(m.every, func() { d.waker.Post(d.news) })
 }
 
