@@ -29,7 +29,7 @@ type far struct {
 // newFar begins with n trials of size bytes each. asked tells when somebody wants to know.
 func newFar(asked *table, n, size int) *far {
 	f := &far{size: size, end: make(chan struct{}), acked: make([]int64, n), finished: make([]bool, n)}
-	if term := os.Getenv("TERM"); isTerminal(os.Stderr) && term != "" && term != "dumb" {
+	if paintable(os.Stderr) {
 		f.out = stderr
 	}
 	f.over.Go(func() { f.watch(asked) })

@@ -55,9 +55,7 @@ func (p *painter) run(s *screen) {
 			s.see(&r)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.erase()
+	s.clear()
 }
 
 // end takes the bars away, and waits for that until ctx ends.

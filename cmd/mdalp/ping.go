@@ -1,19 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,22 +18,19 @@ import (
 	"mdalp/icmp"
 )
 
-// pingLimit is how many hosts one ping takes. There must be some end to what is
-// read from standard input.
-const pingLimit = 10_000
-
 // exitSilent says that some host answered nothing.
 const exitSilent = 1
 
 // pingOptions is the command line of ping.
 type pingOptions struct {
-	orchestrator  sendOptions // its addr, port, family, bind and verbose
+	orchestrator  sendOptions // its addr, port, family, bind, verbose and quiet
 	intentTimeout time.Duration
 	// Echoes to each host, and the time between two rounds of them.
 	count    int
 	interval time.Duration
 	// How long answers are waited for after the last echo.
 	timeout time.Duration
+	lists   []string // files that name hosts
 	json    bool
 	// raw, dgram or auto, as the option has it.
 	mode string
@@ -50,10 +41,12 @@ func newPing() *cobra.Command {
 	var o pingOptions
 	s := &o.orchestrator
 	c := &cobra.Command{
-		Use:   "ping HOST... | ping -a ADDR -p PORT",
+		Use:   "ping HOST... | ping -f FILE | ping -a ADDR -p PORT",
 		Short: "Ping many hosts at once, or the receivers of an offer",
-		Long: fmt.Sprintf(`Ping up to %d hosts side by side: addresses or names, or - for one a line on
-standard input. With -a and -p, ask the orchestrator for receivers and ping those.
+		Long: fmt.Sprintf(`Ping up to %d hosts side by side: addresses, names, or networks such as 192.0.2.0/28, of
+which network and broadcast address are left out. With - they come from standard input, with
+-f from a file, one a line; # begins a comment. With -a and -p, ask the orchestrator for
+receivers and ping those.
 
 Mind that to ask is to begin: the intent opens a transaction at the orchestrator,
 which then ends unfinished, and may count as a failure or keep others waiting.
@@ -61,10 +54,15 @@ which then ends unfinished, and may count as a failure or keep others waiting.
 A round is one echo to every host, back to back. The times are round trips, from
 the instant before the send to the kernel's stamp of the answer.
 
+A terminal shows the figures as they come, as far as there is room. In the end, and after
+Ctrl-C, there is a line for each host, and one for all. -q shows nothing before that.
+
 The exit code is 0 if all hosts answered, 1 if some answered nothing, 2 if the
 command line makes no sense, 3 if there is no offer, 4 if a name has no address or a
-socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands.`, pingLimit),
+socket cannot be had, 130 if interrupted, by Ctrl-C too. SIGQUIT (Ctrl-\) and SIGUSR1 print
+the table as it stands.`, pingLimit),
 		Example: `  mdalp ping 192.0.2.1 receiver.example
+  mdalp ping -c 10 -i 0.5 192.0.2.0/28 fd00::/120
   mdalp ping --json - <hosts
   mdalp ping -a 18.139.29.142 -p 4650`,
 		Args: cobra.ArbitraryArgs,
@@ -72,9 +70,13 @@ socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the
 			// Asked before the environment is read: MDALP_ADDR may be set for send, and must not forbid
 			// to ping hosts.
 			named := c.Flags().Changed("addr") || c.Flags().Changed("port")
+			listed := c.Flags().Changed("hosts")
 			bad := fromEnvironment(c.Flags())
-			if named && len(args) > 0 {
+			switch {
+			case named && (len(args) > 0 || listed):
 				bad = usage.Errorf("hosts and -a exclude each other")
+			case !listed && (named || len(args) > 0):
+				o.lists = nil // of the environment
 			}
 			return o.run(c.Context(), args, bad)
 		},
@@ -84,9 +86,11 @@ socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the
 	f.SortFlags = false
 	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of an orchestrator whose receivers to ping")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
-	f.IntVar(&o.count, "count", icmp.DefaultCount, "echoes to each host")
-	usage.Duration(f, &o.interval, "interval", icmp.DefaultGap, "time between the rounds")
-	usage.Duration(f, &o.timeout, "timeout", icmp.DefaultTimeout, "wait for answers after the last echo")
+	f.StringArrayVarP(&o.lists, "hosts", "f", nil, "`file` with hosts, one a line, - for standard input; again for more")
+	f.IntVarP(&o.count, "count", "c", icmp.DefaultCount, "echoes to each host")
+	usage.DurationP(f, &o.interval, "interval", "i", icmp.DefaultGap, "time between the rounds; a plain number is seconds")
+	usage.DurationP(f, &o.timeout, "timeout", "W", icmp.DefaultTimeout, "wait for answers after the last echo")
+	f.BoolVarP(&s.quiet, "quiet", "q", false, "print only the summary at the end; wins over -v")
 	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.mode, "ping", "auto", "sockets: raw, dgram or auto")
@@ -118,7 +122,7 @@ func (o *pingOptions) config() (*mdalp.PingConfig, error) {
 	return &mdalp.PingConfig{
 		Count: o.count, Interval: o.interval, Timeout: o.timeout, Mode: mode,
 		// Nothing is pinged after this.
-		DropPrivileges: true, Logger: newLogger(o.orchestrator.verbose),
+		DropPrivileges: true, Logger: newLogger(o.orchestrator.verbosity()),
 	}, nil
 }
 
@@ -170,8 +174,10 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	}
 	table := newTable()
 	defer table.stop()
+	live := newLivePings(o.orchestrator.quiet)
+	defer live.end(ctx)
 	// Hosts that are named win over an orchestrator from the environment.
-	if len(args) > 0 {
+	if len(args)+len(o.lists) > 0 {
 		*t, err = o.hosts(ctx, args)
 	} else {
 		*t, err = o.receivers(ctx, c.Logger, table)
@@ -185,9 +191,10 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		}
 	}
 	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
-	c.ProgressEvery = lookEvery
+	c.ProgressEvery = live.every(len(t.addrs) * o.count)
 	c.Progress = func(r *mdalp.PingReport) {
 		table.show(func(b *bytes.Buffer) { showPings(b, t, r) })
+		live.see(t, r)
 	}
 	r, err := mdalp.Ping(ctx, t.addrs, c)
 	var sig interrupted
@@ -205,153 +212,4 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		return nil, err
 	}
 	return r, err
-}
-
-// targets are the hosts to ping. addrs and names belong together by their places, as do
-// the hosts of the report.
-type targets struct {
-	addrs      []netip.Addr
-	names      []string       // as the user, or the offer, calls them
-	asked      netip.AddrPort // the orchestrator that named them, or the zero value
-	tid        int64          // the transaction that it opened for that
-	unresolved int            // names that are left out
-}
-
-// receivers asks the orchestrator whom to ping.
-func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, table *table) (targets, error) {
-	s := &o.orchestrator
-	switch {
-	case s.addr == "" && s.port == 0:
-		return targets{}, usage.Errorf("say whom to ping: HOST..., - for standard input, or -a ADDR -p PORT")
-	case s.addr == "":
-		return targets{}, usage.Errorf("the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)")
-	case s.port == 0:
-		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
-	}
-	// The family of --bind is the orchestrator's here; for the echoes it is looked at again.
-	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log, Progress: table.report, ProgressEvery: lookEvery}
-	if err := s.resolve(ctx, c); err != nil {
-		return targets{}, err
-	}
-	offer, err := mdalp.Offer(ctx, c)
-	if err != nil {
-		// The JSON tells who was asked in vain.
-		return targets{asked: c.Orchestrator}, err
-	}
-	t := targets{asked: c.Orchestrator, tid: offer.TID}
-	seen := make(map[netip.Addr]bool, len(offer.Receivers))
-	for i := range offer.Receivers {
-		// Receivers may share a host and differ in their ports.
-		if r := &offer.Receivers[i]; !seen[r.Addr.Addr()] {
-			seen[r.Addr.Addr()] = true
-			t.addrs, t.names = append(t.addrs, r.Addr.Addr()), append(t.names, r.Name)
-		}
-	}
-	return t, nil
-}
-
-// hosts gives the addresses of the arguments. Names that have none are told, and
-// left out.
-func (o *pingOptions) hosts(ctx context.Context, args []string) (targets, error) {
-	// Whoever is to write the hosts may take as long as it likes.
-	all, err := within(ctx, func() ([]string, error) { return expandHosts(args, os.Stdin) })
-	if err != nil {
-		return targets{}, err
-	}
-	family := 0
-	switch {
-	case o.orchestrator.ipv4:
-		family = 4
-	case o.orchestrator.ipv6:
-		family = 6
-	}
-	// By place, so that the goroutines below share nothing, and the order stays the user's.
-	addrs, errs := make([]netip.Addr, len(all)), make([]error, len(all))
-	var wait sync.WaitGroup
-	// At most 16 look-ups at a time: a resolver may take more for a flood.
-	free := make(chan struct{}, 16)
-	for i, h := range all {
-		// With -4 or -6 Resolve says what is wrong with an address of the other family.
-		if a, err := netip.ParseAddr(bare(h)); err == nil && family == 0 {
-			addrs[i], errs[i] = a.Unmap(), zoned(a)
-			continue
-		}
-		wait.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
-			var found netip.AddrPort
-			found, errs[i] = mdalp.Resolve(ctx, bare(h), 0, family)
-			if addrs[i] = found.Addr(); errs[i] == nil {
-				errs[i] = zoned(addrs[i])
-			}
-		})
-	}
-	wait.Wait()
-	// Else an interrupt would look like thousands of names without an address.
-	if cause := context.Cause(ctx); cause != nil {
-		return targets{}, cause
-	}
-	var t targets
-	for i, h := range all {
-		if errs[i] != nil {
-			t.unresolved++
-			fmt.Fprintf(stderr, "mdalp: %s\n", usage.Line(fmt.Errorf("%s: %s", h, reason(errs[i]))))
-			continue
-		}
-		t.addrs, t.names = append(t.addrs, addrs[i]), append(t.names, h)
-	}
-	return t, nil
-}
-
-// reason is what a look-up failed of, without what it looked up and where.
-func reason(err error) string {
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns) && dns.IsTimeout:
-		return "no name server answered in time"
-	case dns != nil:
-		return dns.Err
-	}
-	return err.Error()
-}
-
-// expandHosts puts the lines of in where the arguments say "-". Empty lines and
-// those that begin with # are passed over.
-func expandHosts(args []string, in io.Reader) ([]string, error) {
-	var all []string
-	for _, a := range args {
-		if a != "-" {
-			all = append(all, a)
-			continue
-		}
-		lines := bufio.NewScanner(in)
-		for first := true; lines.Scan() && len(all) <= pingLimit; first = false {
-			line := lines.Text()
-			if first {
-				line = strings.TrimPrefix(line, "\ufeff") // a byte order mark, as Windows has it
-			}
-			if h := strings.TrimSpace(line); h != "" && h[0] != '#' {
-				all = append(all, h)
-			}
-		}
-		switch err := lines.Err(); {
-		case errors.Is(err, bufio.ErrTooLong):
-			return nil, usage.Errorf("standard input has a line of more than %d bytes, which is no host: one a line", bufio.MaxScanTokenSize)
-		case err != nil:
-			return nil, fmt.Errorf("standard input: %w", err)
-		}
-	}
-	switch {
-	case len(all) > pingLimit:
-		return nil, usage.Errorf("more than %d hosts", pingLimit)
-	case len(all) == 0:
-		return nil, usage.Errorf("standard input names no host")
-	}
-	for _, h := range all {
-		// A line with a comment behind the name, or a table: better refused than half looked up.
-		if h == "" || strings.ContainsAny(h, " \t") {
-			return nil, usage.Errorf("%q is no host: one a line", h)
-		}
-	}
-	return all, nil
 }

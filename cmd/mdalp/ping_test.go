@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,6 +52,7 @@ func TestPingTable(t *testing.T) {
 192.0.2.2 (far.example)       1/3      66 %     0.001     0.001     0.001     0.001
 192.0.2.3                     0/3     100 %         -         -         -         -
 192.0.2.4                     0/0         -         -         -         -         -  network is unreachable
+4 hosts: 2 answered, 2 silent; 4 of 9 echoes answered, 55 % lost
 `
 	var got bytes.Buffer
 	h, r := pinged()
@@ -98,31 +102,143 @@ func TestPingJSON(t *testing.T) {
 
 func TestExpandHosts(t *testing.T) {
 	many := strings.Repeat("127.0.0.1\n", pingLimit)
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, []byte("# all of them\n\nf1\n\tf2 # the second\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
-		args []string
-		in   string
-		want []string // nil: an error
+		args, files []string
+		in          string
+		want        []string // nil: an error
 	}{
-		{[]string{"a", "b"}, "never read", []string{"a", "b"}},
-		{[]string{"a", "-", "b"}, "x\n\n  y \r\n# no host\nz", []string{"a", "x", "y", "z", "b"}},
-		{[]string{"-"}, "\n# nothing\n", nil},
-		{[]string{"-"}, "a b\n", nil},
-		{[]string{""}, "", nil},
-		{[]string{"-", "a"}, many, nil},
-		{[]string{"-"}, strings.Repeat("x", 100_000), nil},
+		{[]string{"a", "b"}, nil, "never read", []string{"a", "b"}},
+		{[]string{"a", "-", "b"}, nil, "x\n\n  y \r\n# no host\nz", []string{"a", "x", "y", "z", "b"}},
+		{[]string{"-"}, nil, "x # the first\ny\t#\n#", []string{"x", "y"}},
+		{nil, []string{list}, "never read", []string{"f1", "f2"}},
+		{[]string{"a"}, []string{list, "-"}, "x", []string{"a", "f1", "f2", "x"}},
+		{[]string{"-"}, nil, "\n# nothing\n", nil},
+		{[]string{"-"}, nil, "a b\n", nil},
+		{[]string{""}, nil, "", nil},
+		{[]string{"-", "a"}, nil, many, nil},
+		{[]string{"-"}, nil, strings.Repeat("x", 100_000), nil},
+		{[]string{"-", "127.0.0.1/32"}, nil, many, nil},
+		{[]string{"a", "192.0.2.9/30"}, nil, "", []string{"a", "192.0.2.9", "192.0.2.10"}},
+		{[]string{"192.0.2.9/31", "192.0.2.9/32"}, nil, "", []string{"192.0.2.8", "192.0.2.9", "192.0.2.9"}},
+		{[]string{"fd00::5/126"}, nil, "", []string{"fd00::4", "fd00::5", "fd00::6", "fd00::7"}},
+		{[]string{"[fd00::]/127"}, nil, "", []string{"fd00::", "fd00::1"}},
+		{[]string{"fe80::8%lo/127"}, nil, "", []string{"fe80::8%lo", "fe80::9%lo"}},
+		{[]string{"10.0.0.0/8"}, nil, "", nil},
+		{[]string{"10.0.0.0/16"}, nil, "", nil},
+		{[]string{"10.0.0.0/18"}, nil, "", nil},
+		{[]string{"10.0.0.0/0"}, nil, "", nil},
+		{[]string{"::/0"}, nil, "", nil},
+		{[]string{"fd00::/112"}, nil, "", nil},
+		{[]string{"10.0.0.0/33"}, nil, "", nil},
+		{[]string{"10.0.0.0/-1"}, nil, "", nil},
+		{[]string{"10.0.0.0/"}, nil, "", nil},
+		{[]string{"/8"}, nil, "", nil},
+		{[]string{"localhost/8"}, nil, "", nil},
+		{[]string{"http://localhost/"}, nil, "", nil},
 	}
 	for i, tt := range tests {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
-			got, err := expandHosts(tt.args, strings.NewReader(tt.in))
+			got, err := expandHosts(tt.args, tt.files, strings.NewReader(tt.in))
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err == nil) != (tt.want != nil) {
 				t.Errorf("%v, %s", err, diff)
 			}
-			if err != nil && len(tt.in) < 1<<16 && !usage.Is(err) {
+			if err != nil && !usage.Is(err) {
 				t.Errorf("%v is no error of the command line", err)
 			}
 		})
 	}
-	if got, err := expandHosts([]string{"-"}, strings.NewReader(many)); err != nil || len(got) != pingLimit {
+	if got, err := expandHosts([]string{"-"}, nil, strings.NewReader(many)); err != nil || len(got) != pingLimit {
 		t.Errorf("%d hosts, %v", len(got), err)
+	}
+	if got, err := expandHosts([]string{"10.0.0.0/19"}, nil, nil); err != nil || len(got) != 8190 || got[0] != "10.0.0.1" || got[8189] != "10.0.31.254" {
+		t.Errorf("%d hosts, %v", len(got), err)
+	}
+}
+
+// The table on a terminal fits, and says how many hosts it leaves out.
+func TestPingFrame(t *testing.T) {
+	h, r := pinged()
+	r.Elapsed = 1230 * time.Millisecond
+	h.names[3] = "\x1b[2J東京.example"
+	for _, c := range []struct {
+		cols, rows int
+		want       string
+	}{
+		{99, 10, `
+pinging 4 hosts  round 3  2 answered  2 silent  1.2 s ...
+host                             answered      loss       min    median      mean       max  ms
+192.0.2.1                             3/3       0 %     0.009     0.011     1.000  1234.567
+192.0.2.2 (far.example)               1/3      66 %     0.001     0.001     0.001     0.001
+192.0.2.3                             0/3     100 %         -         -         -         -
+192.0.2.4 (\x1b[2J東京.example)       0/0         -         -         -         -         -  networ
+`},
+		{60, 5, `
+pinging 4 hosts  round 3  2 answered  2 silent  1.2 s ...
+host              answered      loss       min    median
+192.0.2.1              3/3       0 %     0.009     0.011
+192.0.2.2 (far..       1/3      66 %     0.001     0.001
+... and 2 more
+`},
+		{30, 2, `
+pinging 4 hosts  round 3  2 an
+... and 4 more
+`},
+	} {
+		got := "\n" + strings.Join(pingFrame(h, r, c.cols, c.rows), "\n") + "\n"
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%d columns:\n%s", c.cols, diff)
+		}
+	}
+	for cols := 19; cols < 120; cols++ {
+		for rows := 2; rows < 8; rows++ {
+			f := pingFrame(h, r, cols, rows)
+			for _, l := range f {
+				if columns(l) > cols || strings.Contains(l, "\x1b") {
+					t.Fatalf("%d columns: %q", cols, l)
+				}
+			}
+			if len(f) > rows {
+				t.Fatalf("%d lines on %d", len(f), rows)
+			}
+		}
+	}
+}
+
+func TestColumns(t *testing.T) {
+	for s, want := range map[string]int{ // order does not show
+		"": 0, "abc": 3, "Zürich": 6, "東京": 4, "e\u0301": 1, "서울": 4, "🛰": 2, "naïve ☕": 8, "…": 1, "カナ": 4, "Ελλάς": 5,
+	} {
+		if got := columns(s); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+		for n := range want + 2 {
+			if c, k := clip(s, n), cut(s, n); columns(c) > n || columns(k) > n || !strings.HasPrefix(s, c) || n >= want && c+k != s+s {
+				t.Errorf("%q cut after %d columns: %q, %q", s, n, c, k)
+			}
+		}
+	}
+}
+
+// On a terminal the table shows while pings go on, and is gone in the end.
+func TestTerminalPing(t *testing.T) {
+	needPings(t)
+	t.Parallel()
+	x := newTerminal(t, 80, 12, "trap : INT; mdalp ping -c 3 -i 1h 127.0.0.0/24")
+	s := x.until(`(?m)^pinging 254 hosts  round 1  254 answered  0 silent  \d+\.\d s \.\.\.\nhost .*\n127\.0\.0\.1 +1/1 .*\n127\.0\.0\.2 (?s:.*)and 252 more$`)
+	x.fits(s, 79, 5)
+	x.tmux("send-keys", "C-c")
+	x.until(`exit=130$`)
+	s = x.history(`exit=130$`)
+	if !regexp.MustCompile(`(?m)^127\.0\.0\.254 +1/1 .*\n254 hosts: 254 answered, 0 silent; 254 of 254 echoes answered, 0 % lost\n`).MatchString(s) ||
+		strings.Contains(s, "round") || strings.Contains(s, " more") {
+		t.Errorf("\n%s", s)
+	}
+	x = newTerminal(t, 80, 12, "trap : INT; mdalp ping -q -c 2 -i 1.5 127.0.0.1 & wait; mdalp ping -q -c 2 -i .5 127.0.0.1")
+	if s := x.until(`exit=0$`); strings.Contains(s, "round") || strings.Count(s, "2/2") != 2 {
+		t.Errorf("\n%s", s)
 	}
 }

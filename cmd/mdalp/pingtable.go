@@ -2,21 +2,21 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"mdalp"
 	"mdalp/cmd/internal/usage"
 )
 
-// showPings writes a line for each host.
+// showPings writes a line for each host, and one for all if there are several.
 func showPings(out *bytes.Buffer, t *targets, r *mdalp.PingReport) {
 	// Wide enough for the longest, which is known by now: the table is written at the end.
 	wide := len("host")
 	for i := range t.names {
-		wide = max(wide, utf8.RuneCountInString(label(t.names[i], t.addrs[i])))
+		wide = max(wide, columns(label(t.names[i], t.addrs[i])))
 	}
 	out.Write(pingHead(nil, wide))
 	var line []byte
@@ -24,6 +24,23 @@ func showPings(out *bytes.Buffer, t *targets, r *mdalp.PingReport) {
 		line = pingLine(line[:0], wide, label(t.names[i], t.addrs[i]), &r.Hosts[i])
 		out.Write(line)
 	}
+	if len(r.Hosts) > 1 {
+		pingTotal(out, r)
+	}
+}
+
+// pingTotal writes the line for all hosts.
+func pingTotal(out *bytes.Buffer, r *mdalp.PingReport) {
+	sent, received, silent := 0, 0, r.Silent()
+	for i := range r.Hosts {
+		sent, received = sent+r.Hosts[i].Echoes.Sent, received+r.Hosts[i].Echoes.Received
+	}
+	fmt.Fprintf(out, "%d hosts: %d answered, %d silent; %d of %d echoes answered", len(r.Hosts), len(r.Hosts)-silent, silent, received, sent)
+	if sent > 0 {
+		// Rounded down, as above.
+		fmt.Fprintf(out, ", %d %% lost", 100*(sent-received)/sent)
+	}
+	out.WriteByte('\n')
 }
 
 // label calls a host by its address, and by its name where that says more.
@@ -53,7 +70,7 @@ func pingHead(b []byte, wide int) []byte {
 func pingLine(b []byte, wide int, name string, h *mdalp.HostPing) []byte {
 	e := &h.Echoes
 	b = append(b, name...)
-	b = pad(b, wide-utf8.RuneCountInString(name))
+	b = pad(b, wide-columns(name))
 	var cell [24]byte
 	c := strconv.AppendInt(cell[:0], int64(e.Received), 10)
 	c = append(c, '/')

@@ -45,6 +45,14 @@ func halfway(n int, addr string) *mdalp.Report {
 	return r
 }
 
+// named gives the receivers of a report names.
+func named(r *mdalp.Report, names ...string) *mdalp.Report {
+	for i, n := range names {
+		r.Receivers[i].Name = n
+	}
+	return r
+}
+
 func TestFrame(t *testing.T) {
 	for _, c := range []struct {
 		r          *mdalp.Report
@@ -53,26 +61,39 @@ func TestFrame(t *testing.T) {
 	}{
 		{halfway(3, "177.71.168.45"), 79, 23, `
 sending  55 %  5000 B of 9000 B  5 segments/s  3 resent  ETA 20 s
-177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
-177.71.168.46:4650  [##########....................]  33 %  10/30  dead
-177.71.168.47:4650  [##########....................]  33 %  10/30
+1 177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
+2 177.71.168.46:4650  [##########....................]  33 %  10/30  dead
+3 177.71.168.47:4650  [##########....................]  33 %  10/30
 `},
 		{halfway(3, "177.71.168.45"), 39, 23, `
 sending  55 %  ETA 20 s  5/s  3 resent
-177.71.168.45:4650  [###########] 100 %
-177.71.168.46:4650  [###........]  dead
-177.71.168.47:4650  [###........]  33 %
+1 177.71.168.45:4650  [#########] 100 %
+2 177.71.168.46:4650  [###......]  dead
+3 177.71.168.47:4650  [###......]  33 %
 `},
 		{halfway(40, "192.0.2.1"), 60, 5, `
 sending  35 %  ETA 20 s  5/s  3 resent
-192.0.2.2:4650  [######............]  33 %  10/30  dead
-192.0.2.3:4650  [######............]  33 %  10/30
-192.0.2.4:4650  [######............]  33 %  10/30
+2 192.0.2.2:4650  [#####...........]  33 %  10/30  dead
+3 192.0.2.3:4650  [#####...........]  33 %  10/30
+4 192.0.2.4:4650  [#####...........]  33 %  10/30
 ... and 37 more
 `},
 		{halfway(1, "2001:db8:1111:2222:3333:4444:5555:6666"), 39, 23, `
 sending 100 %  ETA 0 s  5/s  3 resent
 [2001:db8..666]:4650  [#########] 100 %
+`},
+		{named(halfway(4, "192.0.2.1"), "Zürich", "a\x1b[31mb", "東京", "東京"), 70, 23, `
+sending  50 %  6000 B of 12.0 kB  5 segments/s  3 resent  ETA 20 s
+Zürich            [##########################] 100 %  30/30  3 resent
+a\x1b[31mb        [########..................]  33 %  10/30  dead
+3 192.0.2.3:4650  [########..................]  33 %  10/30
+4 192.0.2.4:4650  [########..................]  33 %  10/30
+`},
+		{named(halfway(3, "192.0.2.1"), strings.Repeat("x", 90), strings.Repeat("\u202e", 9), " "), 50, 23, `
+sending  55 %  ETA 20 s  5/s  3 resent
+xxxxxxxxxxxxxxxxxxxxxxx..  [####] 100 %  3 resent
+\u202e\u202e\u202e\u202..  [#...]  33 %  dead
+3 192.0.2.3:4650           [#...]  33 %
 `},
 		{&mdalp.Report{Phase: mdalp.Waiting, Wait: 12900 * time.Millisecond, Orchestrator: netip.MustParseAddrPort("192.0.2.1:4650")}, 79, 23, `
 waiting for the offer  12 s ... (192.0.2.1:4650)
@@ -82,9 +103,9 @@ pinging 3 receivers  1.2 s ...
 `},
 		{extendedHalf(), 79, 23, `
 sending  55 %  5.0 MB of 9.0 MB  12.5 MB/s  3 resent  ETA 0 s
-177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
-177.71.168.46:4650  [##########....................]  33 %  10/30  dead
-177.71.168.47:4650  [##########....................]  33 %  10/30
+1 177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
+2 177.71.168.46:4650  [##########....................]  33 %  10/30  dead
+3 177.71.168.47:4650  [##########....................]  33 %  10/30
 `},
 		{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond, SHA256: "00"}, 79, 23, `
 finishing  waiting for the verdict  1.2 s ...
@@ -110,9 +131,9 @@ func TestFrameFits(t *testing.T) {
 		for _, addr := range []string{"10.0.0.1", "2001:db8:1111:2222:3333:4444:5555:1", "fe80::1%\x1b[31m"} {
 			for cols := 19; cols < 130; cols++ {
 				for _, rows := range []int{2, 3, 10, 100} {
-					f := frame(halfway(n, addr), 123456, cols, rows)
+					f := frame(named(halfway(n, addr), "東京東京東京 \x1b[31m"+strings.Repeat("é", cols)), 123456, cols, rows)
 					for _, l := range f {
-						if len(l) > cols || strings.Contains(l, "\x1b") {
+						if columns(l) > cols || strings.Contains(l, "\x1b") {
 							t.Fatalf("%d columns: %q", cols, l)
 						}
 					}
@@ -339,13 +360,13 @@ func TestTerminal(t *testing.T) {
 	p.hold(1, 1)
 	f := payloadFile(t, t.TempDir(), "f", 1500)
 	x := newTerminal(t, 80, 24, "mdalp -a 127.0.0.1 -p "+p.port+" --balance equal --rto fixed -f "+f)
-	s := x.until(`(?s)sending +73 %.*127.0.0.3`)
+	s := x.until(`(?s)sending +73 %.*receiver 3`)
 	x.fits(s, 79, 4)
 	for _, re := range []string{
 		`^sending  73 %  1100 B of 1500 B  \d+ segments/s(  \d resent)?  ETA .*\n`,
-		`\n127\.0\.0\.1:\d+  \[#{30}\] 100 %  5/5\n`,
-		`\n127\.0\.0\.2:\d+  \[######\.{24}\]  20 %  1/5(  \d resent)?\n`,
-		`\n127\.0\.0\.3:\d+  \[#{30}\] 100 %  5/5$`,
+		`\nreceiver 1  \[#{30}\] 100 %  5/5\n`,
+		`\nreceiver 2  \[######\.{24}\]  20 %  1/5(  \d resent)?\n`,
+		`\nreceiver 3  \[#{30}\] 100 %  5/5$`,
 	} {
 		if !regexp.MustCompile(re).MatchString(s) {
 			t.Errorf("%s is not in\n%s", re, s)
@@ -353,11 +374,11 @@ func TestTerminal(t *testing.T) {
 	}
 	x.tmux("resize-window", "-x", "40", "-y", "24")
 	x.until(`(?m)^sending  73 %  ETA \S+( s)?  \d+/s(  \d resent)?$`)
-	s = x.until(`(?s)^sending[^\n]*\n127.0.0.1:\d+ +\[#{4,20}\] 100 %[^\n]*\n127.0.0.2[^\n]*\n127.0.0.3:\d+ +\[#*\] 100 %[^\n]*$`)
+	s = x.until(`(?s)^sending[^\n]*\nreceiver 1 +\[#{4,20}\] 100 %[^\n]*\nreceiver 2[^\n]*\nreceiver 3 +\[#*\] 100 %[^\n]*$`)
 	x.fits(s, 39, 4)
 	// tmux takes back what was pushed into its history, so there may be more above it.
 	x.tmux("resize-window", "-x", "80", "-y", "24")
-	x.until(`(?m)^sending +73 % +1100 B of 1500 B .*\n127.0.0.1:\d+  \[#{30}\] 100 %  5/5\n127.0.0.2:\d+  \[#{6}\.{24}\]  20 %  1/5.*\n127.0.0.3:\d+  \[#{30}\] 100 %  5/5$`)
+	x.until(`(?m)^sending +73 % +1100 B of 1500 B .*\nreceiver 1  \[#{30}\] 100 %  5/5\nreceiver 2  \[#{6}\.{24}\]  20 %  1/5.*\nreceiver 3  \[#{30}\] 100 %  5/5$`)
 	p.release()
 	s = x.until(`exit=0`)
 	for _, re := range []string{
@@ -382,7 +403,7 @@ func TestTerminalNarrow(t *testing.T) {
 	s := x.until(`(?s)^sending  97 %.*and 38 more$`)
 	x.fits(s, 39, 4)
 	// Whoever is not done is shown first.
-	if !regexp.MustCompile(`^sending  97 %.*\n127\.0\.0\.21:\d+ +\[\.+\]   0 %`).MatchString(s) {
+	if !regexp.MustCompile(`^sending  97 %.*\nreceiver 21 +\[\.+\]   0 %`).MatchString(s) {
 		t.Errorf("\n%s", s)
 	}
 	// SIGQUIT by its key: the table goes to the scroll-back, the bars come again below.
@@ -419,7 +440,7 @@ func TestTerminalHalved(t *testing.T) {
 	x.until(`(?s)\nsending  97 %  7800 B of .*and 37 more$`)
 	x.tmux("resize-window", "-x", "41", "-y", "12")
 	x.until(`(?s)\nsending  97 %  ETA .*and 37 more$`)
-	if s := x.history(`more$`); strings.Count(s, "sending") != 1 || strings.Count(s, "127.0.0.21:") != 1 {
+	if s := x.history(`more$`); strings.Count(s, "sending") != 1 || strings.Count(s, "receiver 21 ") != 1 {
 		t.Errorf("bars remain:\n%s", s)
 	}
 }

@@ -36,11 +36,21 @@ type screen struct {
 	rows []int         // how wide each line is that stands there
 	cols int           // the terminal's width then
 	last time.Duration // when they were painted, since the transfer's beginning
+	// How often they are, if that is no fraction of a second.
+	every time.Duration
 }
 
-// see paints a report, unless that would do harm: a terminal that does not take it (Ctrl-S)
-// would keep it until it is old, and a job in the background should not write into what
-// its user does now.
+// newScreen gives the screen of a terminal.
+func newScreen(f *os.File) *screen { return &screen{f: f, color: os.Getenv("NO_COLOR") == ""} }
+
+// paintable reports whether f is a terminal that can be painted on. A dumb one knows no
+// escape sequences, and one without a name may not.
+func paintable(f *os.File) bool {
+	term := os.Getenv("TERM")
+	return term != "" && term != "dumb" && isTerminal(f)
+}
+
+// see paints a report.
 func (s *screen) see(r *mdalp.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,22 +59,40 @@ func (s *screen) see(r *mdalp.Report) {
 		return
 	}
 	s.pace.see(r)
-	if r.Elapsed < paintAfter || !writable(s.f) || !foreground(s.f) {
+	s.draw(r.Elapsed, func(cols, rows int) []string { return frame(r, s.pace.rate, cols, rows) })
+}
+
+// draw paints what lines gives for at most that many columns and rows, elapsed after the
+// beginning, unless that would do harm: a terminal that does not take it (Ctrl-S) would
+// keep it until it is old, and a job in the background should not write into what its user
+// does now.
+func (s *screen) draw(elapsed time.Duration, lines func(cols, rows int) []string) {
+	if elapsed < paintAfter || !writable(s.f) || !foreground(s.f) {
 		return
 	}
-	if r.Elapsed-s.last > time.Second {
+	if elapsed-s.last > max(time.Second, 3*s.every) {
 		s.rows = nil // stopped by Ctrl-Z in between: the bars are not where they were
 	}
-	s.last = r.Elapsed
+	s.last = elapsed
 	cols, rows := size(s.f)
 	// No room for a bar with its figures.
 	if cols < 20 || rows < 3 {
 		return
 	}
-	// The last column stays empty, as some terminals break the line there; so does the last row,
-	// for the cursor. And half of the rest: a terminal that becomes narrower breaks each line,
-	// and what it then pushes into its scroll-back nobody can take away.
-	s.paint(frame(r, s.pace.rate, cols-1, max(2, (rows-1)/2)), cols)
+	s.paint(lines(room(cols, rows)), cols)
+}
+
+// room gives the columns and rows of a frame on a terminal. The last column stays empty, as
+// some terminals break the line there; so does the last row, for the cursor. And half of
+// the rest: a terminal that becomes narrower breaks each line, and what it then pushes into
+// its scroll-back nobody can take away.
+func room(cols, rows int) (int, int) { return cols - 1, max(2, (rows-1)/2) }
+
+// clear takes the frame away for good.
+func (s *screen) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
 }
 
 // paint puts a frame where the last one stands. The cursor stays below it.
@@ -79,7 +107,7 @@ func (s *screen) paint(frame []string, cols int) {
 	}
 	s.rows = s.rows[:0]
 	for _, line := range frame {
-		s.rows = append(s.rows, len(line))
+		s.rows = append(s.rows, columns(line))
 		if s.color && strings.HasSuffix(line, dead) {
 			line = "\x1b[31m" + line + "\x1b[m"
 		}

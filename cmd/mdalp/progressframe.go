@@ -6,15 +6,15 @@ import (
 	"strings"
 
 	"mdalp"
+	"mdalp/cmd/internal/usage"
 )
 
 // dead ends the line of a receiver that is. paint looks for it to colour the line.
 const dead = "  dead"
 
 // frame gives the lines that show a report: one for the whole, and below it one for
-// each receiver, as far as there is room. None is wider than cols, and all are
-// ASCII, so that bytes are columns: names, which strangers choose, are left out. rate is that
-// of a [pace].
+// each receiver, as far as there is room. None is wider than cols. rate is that of a
+// [pace].
 func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	switch r.Phase {
 	case mdalp.Waiting:
@@ -29,16 +29,13 @@ func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 		return []string{clip(fmt.Sprintf("finishing  %s  %.1f s ...", what, r.Verdict.Seconds()), cols)}
 	}
 	out := []string{total(r, rate, cols)}
-	shown := make([]*mdalp.ReceiverReport, len(r.Receivers))
-	for i := range r.Receivers {
-		shown[i] = &r.Receivers[i]
-	}
+	shown := barsOf(r)
 	more := 0
 	// One row is for the line that says how many more there are.
 	if room := rows - 1; len(shown) > room {
 		// Whoever still has something to do is worth a line first.
-		slices.SortStableFunc(shown, func(a, b *mdalp.ReceiverReport) int {
-			return min(1, int(remaining(b))) - min(1, int(remaining(a)))
+		slices.SortStableFunc(shown, func(a, b barOf) int {
+			return min(1, int(remaining(b.of))) - min(1, int(remaining(a.of)))
 		})
 		more = len(shown) - (room - 1)
 		shown = shown[:room-1]
@@ -77,13 +74,53 @@ func total(r *mdalp.Report, rate float64, cols int) string {
 	return clip(line, cols)
 }
 
+// A barOf is a receiver that is shown, and what it is called.
+type barOf struct {
+	of   *mdalp.ReceiverReport
+	name string
+	// It is an address, of which both ends tell more than the middle.
+	plain bool
+}
+
+// barsOf names all receivers: as the offer does, where it gives a name that no other has,
+// and else by number and address.
+func barsOf(r *mdalp.Report) []barOf {
+	times := make(map[string]int)
+	all := make([]barOf, len(r.Receivers))
+	for i := range all {
+		x := &r.Receivers[i]
+		all[i] = barOf{of: x, name: strings.TrimSpace(usage.Name(x.Name))}
+		times[all[i].name]++
+	}
+	for i := range all {
+		b := &all[i]
+		if b.name != "" && times[b.name] == 1 {
+			continue
+		}
+		b.plain, b.name = true, address(b.of.Addr)
+		if len(all) > 1 { // the only one may be any of the offer, by -s
+			b.name = fmt.Sprintf("%d %s", i+1, b.name)
+		}
+	}
+	return all
+}
+
+// fit gives the name in n columns.
+func (b *barOf) fit(n int) string {
+	if b.plain {
+		return fill(squeeze(b.name, n), n)
+	}
+	return fill(cut(b.name, n), n)
+}
+
 // receiverLines gives the lines of receivers, their bars below each other.
-func receiverLines(shown []*mdalp.ReceiverReport, cols int) []string {
+func receiverLines(shown []barOf, cols int) []string {
 	// Columns have one width for all receivers, so that bars begin and end below each other.
 	name, count := 0, 0
 	end := false
-	for _, x := range shown {
-		name = max(name, len(address(x.Addr)))
+	for _, b := range shown {
+		x := b.of
+		name = max(name, columns(b.name))
 		count = max(count, len(counted(x)))
 		end = end || ending(x) != ""
 	}
@@ -103,8 +140,8 @@ func receiverLines(shown []*mdalp.ReceiverReport, cols int) []string {
 		rest -= tail
 	}
 	var out []string
-	for _, x := range shown {
-		line := fmt.Sprintf("%-*s", name, squeeze(address(x.Addr), name))
+	for _, b := range shown {
+		x, line := b.of, b.fit(name)
 		done, all := x.Acked, assigned(x)
 		if all == 0 && x.Err == nil {
 			done, all = 1, 1 // it had nothing to do
@@ -185,6 +222,3 @@ func squeeze(s string, n int) string {
 	back := (n - 2) / 2
 	return s[:n-2-back] + ".." + s[len(s)-back:]
 }
-
-// clip cuts s after n columns.
-func clip(s string, n int) string { return s[:min(n, len(s))] }

@@ -119,6 +119,14 @@ func (o *sendOptions) common(f *pflag.FlagSet) {
 	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
 }
 
+// verbosity is how often -v counts.
+func (o *sendOptions) verbosity() int {
+	if o.quiet {
+		return 0
+	}
+	return o.verbose
+}
+
 // config checks the options. It looks nothing up. Errors are all of usage, and name the
 // option and what would be right. The order is that in which a user would look: what is
 // missing first.

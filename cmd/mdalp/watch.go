@@ -39,18 +39,13 @@ type watcher struct {
 // --progress auto looks at the terminal; plain and off are obeyed as they are.
 func newWatcher(o *sendOptions) *watcher {
 	w := &watcher{every: lookEvery, table: newTable()}
-	verbose := o.verbose
-	if o.quiet {
-		verbose = 0
-	}
-	// A dumb terminal knows no escape sequences, and one without a name may not.
-	term := os.Getenv("TERM")
-	bars := o.progress == "auto" && !o.quiet && term != "" && term != "dumb" && isTerminal(os.Stderr)
+	verbose := o.verbosity()
+	bars := o.progress == "auto" && !o.quiet && paintable(os.Stderr)
 	if o.jsonStream && isTerminal(os.Stdout) {
 		bars = false // events and bars would write over each other
 	}
 	if bars {
-		w.bars = &screen{f: os.Stderr, color: os.Getenv("NO_COLOR") == ""}
+		w.bars = newScreen(os.Stderr)
 		// All that is written from now on passes by the bars, which make room for it.
 		w.every = paintEvery
 	}

@@ -5,7 +5,7 @@ import (
 	"mdalp/cmd/internal/manual"
 )
 
-// book is the manual; the hidden command man writes it. What it says of exit codes must
+// book is the manual; the command man writes it. What it says of exit codes must
 // be what the doc comment of the command says, and the unit file relies on 2: such an
 // end is not started again.
 var book = manual.Book{

@@ -31,7 +31,7 @@ const (
 	exitSystem = 4 // a file, or what is in it
 )
 
-// book is the manual; the hidden command man writes it.
+// book is the manual; the command man writes it.
 var book = manual.Book{
 	Program: "mdalplot", Version: mdalp.Version, Section: 1, See: []string{"mdalp(1)"},
 	Usage: "[OPTION...]",

@@ -24,19 +24,24 @@ type Book struct {
 	// "[OPTION...] FILE", and more sections.
 	Usage string
 	Root  []Section
+	// Main is the command that the program runs when none is named: the program's page has
+	// its options and examples. It is empty if there is none.
+	Main string
 }
 
 // A Section is a heading and paragraphs, which empty lines part. A line that begins
 // with blanks stays as it is.
 type Section struct{ Title, Text string }
 
-// Command is the hidden command that writes the pages: all of them to a folder, or that
-// of the program to standard output.
+// Command is the command that writes the pages: all of them to a folder, or that of the
+// program to standard output.
 func (b *Book) Command() *cobra.Command {
 	return &cobra.Command{
-		Use:    "man [DIR]",
-		Short:  "Write the man pages to a folder, or the program's own to standard output",
-		Hidden: true, // it is for those who make packages
+		Use:   "man [DIR]",
+		Short: "Write the man pages to a folder, or the program's own to standard output",
+		Long: `Write the man pages, one for each command, to a folder, or the program's own to standard
+output. The packages bring them.`,
+		Example: fmt.Sprintf("  %s man | man -l -\n  %s man ~/.local/share/man/man%d", b.Program, b.Program, b.Section),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage.Errorf("unexpected argument %q", args[1])
@@ -59,8 +64,7 @@ func (b *Book) Command() *cobra.Command {
 	}
 }
 
-// write writes the page of a command, and of those below it. Hidden commands have none:
-// they are for packagers and for the program itself.
+// write writes the page of a command, and of those below it. Hidden commands have none.
 func (b *Book) write(c *cobra.Command, dir string) error {
 	name := filepath.Join(dir, fmt.Sprintf("%s.%d", pageName(c), b.Section))
 	if err := os.WriteFile(name, b.page(c), 0o644); err != nil {
@@ -99,9 +103,10 @@ func (b *Book) page(c *cobra.Command) []byte {
 	}
 	section(w, "DESCRIPTION", long)
 	commands(w, c)
-	options(w, c)
-	if c.Example != "" {
-		section(w, "EXAMPLES", c.Example)
+	main := b.main(c)
+	options(w, main)
+	if main.Example != "" {
+		section(w, "EXAMPLES", main.Example)
 	}
 	see := b.See
 	// Each page leads to the others: those of commands up to the program's, that one down to
@@ -124,6 +129,20 @@ func (b *Book) page(c *cobra.Command) []byte {
 		section(w, "SEE ALSO", strings.Join(see, ", "))
 	}
 	return w.Bytes()
+}
+
+// main gives the command whose options and examples the page of c has: of the program's
+// page that of Main, as they work there too.
+func (b *Book) main(c *cobra.Command) *cobra.Command {
+	if c.HasParent() || b.Main == "" {
+		return c
+	}
+	for _, s := range c.Commands() {
+		if s.Name() == b.Main {
+			return s
+		}
+	}
+	return c
 }
 
 // synopsis gives the ways to call a command, without its name. Alternatives of Use

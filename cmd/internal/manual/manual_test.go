@@ -1,6 +1,7 @@
 package manual
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,6 +87,23 @@ Text.
 .SH SEE ALSO
 prog\-sub(1), other(5)
 `
+	if diff := cmp.Diff(want, string(b.page(root))); diff != "" {
+		t.Error(diff)
+	}
+	want = strings.Replace(want, "\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nhelp for prog\n", `\fB\-c\fR, \fB\-\-count\fR \fImany\fR
+how many (default 3)
+.TP
+\fB\-\-none\fR
+none \(ti at \(ha all
+.TP
+\fB\-h\fR, \fB\-\-help\fR
+help for sub
+.SH EXAMPLES
+.nf
+  prog sub \-x
+.fi
+`, 1)
+	b.Main = "sub"
 	if diff := cmp.Diff(want, string(b.page(root))); diff != "" {
 		t.Error(diff)
 	}

@@ -89,7 +89,8 @@ type Values map[string][]string
 // Complete makes the values known to the completion, when a script has [Asked]. Keys
 // are names of options, or "command option" where a command has its own; the value "..."
 // stands for files. An option that is not among them and takes no file completes to
-// nothing, and so does an operand that is no file.
+// nothing, and so does an operand that is no file. Where a directory is wanted, only those
+// are offered.
 func Complete(root *cobra.Command, values Values) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
@@ -105,7 +106,9 @@ func Complete(root *cobra.Command, values Values) {
 			switch {
 			case ok:
 				c.RegisterFlagCompletionFunc(f.Name, complete(list, strings.HasSuffix(f.Value.Type(), "Slice")))
-			case !slices.Contains([]string{"file", "store", "expect", "pcap"}, f.Name):
+			case f.Name == "store":
+				c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+			case !slices.Contains([]string{"file", "expect", "hosts", "pcap"}, f.Name):
 				c.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
 			}
 		})
@@ -116,13 +119,24 @@ func Complete(root *cobra.Command, values Values) {
 	walk(root)
 }
 
-// operand leaves an operand to the shell, which offers files, unless the command takes no
-// more of them, or takes hosts.
+// operand leaves an operand to the shell, which offers files, or directories if that is
+// what the command takes first, unless it takes no more of them, or takes hosts.
 func operand(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if strings.Contains(c.Use, " HOST") || c.Args != nil && c.Args(c, append(slices.Clone(args), "x")) != nil {
+	words := strings.Fields(c.Use)
+	directory := len(words) > 1 && strings.Trim(words[1], "[]") == "DIR"
+	switch {
+	case strings.Contains(c.Use, " HOST"), directory && len(args) > 0,
+		c.Args != nil && tooMany(c, args):
 		return nil, cobra.ShellCompDirectiveNoFileComp
+	case directory:
+		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	return nil, cobra.ShellCompDirectiveDefault
+}
+
+// tooMany reports whether a command takes no operand behind args, whatever that is.
+func tooMany(c *cobra.Command, args []string) bool {
+	return c.Args(c, append(slices.Clone(args), "x")) != nil
 }
 
 // Asked reports whether it is a completion script that runs the program.

@@ -10,7 +10,7 @@ import (
 )
 
 // TestComplete asks a program as the script of a shell does: 4 is no files, 6 no blank
-// behind the word either, 0 files.
+// behind the word either, 0 files, 16 directories.
 func TestComplete(t *testing.T) {
 	nothing := func(*cobra.Command, []string) {}
 	for _, tt := range []struct {
@@ -18,7 +18,7 @@ func TestComplete(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"commands", []string{""}, "completion\ndraw\nhelp\nping\nstop\n:4\n"},
+		{"commands", []string{""}, "completion\ndraw\nhelp\nkeep\nping\nstop\n:4\n"},
 		{"a file", []string{"draw", ""}, ":0\n"},
 		{"no second file", []string{"draw", "a", ""}, ":4\n"},
 		{"hosts", []string{"ping", ""}, ":4\n"},
@@ -32,6 +32,9 @@ func TestComplete(t *testing.T) {
 		{"a list", []string{"draw", "--colours", "red,"}, "red,blue\n:6\n"},
 		{"values and files", []string{"draw", "--frame", ""}, "none\n:0\n"},
 		{"a file for an option", []string{"draw", "--file", ""}, ":0\n"},
+		{"a directory for an option", []string{"draw", "--store", ""}, ":16\n"},
+		{"a directory", []string{"keep", ""}, ":16\n"},
+		{"behind a directory", []string{"keep", "a", ""}, ":4\n"},
 		{"a number", []string{"draw", "--width", ""}, ":4\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,10 +45,12 @@ func TestComplete(t *testing.T) {
 			draw.Flags().StringSlice("colours", nil, "")
 			draw.Flags().String("frame", "", "")
 			draw.Flags().String("file", "", "")
+			draw.Flags().String("store", "", "")
 			draw.Flags().Int("width", 0, "")
 			ping := &cobra.Command{Use: "ping HOST...", Args: cobra.ArbitraryArgs, Run: nothing}
 			ping.Flags().String("kind", "", "")
-			root.AddCommand(draw, ping, shell.Command("program"), &cobra.Command{Use: "stop", Args: cobra.NoArgs, Run: nothing})
+			keep := &cobra.Command{Use: "keep [DIR]", Run: nothing}
+			root.AddCommand(draw, keep, ping, shell.Command("program"), &cobra.Command{Use: "stop", Args: cobra.NoArgs, Run: nothing})
 
 			args := append([]string{cobra.ShellCompNoDescRequestCmd}, tt.args...)
 			if !shell.Asked(args) {

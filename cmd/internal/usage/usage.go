@@ -94,8 +94,13 @@ func Value(err error) error {
 // Duration adds an option for a time to f, as pflag does, but that a number without
 // a unit is in seconds.
 func Duration(f *pflag.FlagSet, p *time.Duration, name string, value time.Duration, text string) {
+	DurationP(f, p, name, "", value, text)
+}
+
+// DurationP is Duration with a letter that stands for the option.
+func DurationP(f *pflag.FlagSet, p *time.Duration, name, letter string, value time.Duration, text string) {
 	*p = value
-	f.Var((*duration)(p), name, text)
+	f.VarP((*duration)(p), name, letter, text)
 	if value == 0 {
 		f.Lookup(name).DefValue = "0" // which the help leaves out, as it does for numbers
 	}

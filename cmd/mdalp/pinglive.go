@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"mdalp"
+)
+
+// livePings shows pings on a terminal while they go on: the table as it stands, in place,
+// as far as there is room. nil shows nothing.
+type livePings struct {
+	screen *screen
+	frames chan livePing // the newest alone
+	done   chan struct{}
+}
+
+// A livePing is what is to be painted.
+type livePing struct {
+	elapsed time.Duration
+	lines   []string
+}
+
+// newLivePings begins, if standard error is a terminal and nobody wants it quiet.
+func newLivePings(quiet bool) *livePings {
+	if quiet || !paintable(os.Stderr) {
+		return nil
+	}
+	l := &livePings{screen: newScreen(os.Stderr), frames: make(chan livePing, 1), done: make(chan struct{})}
+	// What is written from now on passes by the table, which makes room for it.
+	stderr.pass(l.screen, nil)
+	go l.run()
+	return l
+}
+
+// every is how often so many echoes are looked at. To sum up a million takes some time,
+// in which the loop waits.
+func (l *livePings) every(echoes int) time.Duration {
+	every := max(lookEvery, time.Duration(echoes)*time.Microsecond)
+	if l == nil {
+		return every
+	}
+	every = max(paintEvery, time.Duration(echoes)*time.Microsecond)
+	l.screen.every = every
+	return every
+}
+
+// see takes a report, in the loop's goroutine, and does not wait.
+func (l *livePings) see(t *targets, r *mdalp.PingReport) {
+	if l == nil {
+		return
+	}
+	cols, rows := room(size(os.Stderr))
+	f := livePing{r.Elapsed, pingFrame(t, r, cols, rows)}
+	// An older one that the terminal has not taken yet is of no use any more.
+	select {
+	case <-l.frames:
+	default:
+	}
+	l.frames <- f
+}
+
+// run paints, as a terminal may take nothing for as long as its user likes.
+func (l *livePings) run() {
+	defer close(l.done)
+	for f := range l.frames {
+		l.screen.mu.Lock()
+		l.screen.draw(f.elapsed, func(int, int) []string { return f.lines })
+		l.screen.mu.Unlock()
+	}
+	l.screen.clear()
+}
+
+// end takes the table away, and waits for that until ctx ends.
+func (l *livePings) end(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	close(l.frames)
+	await(ctx, l.done)
+}
+
+// pingFrame gives the lines that show a report: one for the whole, and below it one for
+// each host, as far as there is room, in the order that was asked for. None is wider than
+// cols.
+func pingFrame(t *targets, r *mdalp.PingReport, cols, rows int) []string {
+	n := len(r.Hosts)
+	round := 0
+	for i := range r.Hosts {
+		round = max(round, r.Hosts[i].Echoes.Sent)
+	}
+	silent := r.Silent()
+	out := []string{clip(fmt.Sprintf("pinging %s  round %d  %d answered  %d silent  %.1f s ...",
+		count(int64(n), "host"), round, n-silent, silent, r.Elapsed.Seconds()), cols)}
+	shown := n
+	// Of the rows, two are for the head and for the line that says how many more there are.
+	if room := rows - 2; n > room {
+		shown = max(0, room-1)
+	}
+	if shown > 0 {
+		out = append(out, pingRows(t, r, shown, cols)...)
+	}
+	if shown < n && len(out) < rows {
+		out = append(out, clip(fmt.Sprintf("... and %d more", n-shown), cols))
+	}
+	return out
+}
+
+// pingRows gives the first n lines of the table, and its head. Where they are too wide the
+// hosts get what the figures leave, and the last figures go.
+func pingRows(t *targets, r *mdalp.PingReport, n, cols int) []string {
+	labels := make([]string, n)
+	wide := len("host")
+	for i := range labels {
+		labels[i] = label(t.names[i], t.addrs[i])
+		wide = max(wide, columns(labels[i]))
+	}
+	const least, units = 16, len("  ms")
+	wide = min(wide, max(least, cols-6*column-units))
+	fit := func(line []byte) string { return strings.TrimRight(clip(string(line), cols), " \n") }
+	out := []string{fit(pingHead(nil, wide))}
+	for i := range labels {
+		out = append(out, fit(pingLine(nil, wide, cut(labels[i], wide), &r.Hosts[i])))
+	}
+	return out
+}
