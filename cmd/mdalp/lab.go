@@ -29,6 +29,7 @@ type labOptions struct {
 	// The same seed plays the same losses and delays to the same flows.
 	seed    uint64
 	verbose int
+	quiet   bool
 }
 
 // newLab is the command that plays a wide-area network on this machine.
@@ -45,7 +46,12 @@ Without a command, send 5,000 bytes balanced over all receivers, then to each
 receiver alone, and compare. With a command, run it inside, with MDALP_ADDR and
 MDALP_PORT set to the orchestrator, and MDALP_FILE, unless that is set already, to a
 file of 5,000 bytes: mdalp and mdalp bench need no options there. The file goes when
-the command ends.`,
+the command ends.
+
+How far the comparison is shows on a terminal, and elsewhere in a line after 2 seconds and
+then more and more rarely. With --quiet the lab itself prints nothing but errors, and the
+exit code tells: 0 if all went as the rules and the profile have it, 1 if something did
+not; with a command, the command's own.`,
 		Example: `  mdalp lab
   mdalp lab --profile capture -- mdalp -v`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -64,6 +70,7 @@ the command ends.`,
 	f.SortFlags = false
 	f.StringVar(&o.profile, "profile", "", "network to play: "+strings.Join(names, ", ")+", or a JSON file (default "+names[0]+")")
 	f.Uint64Var(&o.seed, "seed", 8, "seed of everything that is left to chance")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors; a command prints what it likes; wins over -v")
 	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
 	return c
 }
@@ -86,17 +93,17 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	network, code, err := lab.Enter()
 	switch {
 	// In a container without namespaces a lab with late segments is better than none.
-	case err != nil:
+	case err != nil && !o.quiet:
 		fmt.Fprintf(stderr, "mdalp: %s; on plain loopback instead, where only segments are late and pings are not\n", usage.Line(err))
 	// All output has been written by the process inside, errors too.
-	case network == nil: // it ran in there and has ended
+	case err == nil && network == nil: // it ran in there and has ended
 		if code == exitOK {
 			return nil
 		}
 		return exited(code)
 	}
 	signal.Ignore(syscall.SIGPIPE)
-	cfg := lab.Config{Network: network, Profile: profile, Seed: o.seed, Log: newLogger(o.verbose)}
+	cfg := lab.Config{Network: network, Profile: profile, Seed: o.seed, Log: newLogger(verbosity(o.verbose, o.quiet))}
 	if len(command) > 0 {
 		return o.command(ctx, cfg, command)
 	}
@@ -117,7 +124,9 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	// Behind the command's own output, and also if it could not be started.
 	defer func() {
 		l.Close()
-		verdicts(stderr, l.Results())
+		if !o.quiet {
+			verdicts(stderr, l.Results())
+		}
 	}()
 	// The command that is meant by mdalp is this one.
 	if self, err := os.Executable(); err == nil {

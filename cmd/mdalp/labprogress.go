@@ -14,11 +14,17 @@ import (
 // farEvery is the time between two looks at how far a comparison is.
 const farEvery = 250 * time.Millisecond
 
-// A far shows how far the trials of the lab are: all the time on a terminal, where ten
-// seconds of silence look like a fault, and elsewhere when SIGQUIT or SIGUSR1 asks for it.
+// farMost is how many trials have a figure of their own in a line.
+const farMost = 16
+
+// A far shows how far the trials of the lab are, since ten seconds of silence look like a
+// fault: all the time on a terminal, elsewhere in a line now and then, and wherever SIGQUIT
+// or SIGUSR1 asks for it.
 type far struct {
 	out      io.Writer // a line that is written over; nil without a terminal
+	quiet    bool      // only when asked
 	size     int
+	began    time.Time
 	end      chan struct{}
 	over     sync.WaitGroup
 	mu       sync.Mutex
@@ -27,9 +33,9 @@ type far struct {
 }
 
 // newFar begins with n trials of size bytes each. asked tells when somebody wants to know.
-func newFar(asked *table, n, size int) *far {
-	f := &far{size: size, end: make(chan struct{}), acked: make([]int64, n), finished: make([]bool, n)}
-	if paintable(os.Stderr) {
+func newFar(asked *table, n, size int, quiet bool) *far {
+	f := &far{quiet: quiet, size: size, began: time.Now(), end: make(chan struct{}), acked: make([]int64, n), finished: make([]bool, n)}
+	if !quiet && paintable(os.Stderr) {
 		f.out = stderr
 	}
 	f.over.Go(func() { f.watch(asked) })
@@ -56,6 +62,7 @@ func (f *far) stop() {
 func (f *far) watch(t *table) {
 	tick := time.NewTicker(farEvery)
 	defer tick.Stop()
+	var rare rarely
 	for {
 		select {
 		case <-f.end:
@@ -66,9 +73,13 @@ func (f *far) watch(t *table) {
 				head = "\r\x1b[K"
 			}
 			fmt.Fprintf(stderr, "%s%s\n", head, f.line())
-		case <-tick.C:
-			if f.out != nil && writable(os.Stderr) && foreground(os.Stderr) {
+		case now := <-tick.C:
+			elapsed := now.Sub(f.began)
+			switch {
+			case f.out != nil && writable(os.Stderr) && foreground(os.Stderr):
 				fmt.Fprintf(f.out, "\r%s\x1b[K", clip(f.line(), width(os.Stderr)-1))
+			case f.out == nil && !f.quiet && rare.due(elapsed):
+				fmt.Fprintf(stderr, "lab: after %.0f s: %s\n", elapsed.Seconds(), f.line())
 			}
 		}
 	}
@@ -81,6 +92,10 @@ func (f *far) line() string {
 	var b strings.Builder
 	b.WriteString("balanced")
 	for i, n := range f.acked {
+		if i == farMost {
+			fmt.Fprintf(&b, "  ... and %d more", len(f.acked)-i)
+			break
+		}
 		if i > 0 {
 			fmt.Fprintf(&b, "  server %d", i)
 		}

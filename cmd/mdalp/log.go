@@ -16,16 +16,18 @@ import (
 )
 
 // newLogger writes to standard error: warnings only, or with -v what happens, or with
-// -vv every datagram; in colour on a terminal unless NO_COLOR is set. send replaces it
+// -vv every datagram, or with -q (-1) nothing but errors; in colour on a terminal unless NO_COLOR is set. send replaces it
 // by one that minds its bars and formats, see newWatcher.
 func newLogger(verbose int) *slog.Logger {
 	return slog.New(newHandler(stderr, "text", level(verbose)))
 }
 
-// level gives what -v, so many times, lets through.
+// level gives what -v, so many times, lets through; -1 is -q.
 func level(verbose int) slog.Level {
 	switch {
-	case verbose <= 0:
+	case verbose < 0:
+		return slog.LevelError // the session has no such lines: what ends it, main tells
+	case verbose == 0:
 		return slog.LevelWarn
 	case verbose == 1:
 		return slog.LevelInfo

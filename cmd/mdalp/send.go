@@ -119,12 +119,15 @@ func (o *sendOptions) common(f *pflag.FlagSet) {
 	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
 }
 
-// verbosity is how often -v counts.
-func (o *sendOptions) verbosity() int {
-	if o.quiet {
-		return 0
+// verbosity is what the log is to tell, see [level].
+func (o *sendOptions) verbosity() int { return verbosity(o.verbose, o.quiet) }
+
+// verbosity is how often -v counts: -q wins.
+func verbosity(verbose int, quiet bool) int {
+	if quiet {
+		return -1
 	}
-	return o.verbose
+	return verbose
 }
 
 // config checks the options. It looks nothing up. Errors are all of usage, and name the

@@ -50,9 +50,6 @@ func newWatcher(o *sendOptions) *watcher {
 		w.every = paintEvery
 	}
 	minimum := level(verbose)
-	if o.quiet {
-		minimum = slog.LevelError // the session has no such lines: what ends it, main tells
-	}
 	var h slog.Handler
 	if o.logFormat == "original" {
 		w.original = &original{w: stderr, level: minimum, options: o}
@@ -148,26 +145,38 @@ const (
 	lineMost  = time.Minute
 )
 
-// lines writes a log line of progress now and then: after 2 s, and after twice the
-// time each time, so that an hour leaves some sixty lines and not thousands.
+// rarely tells when a line of progress is due: after 2 s, and after twice the time each
+// time, so that an hour leaves some sixty lines and not thousands.
+type rarely struct {
+	gap, next time.Duration // next is since the beginning
+}
+
+// due reports whether one is, elapsed after the beginning.
+func (r *rarely) due(elapsed time.Duration) bool {
+	if r.gap == 0 {
+		r.gap, r.next = lineFirst, lineFirst
+	}
+	if elapsed < r.next {
+		return false
+	}
+	r.gap = min(2*r.gap, lineMost)
+	r.next = elapsed + r.gap
+	return true
+}
+
+// lines writes a log line of progress now and then.
 type lines struct {
 	to   slog.Handler
-	gap  time.Duration
-	next time.Duration // since the transfer's beginning
+	rare rarely
 	pace pace
 }
 
 // see writes a line if it is time.
 func (l *lines) see(r *mdalp.Report) {
 	l.pace.see(r)
-	if l.gap == 0 {
-		l.gap, l.next = lineFirst, lineFirst
-	}
-	if r.Elapsed < l.next || r.Phase == mdalp.Finished {
+	if r.Phase == mdalp.Finished || !l.rare.due(r.Elapsed) {
 		return
 	}
-	l.gap = min(2*l.gap, lineMost)
-	l.next = r.Elapsed + l.gap
 	// Straight to the handler: --progress plain wants them without -v as well.
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "progress", 0)
 	line.AddAttrs(slog.String("phase", r.Phase.String()), slog.Duration("elapsed", r.Elapsed.Round(time.Millisecond)))
