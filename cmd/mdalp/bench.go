@@ -20,6 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -164,15 +166,15 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	if err := o.send.resolve(preparing, c); err != nil {
 		return err
 	}
-	table := newTable()
-	defer table.stop()
+	on := newAsked()
+	defer on.stop()
 	c.ProgressEvery = lookEvery
 	c.Progress = func(r *mdalp.Report) {
-		table.show(func(text *bytes.Buffer) {
+		on.show(func(text *bytes.Buffer) {
 			if b.measured() {
 				b.table(text)
 			}
-			interim(text, r, width(os.Stderr))
+			table.Interim(text, r, width(os.Stderr))
 		})
 	}
 	b.Orchestrator, b.Size, b.Series, b.log = c.Orchestrator, p.size, all, c.Logger
@@ -293,7 +295,7 @@ func (b *benchmark) measured() bool {
 func (b *benchmark) show(w io.Writer, format string, err error) {
 	switch format {
 	case "json":
-		encode(w, b.json(err))
+		shape.Encode(w, b.json(err))
 	case "benchfmt":
 		b.benchfmt(w)
 	default:

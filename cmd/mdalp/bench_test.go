@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
 )
 
 // newBenchmark prepares a comparison of two ways to balance, with a send of the
@@ -102,14 +103,14 @@ func TestBenchErrors(t *testing.T) {
 func TestSpread(t *testing.T) {
 	tests := []struct {
 		values []float64 // seconds
-		want   spread
+		want   shape.Spread
 		text   string
 	}{
-		{nil, spread{}, "0"},
-		{[]float64{2}, spread{2, 2, 2}, "2000"},
-		{[]float64{3, 1}, spread{2, 1, 3}, "2000 (1000..3000)"},
-		{[]float64{9, 1, 4}, spread{4, 1, 9}, "4000 (1000..9000)"},
-		{[]float64{8, 0, 1, 2}, spread{1.5, 0, 8}, "1500 (0..8000)"},
+		{nil, shape.Spread{}, "0"},
+		{[]float64{2}, shape.Spread{Median: 2, Min: 2, Max: 2}, "2000"},
+		{[]float64{3, 1}, shape.Spread{Median: 2, Min: 1, Max: 3}, "2000 (1000..3000)"},
+		{[]float64{9, 1, 4}, shape.Spread{Median: 4, Min: 1, Max: 9}, "4000 (1000..9000)"},
+		{[]float64{8, 0, 1, 2}, shape.Spread{Median: 1.5, Min: 0, Max: 8}, "1500 (0..8000)"},
 	}
 	for _, tt := range tests {
 		var s series
@@ -117,8 +118,8 @@ func TestSpread(t *testing.T) {
 			s.Samples = append(s.Samples, measurement{Elapsed: time.Duration(v * 1e9)})
 		}
 		got := s.spreadOf(ofElapsed)
-		if got != tt.want || got.text(1e3, 0) != tt.text {
-			t.Errorf("%v: %v, %q; want %v, %q", tt.values, got, got.text(1e3, 0), tt.want, tt.text)
+		if got != tt.want || spreadText(got, 1e3, 0) != tt.text {
+			t.Errorf("%v: %v, %q; want %v, %q", tt.values, got, spreadText(got, 1e3, 0), tt.want, tt.text)
 		}
 	}
 }
@@ -182,7 +183,7 @@ func TestBenchJSON(t *testing.T) {
 	}
 	d := json.NewDecoder(&text)
 	d.DisallowUnknownFields()
-	var j benchJSON
+	var j shape.Bench
 	if err := d.Decode(&j); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestBenchJSON(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	s := j.Series[0]
-	if *s.Elapsed != (spread{0.016, 0.013, 0.019}) || *s.CPU != (spread{30000, 20000, 40000}) || len(s.Samples) != 2 || s.Samples[1].TID != 9 {
+	if *s.Elapsed != (shape.Spread{Median: 0.016, Min: 0.013, Max: 0.019}) || *s.CPU != (shape.Spread{Median: 30000, Min: 20000, Max: 40000}) || len(s.Samples) != 2 || s.Samples[1].TID != 9 {
 		t.Errorf("%+v", s)
 	}
 	if s := j.Series[1]; s.Elapsed != nil || s.Samples == nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -31,7 +32,7 @@ func (b *benchmark) table(w io.Writer) {
 	}
 	fmt.Fprintln(t, columns)
 	// Seconds to milliseconds, to a microsecond.
-	ms := func(s *series, get func(*measurement) float64) string { return s.spreadOf(get).text(1e3, 3) }
+	ms := func(s *series, get func(*measurement) float64) string { return spreadText(s.spreadOf(get), 1e3, 3) }
 	for _, s := range b.Series {
 		way := s.Balance.String()
 		if s.Server > 0 {
@@ -44,9 +45,9 @@ func (b *benchmark) table(w io.Writer) {
 		cells := []string{strconv.Itoa(s.mode()), way, runs}
 		if len(s.Samples) > 0 {
 			cells = append(cells, ms(s, ofElapsed), ms(s, ofWait), ms(s, ofPing), ms(s, ofSend),
-				s.spreadOf(ofCPU).text(1e-3, 1), s.spreadOf(ofResent).text(1, 0), s.spreadOf(ofTimeouts).text(1, 0))
+				spreadText(s.spreadOf(ofCPU), 1e-3, 1), spreadText(s.spreadOf(ofResent), 1, 0), spreadText(s.spreadOf(ofTimeouts), 1, 0))
 			if extended {
-				cells = append(cells, s.spreadOf(ofSpeed).text(1e-6, 1))
+				cells = append(cells, spreadText(s.spreadOf(ofSpeed), 1e-6, 1))
 			}
 		}
 		// Dashes, because zeroes would be the fastest of all.
@@ -75,8 +76,8 @@ func (b *benchmark) table(w io.Writer) {
 	}
 }
 
-// text writes the spread times scale with so many decimals.
-func (s spread) text(scale float64, decimals int) string {
+// spreadText writes a spread times scale with so many decimals.
+func spreadText(s shape.Spread, scale float64, decimals int) string {
 	f := func(v float64) string { return strconv.FormatFloat(v*scale, 'f', decimals, 64) }
 	// As with a single run; the parentheses would say nothing.
 	if s.Min == s.Max {

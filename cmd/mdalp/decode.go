@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/pcapng"
 	"mdalp/internal/trace"
@@ -82,12 +84,12 @@ func decode(files []string, asJSON bool) error {
 		var text bytes.Buffer
 		switch {
 		case asJSON:
-			encode(&text, newDecodeJSON(name, t, err))
+			shape.Encode(&text, shape.NewDecode(newHead(shape.DecodeSchema, err), name, t))
 		case t != nil:
 			if i > 0 {
 				text.WriteByte('\n')
 			}
-			showTrace(&text, name, t)
+			table.Trace(&text, name, t)
 		}
 		// File by file, so that a long list shows while it is read. A full disk ends it: the rest
 		// would be lost as well.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 	"mdalp/internal/pcapng"
 	"mdalp/internal/trace"
 )
@@ -23,7 +25,7 @@ func TestDecodeContinents(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	showTrace(&got, "continents.pcapng", tr)
+	table.Trace(&got, "continents.pcapng", tr)
 	want := `continents.pcapng: 126 packets, 2021-06-23 20:06:32.451806 to 20:20:13.732535 UTC; 108 MDALP messages, 18 ICMP echoes and answers
 
 transaction 3740 of 172.31.43.71:49710: everything was acknowledged
@@ -43,11 +45,11 @@ transaction 3740 of 172.31.43.71:49710: everything was acknowledged
 		t.Error(diff)
 	}
 	got.Reset()
-	encode(&got, newDecodeJSON("continents.pcapng", tr, nil))
+	shape.Encode(&got, shape.NewDecode(newHead(shape.DecodeSchema, nil), "continents.pcapng", tr))
 	if f := published(t, "decode").fault(t, got.Bytes()); f != "" {
 		t.Errorf("%s\n%s", f, &got)
 	}
-	var j decodeJSON
+	var j shape.Decode
 	if err := json.Unmarshal(got.Bytes(), &j); err != nil || strings.Count(got.String(), "\n") != 1 {
 		t.Fatal(err, got.String())
 	}
@@ -116,7 +118,7 @@ func TestDecodeOdd(t *testing.T) {
 		}
 		var b bytes.Buffer
 		tr := a.Finish()
-		showTrace(&b, "x", tr)
+		table.Trace(&b, "x", tr)
 		rest := b.String()
 		for _, w := range tt.want {
 			_, after, ok := strings.Cut(rest, w)
@@ -129,7 +131,7 @@ func TestDecodeOdd(t *testing.T) {
 			t.Errorf("%s: an escape sequence reaches the terminal: %q", tt.name, &b)
 		}
 		b.Reset()
-		encode(&b, newDecodeJSON("x", tr, exited(exitIncomplete)))
+		shape.Encode(&b, shape.NewDecode(newHead(shape.DecodeSchema, exited(exitIncomplete)), "x", tr))
 		if f := published(t, "decode").fault(t, b.Bytes()); f != "" {
 			t.Errorf("%s: %s\n%s", tt.name, f, &b)
 		}

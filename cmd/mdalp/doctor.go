@@ -3,16 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"net/netip"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 	"mdalp/wire"
 )
@@ -95,7 +93,7 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	var text bytes.Buffer
 	switch {
 	case o.json:
-		encode(&text, newDoctorJSON(f, checks, err))
+		shape.Encode(&text, newDoctorJSON(newHead(shape.DoctorSchema, err), f, checks))
 	case f != nil:
 		showChecks(&text, f, checks)
 	}
@@ -130,92 +128,4 @@ func (o *doctorOptions) look(ctx context.Context) (*facts, error) {
 		to = a.Addr()
 	}
 	return gather(ctx, to), nil
-}
-
-// A state is what a check came to.
-type state string
-
-// The states.
-const (
-	fine    state = "ok"
-	warning state = "warning" // a send works all the same
-	mend    state = "mend"    // a send does not work, or goes without pings
-)
-
-// A check is one line. Name and State are for scripts and do not change; Text is for
-// people and may.
-type check struct {
-	Name  string
-	State state
-	Text  string
-	Mend  string // a command line, or a few words where there is no such command
-}
-
-// sick reports whether something is to be mended.
-func sick(checks []check) bool {
-	for _, c := range checks {
-		if c.State == mend {
-			return true
-		}
-	}
-	return false
-}
-
-// The JSON that doctor prints.
-type (
-	doctorJSON struct {
-		headJSON
-		OK     bool        `json:"ok"`          // as the exit code says
-		Socket *string     `json:"ping_socket"` // raw, dgram or off
-		Checks []checkJSON `json:"checks"`
-	}
-	checkJSON struct {
-		Name  string  `json:"name"`
-		State state   `json:"state"`
-		Text  string  `json:"text"`
-		Mend  *string `json:"mend"`
-	}
-)
-
-// newDoctorJSON makes the JSON of checks that ended with err. f is nil if it did not
-// come to looking. OK is the exit code in a word, for those who read the object and not
-// the code.
-func newDoctorJSON(f *facts, checks []check, err error) doctorJSON {
-	j := doctorJSON{headJSON: newHead("mdalp.doctor/1", err), OK: err == nil, Checks: []checkJSON{}}
-	if f != nil {
-		j.Socket = ptr(f.mode())
-	}
-	for _, c := range checks {
-		x := checkJSON{Name: c.Name, State: c.State, Text: c.Text}
-		if c.Mend != "" {
-			x.Mend = &c.Mend
-		}
-		j.Checks = append(j.Checks, x)
-	}
-	return j
-}
-
-// showChecks writes a line for each check, and one for the whole.
-func showChecks(w io.Writer, f *facts, checks []check) {
-	for _, c := range checks {
-		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, usage.Text(c.Text)) // ours: Name
-		if c.Mend != "" {
-			// On a line of its own, to be copied as it is.
-			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", usage.Text(c.Mend))
-		}
-	}
-	// Without a route there is nobody to send to but oneself.
-	works := "a send works here"
-	if !slices.ContainsFunc(f.ways, func(w way) bool { return w.err == nil }) {
-		works = "no way leads out of this host: a send works to its own addresses alone"
-	}
-	switch mode := f.mode(); {
-	case !sick(checks):
-		fmt.Fprintf(w, "\n%s, with pings by %s sockets\n", works, map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
-	// The socket for segments is there, and a send can do without pings.
-	case mode == "off" && !sick(slices.DeleteFunc(slices.Clone(checks), isPing)):
-		fmt.Fprintf(w, "\n%s, but without pings: all receivers get the same share\n", works)
-	default:
-		fmt.Fprintln(w, "\na send does not work here as it should")
-	}
 }

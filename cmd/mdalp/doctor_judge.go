@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/loop"
 )
@@ -111,7 +112,7 @@ func (f *facts) judgePings() []check {
 	case f.rtt == 0:
 		c.State, c.Text, c.Mend = warning, "127.0.0.1 does not answer", f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
 	default:
-		c.Text = "127.0.0.1 answered in " + millis(f.rtt)
+		c.Text = "127.0.0.1 answered in " + table.Millis(f.rtt)
 	}
 	return append(all, c)
 }
@@ -320,7 +321,7 @@ func (f *facts) judgeClock() check {
 	// moment like this one does not see that much: the clock was set.
 	case step > time.Millisecond:
 		c.State = warning
-		c.Text += fmt.Sprintf("; the clock of the day moved by %s within %s: pings are wrong while it does", millis(f.clockStep), millis(f.clockOver))
+		c.Text += fmt.Sprintf("; the clock of the day moved by %s within %s: pings are wrong while it does", table.Millis(f.clockStep), table.Millis(f.clockOver))
 	// From the vDSO it takes some 25 ns. More is a system call, as with the sources hpet and
 	// acpi_pm, and each echo takes such readings.
 	case f.clockCost > time.Microsecond:
@@ -330,7 +331,7 @@ func (f *facts) judgeClock() check {
 			c.Mend = "echo tsc | " + f.sudo("tee /sys/devices/system/clocksource/clocksource0/current_clocksource")
 		}
 	default:
-		c.Text += fmt.Sprintf("; no step within %s", millis(f.clockOver))
+		c.Text += fmt.Sprintf("; no step within %s", table.Millis(f.clockOver))
 	}
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"mdalp/cmd/internal/table"
 	"mdalp/loop"
 	"mdalp/server"
 	"mdalp/wire"
@@ -32,7 +33,7 @@ func (f *facts) judgeWindows() check {
 	c := check{"windows", fine, fmt.Sprintf("a server here takes %d segments of %d bytes at once", n, server.DefaultSegment), ""}
 	if f.buffer < 2*loop.DefaultReceiveBuffer {
 		c.State = warning
-		c.Text += fmt.Sprintf(": %s for each round trip", amount(int64(n)*server.DefaultSegment))
+		c.Text += fmt.Sprintf(": %s for each round trip", table.Amount(int64(n)*server.DefaultSegment))
 		// Else the limit is high enough already, and raising it would not help.
 		if f.rmemMax < loop.DefaultReceiveBuffer {
 			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))

@@ -13,14 +13,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"mdalp/cmd/internal/shape"
 )
 
 // result reads one finished object strictly.
-func result(t *testing.T, line []byte) *resultJSON {
+func result(t *testing.T, line []byte) *shape.Result {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
-	r := new(resultJSON)
+	r := new(shape.Result)
 	if err := d.Decode(r); err != nil {
 		t.Fatalf("%v: %s", err, line)
 	}
@@ -136,7 +138,7 @@ func TestJSON(t *testing.T) {
 }
 
 // missing counts the segments in the ranges.
-func missing(r *resultJSON) (n int64) {
+func missing(r *shape.Result) (n int64) {
 	for _, m := range r.Missing {
 		n += m.Last - m.First + 1
 	}
@@ -174,7 +176,7 @@ func TestJSONInterrupted(t *testing.T) {
 	names, lines := events(t, all)
 	r := result(t, lines[len(lines)-1])
 	if c.ProcessState.ExitCode() != exitInterrupted || r.ExitCode != exitInterrupted || r.Status != "interrupted" ||
-		r.Error == nil || r.Error.Message != "interrupted (SIGINT)" || !reflect.DeepEqual(r.Missing, []rangeJSON{{2, 3}}) {
+		r.Error == nil || r.Error.Message != "interrupted (SIGINT)" || !reflect.DeepEqual(r.Missing, []shape.Range{{First: 2, Last: 3}}) {
 		t.Errorf("%s", lines[len(lines)-1])
 	}
 	if want := []string{"started", "offer", "split"}; !reflect.DeepEqual(names[:3], want) {
@@ -197,7 +199,7 @@ func TestJSONEvents(t *testing.T) {
 	// late for a receiver that answers.
 	var kept []string
 	for i, n := range names {
-		var x peerJSON
+		var x shape.Peer
 		json.Unmarshal(lines[i], &x)
 		if n != "progress" && (x.Address == "" || x.Address == "127.0.0.2") {
 			kept = append(kept, n)
@@ -208,7 +210,7 @@ func TestJSONEvents(t *testing.T) {
 	}
 	var last float64
 	for _, l := range lines[:len(lines)-1] {
-		var e eventJSON
+		var e shape.Event
 		json.Unmarshal(l, &e)
 		if e.At < last {
 			t.Errorf("back in time: %s", l)
@@ -231,9 +233,9 @@ func TestJSONStreamBehind(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	s := &stream{f: w}
+	s := shape.NewStream(w, await)
 	report := halfway(3, "192.0.2.1")
-	s.see(report) // offer, split, dead...
+	s.See(report) // offer, split, dead...
 	text := make([]byte, 1<<16)
 	n, err := r.Read(text)
 	if err != nil {
@@ -243,7 +245,7 @@ func TestJSONStreamBehind(t *testing.T) {
 	if want := []string{"offer", "split", "retransmission", "dead", "progress"}; !slices.Equal(names, want) {
 		t.Errorf("%v", names)
 	}
-	<-s.taken
+	<-s.Taken()
 	full := bytes.Repeat([]byte{'x'}, 1<<16) // pipe(7)
 	if _, err := w.Write(full); err != nil {
 		t.Fatal(err)
@@ -251,7 +253,7 @@ func TestJSONStreamBehind(t *testing.T) {
 	x := &report.Receivers[2]
 	for range 3 {
 		x.Acked, x.Sent = x.Acked+1, x.Sent+1
-		s.see(report) // must not block; the first one waits for room, the others are left out
+		s.See(report) // must not block; the first one waits for room, the others are left out
 	}
 	if n, err := io.ReadFull(r, text); err != nil || !bytes.Equal(text[:n], full) {
 		t.Fatal(err)
@@ -264,14 +266,14 @@ func TestJSONStreamBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 		names, lines := events(t, text[:n])
-		var p progressJSON
+		var p shape.Progress
 		json.Unmarshal(lines[len(lines)-1], &p)
 		if !slices.Equal(names, want.names) || len(p.Receivers) != 1 || p.Receivers[0].Acked != want.acked {
 			t.Errorf("%s", text[:n])
 		}
-		<-s.taken
+		<-s.Taken()
 		report.Receivers[1].Err = nil
-		s.see(report)
+		s.See(report)
 	}
 }
 
@@ -284,13 +286,13 @@ func TestJSONStreamStuck(t *testing.T) {
 	}
 	defer w.Close()
 	defer r.Close()
-	s := &stream{f: w}
+	s := shape.NewStream(w, await)
 	report := halfway(1000, "192.0.2.1")
-	s.see(report) // more than a pipe holds
+	s.See(report) // more than a pipe holds
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.end(ctx, report)
-	if s.flush() {
+	s.End(ctx, report)
+	if s.Flush() {
 		t.Error("all was written, to nobody")
 	}
 }
@@ -303,7 +305,7 @@ func TestJSONStreamMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	s := &stream{f: w}
+	s := shape.NewStream(w, await)
 	report := halfway(1000, "192.0.2.1")
 	for i := range 5 {
 		for k := range report.Receivers {
@@ -313,20 +315,20 @@ func TestJSONStreamMany(t *testing.T) {
 		if i%2 == 1 {
 			report.Receivers[2].Err = io.ErrUnexpectedEOF
 		}
-		s.see(report) // must not block
+		s.See(report) // must not block
 	}
 	told := make(chan []byte)
 	go func() {
 		text, _ := io.ReadAll(r)
 		told <- text
 	}()
-	s.end(t.Context(), report)
+	s.End(t.Context(), report)
 	w.Close()
 	names, lines := events(t, <-told)
 	if len(names) < 4 || names[0] != "offer" || names[1] != "split" || names[len(names)-1] != "progress" {
 		t.Errorf("%v", names)
 	}
-	var p progressJSON
+	var p shape.Progress
 	if err := json.Unmarshal(lines[len(lines)-1], &p); err != nil || len(p.Receivers) != 1000 || p.Receivers[7].Acked != report.Receivers[7].Acked {
 		t.Errorf("%v: %.500s", err, lines[len(lines)-1])
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/lab"
 	"mdalp/server"
@@ -221,7 +222,7 @@ func notStarted(name string, err error) error {
 // arrived says what the receivers have of a payload. What was not put together has no
 // hash. They cannot know of segments behind the last one that came.
 func arrived(r *server.Result) string {
-	text := count(r.Bytes, "byte")
+	text := table.Count(r.Bytes, "byte")
 	switch {
 	case r.SHA256 != [sha256.Size]byte{}:
 		return fmt.Sprintf("%s, sha256 %x", text, r.SHA256[:8])

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/lab"
 	"mdalp/server"
@@ -53,7 +54,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 	cfg.Payload, cfg.Base = payload, true
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
-	asked := newTable()
+	asked := newAsked()
 	defer asked.stop()
 	// A signal ends the sends, by ctx. The network must outlive them, or they would end for want
 	// of it.
@@ -147,7 +148,7 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		if t.server > 0 {
 			mode, who = "2 single", receivers[t.server-1].Addr.Addr().String()
 			if b := trials[0].report; t.server <= len(b.Receivers) {
-				delay = latency(&b.Receivers[t.server-1])
+				delay = table.Latency(&b.Receivers[t.server-1])
 			}
 		}
 		same := "equal"
@@ -157,7 +158,7 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		case t.verdict.SHA256 != want:
 			same = "NOT EQUAL"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), seconds(r.Elapsed), same,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), table.Seconds(r.Elapsed), same,
 			usage.Text(t.verdict.Comment))
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {

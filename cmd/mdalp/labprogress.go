@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 )
 
 // farEvery is the time between two looks at how far a comparison is.
@@ -33,7 +34,7 @@ type far struct {
 }
 
 // newFar begins with n trials of size bytes each. asked tells when somebody wants to know.
-func newFar(asked *table, n, size int, quiet bool) *far {
+func newFar(asked *asked, n, size int, quiet bool) *far {
 	f := &far{quiet: quiet, size: size, began: time.Now(), end: make(chan struct{}), acked: make([]int64, n), finished: make([]bool, n)}
 	if !quiet && paintable(os.Stderr) {
 		f.out = stderr
@@ -59,7 +60,7 @@ func (f *far) stop() {
 }
 
 // watch writes lines until the end.
-func (f *far) watch(t *table) {
+func (f *far) watch(t *asked) {
 	tick := time.NewTicker(farEvery)
 	defer tick.Stop()
 	var rare rarely
@@ -77,7 +78,7 @@ func (f *far) watch(t *table) {
 			elapsed := now.Sub(f.began)
 			switch {
 			case f.out != nil && writable(os.Stderr) && foreground(os.Stderr):
-				fmt.Fprintf(f.out, "\r%s\x1b[K", clip(f.line(), width(os.Stderr)-1))
+				fmt.Fprintf(f.out, "\r%s\x1b[K", table.Clip(f.line(), width(os.Stderr)-1))
 			case f.out == nil && !f.quiet && rare.due(elapsed):
 				fmt.Fprintf(stderr, "lab: after %.0f s: %s\n", elapsed.Seconds(), f.line())
 			}
@@ -102,7 +103,7 @@ func (f *far) line() string {
 		if f.finished[i] && n < int64(f.size) {
 			b.WriteString(" failed")
 		} else {
-			fmt.Fprintf(&b, " %d %%", percent(n, int64(f.size)))
+			fmt.Fprintf(&b, " %d %%", table.Percent(n, int64(f.size)))
 		}
 	}
 	return b.String()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"sync"
 
 	"mdalp"
@@ -58,8 +57,8 @@ func (p *painter) run(s *screen) {
 	s.clear()
 }
 
-// end takes the bars away, and waits for that until ctx ends.
-func (p *painter) end(ctx context.Context) {
+// end takes the bars away. They are gone when what it gives is closed.
+func (p *painter) end() <-chan struct{} {
 	close(p.wake)
-	await(ctx, p.done)
+	return p.done
 }

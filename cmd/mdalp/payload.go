@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -109,7 +110,7 @@ func spool(f *os.File) (*payload, error) {
 		return &payload{ReaderAt: tmp, Closer: tmp, size: size}, nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		err = fmt.Errorf("it is no plain file and must be kept while it is sent, but after %d bytes %s has no room: %w; TMPDIR names another folder",
-			size, dir, root(err))
+			size, dir, shape.Cause(err))
 	}
 	tmp.Close()
 	return nil, err

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/icmp"
 )
@@ -149,9 +151,9 @@ func (o *pingOptions) run(ctx context.Context, args []string, bad error) error {
 	var text bytes.Buffer
 	switch {
 	case o.json:
-		encode(&text, newPingJSON(&t, r, err))
+		shape.Encode(&text, t.json(r, err))
 	case r != nil && len(t.addrs) > 0:
-		showPings(&text, &t, r)
+		table.Pings(&text, t.names, r)
 	}
 	if e := deliver(ctx, text.Bytes()); e != nil && !isFailure(err) {
 		return e // an exit code says less
@@ -172,15 +174,15 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	if err != nil {
 		return nil, err
 	}
-	table := newTable()
-	defer table.stop()
+	on := newAsked()
+	defer on.stop()
 	live := newLivePings(o.orchestrator.quiet)
 	defer live.end(ctx)
 	// Hosts that are named win over an orchestrator from the environment.
 	if len(args)+len(o.lists) > 0 {
 		*t, err = o.hosts(ctx, args)
 	} else {
-		*t, err = o.receivers(ctx, c.Logger, table)
+		*t, err = o.receivers(ctx, c.Logger, on)
 	}
 	if err != nil {
 		return nil, err
@@ -193,8 +195,8 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
 	c.ProgressEvery = live.every(len(t.addrs) * o.count)
 	c.Progress = func(r *mdalp.PingReport) {
-		table.show(func(b *bytes.Buffer) { showPings(b, t, r) })
-		live.see(t, r)
+		on.show(func(b *bytes.Buffer) { table.Pings(b, t.names, r) })
+		live.see(t.names, r)
 	}
 	r, err := mdalp.Ping(ctx, t.addrs, c)
 	var sig interrupted

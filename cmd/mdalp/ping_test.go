@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/icmp"
 	"mdalp/internal/need"
@@ -56,7 +57,7 @@ func TestPingTable(t *testing.T) {
 `
 	var got bytes.Buffer
 	h, r := pinged()
-	showPings(&got, h, r)
+	table.Pings(&got, h.names, r)
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
 	}
@@ -64,7 +65,7 @@ func TestPingTable(t *testing.T) {
 
 func TestPingJSON(t *testing.T) {
 	h, r := pinged()
-	text, err := json.Marshal(newPingJSON(h, r, exited(exitSilent)))
+	text, err := json.Marshal(h.json(r, exited(exitSilent)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,16 +189,16 @@ pinging 4 hosts  round 3  2 an
 ... and 4 more
 `},
 	} {
-		got := "\n" + strings.Join(pingFrame(h, r, c.cols, c.rows), "\n") + "\n"
+		got := "\n" + strings.Join(pingFrame(h.names, r, c.cols, c.rows), "\n") + "\n"
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%d columns:\n%s", c.cols, diff)
 		}
 	}
 	for cols := 19; cols < 120; cols++ {
 		for rows := 2; rows < 8; rows++ {
-			f := pingFrame(h, r, cols, rows)
+			f := pingFrame(h.names, r, cols, rows)
 			for _, l := range f {
-				if columns(l) > cols || strings.Contains(l, "\x1b") {
+				if table.Columns(l) > cols || strings.Contains(l, "\x1b") {
 					t.Fatalf("%d columns: %q", cols, l)
 				}
 			}
@@ -212,11 +213,11 @@ func TestColumns(t *testing.T) {
 	for s, want := range map[string]int{ // order does not show
 		"": 0, "abc": 3, "Zürich": 6, "東京": 4, "e\u0301": 1, "서울": 4, "🛰": 2, "naïve ☕": 8, "…": 1, "カナ": 4, "Ελλάς": 5,
 	} {
-		if got := columns(s); got != want {
+		if got := table.Columns(s); got != want {
 			t.Errorf("%q: %d, want %d", s, got, want)
 		}
 		for n := range want + 2 {
-			if c, k := clip(s, n), cut(s, n); columns(c) > n || columns(k) > n || !strings.HasPrefix(s, c) || n >= want && c+k != s+s {
+			if c, k := table.Clip(s, n), table.Cut(s, n); table.Columns(c) > n || table.Columns(k) > n || !strings.HasPrefix(s, c) || n >= want && c+k != s+s {
 				t.Errorf("%q cut after %d columns: %q, %q", s, n, c, k)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -24,8 +25,22 @@ type targets struct {
 	unresolved int            // names that are left out
 }
 
+// json makes the JSON of a ping of them that ended with err. r is nil if it did not come to
+// pinging.
+func (t *targets) json(r *mdalp.PingReport, err error) shape.Ping {
+	j := shape.NewPing(newHead(shape.PingSchema, err), t.names, r)
+	j.Unresolved = t.unresolved
+	if t.asked.IsValid() {
+		j.Orchestrator = shape.Ptr(t.asked.String())
+	}
+	if t.asked.IsValid() && len(t.addrs) > 0 {
+		j.TID = &t.tid
+	}
+	return j
+}
+
 // receivers asks the orchestrator whom to ping.
-func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, table *table) (targets, error) {
+func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, on *asked) (targets, error) {
 	s := &o.orchestrator
 	switch {
 	case s.addr == "" && s.port == 0:
@@ -36,7 +51,7 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, table *ta
 		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
 	}
 	// The family of --bind is the orchestrator's here; for the echoes it is looked at again.
-	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log, Progress: table.report, ProgressEvery: lookEvery}
+	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log, Progress: on.report, ProgressEvery: lookEvery}
 	if err := s.resolve(ctx, c); err != nil {
 		return targets{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 )
 
 // livePings shows pings on a terminal while they go on: the table as it stands, in place,
@@ -49,12 +50,12 @@ func (l *livePings) every(echoes int) time.Duration {
 }
 
 // see takes a report, in the loop's goroutine, and does not wait.
-func (l *livePings) see(t *targets, r *mdalp.PingReport) {
+func (l *livePings) see(names []string, r *mdalp.PingReport) {
 	if l == nil {
 		return
 	}
 	cols, rows := room(size(os.Stderr))
-	f := livePing{r.Elapsed, pingFrame(t, r, cols, rows)}
+	f := livePing{r.Elapsed, pingFrame(names, r, cols, rows)}
 	// An older one that the terminal has not taken yet is of no use any more.
 	select {
 	case <-l.frames:
@@ -86,44 +87,44 @@ func (l *livePings) end(ctx context.Context) {
 // pingFrame gives the lines that show a report: one for the whole, and below it one for
 // each host, as far as there is room, in the order that was asked for. None is wider than
 // cols.
-func pingFrame(t *targets, r *mdalp.PingReport, cols, rows int) []string {
+func pingFrame(names []string, r *mdalp.PingReport, cols, rows int) []string {
 	n := len(r.Hosts)
 	round := 0
 	for i := range r.Hosts {
 		round = max(round, r.Hosts[i].Echoes.Sent)
 	}
 	silent := r.Silent()
-	out := []string{clip(fmt.Sprintf("pinging %s  round %d  %d answered  %d silent  %.1f s ...",
-		count(int64(n), "host"), round, n-silent, silent, r.Elapsed.Seconds()), cols)}
+	out := []string{table.Clip(fmt.Sprintf("pinging %s  round %d  %d answered  %d silent  %.1f s ...",
+		table.Count(int64(n), "host"), round, n-silent, silent, r.Elapsed.Seconds()), cols)}
 	shown := n
 	// Of the rows, two are for the head and for the line that says how many more there are.
 	if room := rows - 2; n > room {
 		shown = max(0, room-1)
 	}
 	if shown > 0 {
-		out = append(out, pingRows(t, r, shown, cols)...)
+		out = append(out, pingRows(names, r, shown, cols)...)
 	}
 	if shown < n && len(out) < rows {
-		out = append(out, clip(fmt.Sprintf("... and %d more", n-shown), cols))
+		out = append(out, table.Clip(fmt.Sprintf("... and %d more", n-shown), cols))
 	}
 	return out
 }
 
 // pingRows gives the first n lines of the table, and its head. Where they are too wide the
 // hosts get what the figures leave, and the last figures go.
-func pingRows(t *targets, r *mdalp.PingReport, n, cols int) []string {
+func pingRows(names []string, r *mdalp.PingReport, n, cols int) []string {
 	labels := make([]string, n)
 	wide := len("host")
 	for i := range labels {
-		labels[i] = label(t.names[i], t.addrs[i])
-		wide = max(wide, columns(labels[i]))
+		labels[i] = table.Label(names[i], r.Hosts[i].Addr)
+		wide = max(wide, table.Columns(labels[i]))
 	}
 	const least, units = 16, len("  ms")
-	wide = min(wide, max(least, cols-6*column-units))
-	fit := func(line []byte) string { return strings.TrimRight(clip(string(line), cols), " \n") }
-	out := []string{fit(pingHead(nil, wide))}
+	wide = min(wide, max(least, cols-6*table.Column-units))
+	fit := func(line []byte) string { return strings.TrimRight(table.Clip(string(line), cols), " \n") }
+	out := []string{fit(table.PingHead(nil, wide))}
 	for i := range labels {
-		out = append(out, fit(pingLine(nil, wide, cut(labels[i], wide), &r.Hosts[i])))
+		out = append(out, fit(table.PingLine(nil, wide, table.Cut(labels[i], wide), &r.Hosts[i])))
 	}
 	return out
 }

@@ -6,17 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -105,9 +103,9 @@ func (o *planOptions) run(ctx context.Context, bad error) error {
 	var text bytes.Buffer
 	switch {
 	case o.json:
-		encode(&text, newPlanJSON(r, err))
+		shape.Encode(&text, shape.NewPlan(newHead(shape.PlanSchema, err), r))
 	case err == nil:
-		showPlan(&text, r)
+		table.Plan(&text, r)
 	}
 	ctx, cancel := until.on(ctx, "the plan was written")
 	defer cancel()
@@ -130,9 +128,9 @@ func (o *planOptions) plan(ctx context.Context, until bound) (*mdalp.Report, err
 	if err != nil {
 		return nil, err
 	}
-	table := newTable()
-	defer table.stop()
-	c.Progress, c.ProgressEvery = table.report, lookEvery
+	on := newAsked()
+	defer on.stop()
+	c.Progress, c.ProgressEvery = on.report, lookEvery
 	preparing, cancel := until.on(ctx, "-f "+file+" was read, or the address of -a looked up")
 	defer cancel()
 	if !o.sized {
@@ -157,80 +155,4 @@ func (o *planOptions) plan(ctx context.Context, until bound) (*mdalp.Report, err
 		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.bind, err)
 	}
 	return r, err
-}
-
-// showPlan writes a line for each receiver.
-func showPlan(w io.Writer, r *mdalp.Report) {
-	// A session without bytes does not ask.
-	if r.Size == 0 {
-		fmt.Fprintln(w, "nothing to send: the payload is empty; nobody was asked")
-		return
-	}
-	j := newPlanJSON(r, nil)
-	// Rounded so that the column adds up to 100 %.
-	weights := permille(weigh(r))
-	fmt.Fprintf(w, "transaction %d was opened at %v to ask; it stays unfinished, nothing of the payload was sent\n", r.TID, r.Orchestrator)
-	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n",
-		r.Size, r.Segments, len(r.Receivers), r.Balance, seconds(r.Wait), echoed(r))
-	if r.Extended {
-		fmt.Fprintf(w, "extended: segments of up to %d bytes, at most %s at a receiver at once as offered\n", r.Segment, windows(r))
-	}
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "receiver\tlatency\tanswered\tmin/median/max\tweight\tbytes\tfrom\tsegments\tSEQ\tat least\t")
-	for i := range r.Receivers {
-		x, y := &r.Receivers[i], &j.Receivers[i]
-		e := &x.Echoes
-		rtt, weight, least := "-", "-", "-"
-		if e.Received > 0 {
-			rtt = fmt.Sprintf("%.3f/%.3f/%s", inMillis(e.Min), inMillis(e.Median), millis(e.Max))
-		}
-		if y.Weight != nil {
-			weight = fmt.Sprintf("%d.%d %%", weights[i]/10, weights[i]%10)
-		}
-		if y.Least != nil {
-			least = seconds(x.Latency * time.Duration(x.Assigned))
-		}
-		fmt.Fprintf(t, "%v\t%s\t%d/%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n", printableName(x), latency(x), e.Received, e.Sent, rtt, weight,
-			x.Share, y.Offset, x.Assigned, y.sequence(), least)
-	}
-	t.Flush()
-	// With mode 2 the others get nothing, which breaks that rule by intent.
-	if r.Balance != mdalp.None {
-		fmt.Fprintf(w, "\nthe orchestrator's rule: at least %d bytes to each\n", j.MinShare)
-	}
-}
-
-// windows is how many segments the receivers offer to take at once, the least and the most.
-func windows(r *mdalp.Report) string {
-	least, most := r.Receivers[0].OfferedWindow, 0
-	for i := range r.Receivers {
-		n := r.Receivers[i].OfferedWindow
-		least, most = min(least, n), max(most, n)
-	}
-	if least == most {
-		return strconv.Itoa(most)
-	}
-	return fmt.Sprintf("%d to %d", least, most)
-}
-
-// printableName is the address of a receiver, and its name where it has one. Names
-// come from strangers and must not steer the terminal.
-func printableName(x *mdalp.ReceiverReport) string {
-	if x.Name == "" {
-		return address(x.Addr)
-	}
-	return address(x.Addr) + " (" + usage.Name(x.Name) + ")"
-}
-
-// echoed says how the latencies were had.
-func echoed(r *mdalp.Report) string {
-	var echoes int
-	for i := range r.Receivers {
-		echoes += r.Receivers[i].Echoes.Sent
-	}
-	if echoes == 0 {
-		return "pinged nobody"
-	}
-	return fmt.Sprintf("pinged %s (%v)", seconds(r.Probe), r.Ping)
 }

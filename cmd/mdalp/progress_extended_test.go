@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 )
 
 // extendedHalf is halfway in the extended protocol, with a thousand times the bytes.
@@ -78,7 +79,7 @@ extended: segments of 100000 bytes, windows of up to 1.0 MB, 3 lost and sent
 `},
 	} {
 		var b bytes.Buffer
-		summarize(&b, r, mdalp.ErrDamaged, c.width, c.verbose)
+		table.Summarize(&b, r, mdalp.ErrDamaged, c.width, c.verbose)
 		if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
 			t.Errorf("%d columns:\n%s", c.width, diff)
 		}

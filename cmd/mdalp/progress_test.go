@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 	"mdalp/internal/need"
 )
 
@@ -133,7 +134,7 @@ func TestFrameFits(t *testing.T) {
 				for _, rows := range []int{2, 3, 10, 100} {
 					f := frame(named(halfway(n, addr), "東京東京東京 \x1b[31m"+strings.Repeat("é", cols)), 123456, cols, rows)
 					for _, l := range f {
-						if columns(l) > cols || strings.Contains(l, "\x1b") {
+						if table.Columns(l) > cols || strings.Contains(l, "\x1b") {
 							t.Fatalf("%d columns: %q", cols, l)
 						}
 					}
@@ -200,7 +201,7 @@ waited 12.000 s, pinged 0.000 s, sent 10.000 s
 `},
 	} {
 		var b bytes.Buffer
-		summarize(&b, r, nil, c.width, false)
+		table.Summarize(&b, r, nil, c.width, false)
 		if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
 			t.Errorf("%d columns:\n%s", c.width, diff)
 		}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 )
 
 // paintAfter is how long a transfer must last before it is worth bars: what is over
@@ -107,7 +108,7 @@ func (s *screen) paint(frame []string, cols int) {
 	}
 	s.rows = s.rows[:0]
 	for _, line := range frame {
-		s.rows = append(s.rows, columns(line))
+		s.rows = append(s.rows, table.Columns(line))
 		if s.color && strings.HasSuffix(line, dead) {
 			line = "\x1b[31m" + line + "\x1b[m"
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mdalp"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -18,15 +19,15 @@ const dead = "  dead"
 func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	switch r.Phase {
 	case mdalp.Waiting:
-		return []string{clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), address(r.Orchestrator)), cols)}
+		return []string{table.Clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), table.Address(r.Orchestrator)), cols)}
 	case mdalp.Pinging:
-		return []string{clip(fmt.Sprintf("pinging %d receivers  %.1f s ...", len(r.Receivers), r.Probe.Seconds()), cols)}
+		return []string{table.Clip(fmt.Sprintf("pinging %d receivers  %.1f s ...", len(r.Receivers), r.Probe.Seconds()), cols)}
 	case mdalp.Finishing:
 		what := "waiting for the verdict"
 		if r.SHA256 == "" {
 			what = "hashing"
 		}
-		return []string{clip(fmt.Sprintf("finishing  %s  %.1f s ...", what, r.Verdict.Seconds()), cols)}
+		return []string{table.Clip(fmt.Sprintf("finishing  %s  %.1f s ...", what, r.Verdict.Seconds()), cols)}
 	}
 	out := []string{total(r, rate, cols)}
 	shown := barsOf(r)
@@ -35,14 +36,14 @@ func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	if room := rows - 1; len(shown) > room {
 		// Whoever still has something to do is worth a line first.
 		slices.SortStableFunc(shown, func(a, b barOf) int {
-			return min(1, int(remaining(b.of))) - min(1, int(remaining(a.of)))
+			return min(1, int(table.Remaining(b.of))) - min(1, int(table.Remaining(a.of)))
 		})
 		more = len(shown) - (room - 1)
 		shown = shown[:room-1]
 	}
 	out = append(out, receiverLines(shown, cols)...)
 	if more > 0 {
-		out = append(out, clip(fmt.Sprintf("... and %d more", more), cols))
+		out = append(out, table.Clip(fmt.Sprintf("... and %d more", more), cols))
 	}
 	return out
 }
@@ -50,7 +51,7 @@ func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 // total is the line for the whole. Where it does not fit, the bytes go first, then what
 // has no room of ETA, rate and repetitions, in this order of worth.
 func total(r *mdalp.Report, rate float64, cols int) string {
-	share := fmt.Sprintf("sending %3d %%", percent(r.Acked, r.Size))
+	share := fmt.Sprintf("sending %3d %%", table.Percent(r.Acked, r.Size))
 	resent := ""
 	if n := r.Resent(); n > 0 {
 		resent = fmt.Sprintf("  %d resent", n)
@@ -58,10 +59,10 @@ func total(r *mdalp.Report, rate float64, cols int) string {
 	left := "  ETA " + eta(r, rate)
 	fast, short := fmt.Sprintf("  %.0f segments/s", rate), fmt.Sprintf("  %.0f/s", rate)
 	if r.Extended {
-		fast = "  " + speed(rate)
+		fast = "  " + table.Speed(rate)
 		short = fast
 	}
-	long := share + "  " + amount(r.Acked) + " of " + amount(r.Size) + fast + resent + left
+	long := share + "  " + table.Amount(r.Acked) + " of " + table.Amount(r.Size) + fast + resent + left
 	if len(long) <= cols {
 		return long
 	}
@@ -71,7 +72,7 @@ func total(r *mdalp.Report, rate float64, cols int) string {
 			line += s
 		}
 	}
-	return clip(line, cols)
+	return table.Clip(line, cols)
 }
 
 // A barOf is a receiver that is shown, and what it is called.
@@ -97,7 +98,7 @@ func barsOf(r *mdalp.Report) []barOf {
 		if b.name != "" && times[b.name] == 1 {
 			continue
 		}
-		b.plain, b.name = true, address(b.of.Addr)
+		b.plain, b.name = true, table.Address(b.of.Addr)
 		if len(all) > 1 { // the only one may be any of the offer, by -s
 			b.name = fmt.Sprintf("%d %s", i+1, b.name)
 		}
@@ -108,9 +109,9 @@ func barsOf(r *mdalp.Report) []barOf {
 // fit gives the name in n columns.
 func (b *barOf) fit(n int) string {
 	if b.plain {
-		return fill(squeeze(b.name, n), n)
+		return table.Fill(table.Squeeze(b.name, n), n)
 	}
-	return fill(cut(b.name, n), n)
+	return table.Fill(table.Cut(b.name, n), n)
 }
 
 // receiverLines gives the lines of receivers, their bars below each other.
@@ -120,7 +121,7 @@ func receiverLines(shown []barOf, cols int) []string {
 	end := false
 	for _, b := range shown {
 		x := b.of
-		name = max(name, columns(b.name))
+		name = max(name, table.Columns(b.name))
 		count = max(count, len(counted(x)))
 		end = end || ending(x) != ""
 	}
@@ -142,7 +143,7 @@ func receiverLines(shown []barOf, cols int) []string {
 	var out []string
 	for _, b := range shown {
 		x, line := b.of, b.fit(name)
-		done, all := x.Acked, assigned(x)
+		done, all := x.Acked, table.Assigned(x)
 		if all == 0 && x.Err == nil {
 			done, all = 1, 1 // it had nothing to do
 		}
@@ -152,7 +153,7 @@ func receiverLines(shown []barOf, cols int) []string {
 		if x.Err != nil && !ends {
 			line += dead
 		} else {
-			line += fmt.Sprintf(" %3d %%", percent(done, all))
+			line += fmt.Sprintf(" %3d %%", table.Percent(done, all))
 		}
 		if counts {
 			line += fmt.Sprintf("%-*s", count, counted(x))
@@ -160,13 +161,15 @@ func receiverLines(shown []barOf, cols int) []string {
 		if ends {
 			line += ending(x)
 		}
-		out = append(out, clip(strings.TrimRight(line, " "), cols))
+		out = append(out, table.Clip(strings.TrimRight(line, " "), cols))
 	}
 	return out
 }
 
 // counted tells of how many segments how many are acknowledged.
-func counted(x *mdalp.ReceiverReport) string { return fmt.Sprintf("  %d/%d", x.Acked, assigned(x)) }
+func counted(x *mdalp.ReceiverReport) string {
+	return fmt.Sprintf("  %d/%d", x.Acked, table.Assigned(x))
+}
 
 // ending is what is out of the ordinary about a receiver.
 func ending(x *mdalp.ReceiverReport) string {
@@ -187,38 +190,4 @@ func bar(n int, done, all int64) string {
 		full = min(n, int(float64(done)/float64(all)*float64(n)))
 	}
 	return "  [" + strings.Repeat("#", full) + strings.Repeat(".", n-full) + "]"
-}
-
-// percent rounds down: 100 % is all. 0 of 0 is 0 %: nothing has begun.
-func percent(done, all int64) int {
-	if all == 0 {
-		return 0
-	}
-	return int(float64(done) / float64(all) * 100)
-}
-
-// amount writes bytes for people.
-func amount(n int64) string {
-	if n < 10_000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, unit := float64(n)/1e3, 0
-	// From there on "%.1f" would write 1000.0.
-	for f >= 999.95 && unit < 3 {
-		f, unit = f/1e3, unit+1
-	}
-	return fmt.Sprintf("%.1f %cB", f, "kMGT"[unit])
-}
-
-// speed writes bytes a second for people.
-func speed(rate float64) string { return amount(int64(rate)) + "/s" }
-
-// squeeze takes out of the middle of s what is more than n columns: an address tells
-// most at its ends.
-func squeeze(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	back := (n - 2) / 2
-	return s[:n-2-back] + ".." + s[len(s)-back:]
 }

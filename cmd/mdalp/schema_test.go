@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"mdalp/cmd/internal/shape"
 )
 
 // A schema is as much of JSON Schema 2020-12 as the published ones use.
@@ -208,7 +210,7 @@ func TestSchemasAreClosed(t *testing.T) {
 // TestSchemaIsStrict sees that the validator can say no.
 func TestSchemaIsStrict(t *testing.T) {
 	top := published(t, "send")
-	good := newResult("f", nil, nil)
+	good := shape.NewResult(newHead(shape.SendSchema, nil), "f", nil)
 	for _, mend := range []func(map[string]any){
 		func(v map[string]any) { delete(v, "tid") },
 		func(v map[string]any) { v["more"] = 1.0 },
@@ -315,7 +317,7 @@ func TestSchemasOfOutput(t *testing.T) {
 			if f := top.fault(t, []byte(out)); f != "" {
 				t.Fatalf("%s\n%s", f, out)
 			}
-			var got headJSON
+			var got shape.Head
 			json.Unmarshal([]byte(out), &got)
 			kind := ""
 			if got.Error != nil {
@@ -379,10 +381,10 @@ func TestSchemasInterrupted(t *testing.T) {
 				}
 			}
 			p.Wait()
-			var got headJSON
+			var got shape.Head
 			json.Unmarshal(out.Bytes(), &got)
 			if f := published(t, c.args[0]).fault(t, out.Bytes()); f != "" || p.ProcessState.ExitCode() != exitInterrupted ||
-				got.ExitCode != exitInterrupted || got.Error == nil || *got.Error != (errorJSON{"interrupted", "interrupted (SIGTERM)"}) {
+				got.ExitCode != exitInterrupted || got.Error == nil || *got.Error != (shape.Failure{Kind: "interrupted", Message: "interrupted (SIGTERM)"}) {
 				t.Errorf("%s\n%s", f, &out)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
 )
 
 // A measurement is what one run measured. It is made of the report, of which nothing
@@ -76,19 +77,12 @@ func (s *series) add(x measurement, err error) {
 	s.Samples = append(s.Samples, x)
 }
 
-// A spread is the middle and the ends of some values.
-type spread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-}
-
 // spreadOf sums up the values that get gives of the samples; all 0 if there are none.
 // Median, least and most, because the mean of a few runs is what one bad run makes of
 // it.
-func (s *series) spreadOf(get func(*measurement) float64) spread {
+func (s *series) spreadOf(get func(*measurement) float64) shape.Spread {
 	if len(s.Samples) == 0 {
-		return spread{}
+		return shape.Spread{}
 	}
 	v := make([]float64, len(s.Samples))
 	for i := range s.Samples {
@@ -96,7 +90,7 @@ func (s *series) spreadOf(get func(*measurement) float64) spread {
 	}
 	slices.Sort(v)
 	n := len(v)
-	return spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
+	return shape.Spread{Median: (v[(n-1)/2] + v[n/2]) / 2, Min: v[0], Max: v[n-1]}
 }
 
 // The values that are summed up. Times are in seconds.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -192,7 +194,7 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 	var text bytes.Buffer
 	switch {
 	case s.o.json || s.o.jsonStream:
-		if e := encode(&text, newResult(file, r, err)); e != nil {
+		if e := shape.Encode(&text, shape.NewResult(newHead(shape.SendSchema, err), file, r)); e != nil {
 			return e
 		}
 	case r == nil || s.o.quiet || usage.Is(err) || r.Phase != mdalp.Finished: // no socket, no session
@@ -201,7 +203,7 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 		if len(s.o.files) > 1 {
 			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
-		summarize(&text, r, err, width(os.Stdout), s.o.verbose > 0 && s.o.logFormat != "original")
+		table.Summarize(&text, r, err, width(os.Stdout), s.o.verbose > 0 && s.o.logFormat != "original")
 	}
 	return deliver(ctx, text.Bytes())
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
+	"mdalp/cmd/internal/table"
 )
 
 // How often the session tells how far it is: often enough for the eye where there
@@ -26,11 +28,11 @@ const (
 type watcher struct {
 	log      *slog.Logger
 	every    time.Duration
-	table    *table
+	on       *asked
 	bars     *screen  // the rest is nil where it is not wanted
 	painter  *painter // while a file is sent
 	lines    *lines
-	stream   *stream
+	stream   *shape.Stream
 	original *original
 }
 
@@ -38,7 +40,7 @@ type watcher struct {
 // unless something is asked for: it may well be a log file or cron's mail. Only
 // --progress auto looks at the terminal; plain and off are obeyed as they are.
 func newWatcher(o *sendOptions) *watcher {
-	w := &watcher{every: lookEvery, table: newTable()}
+	w := &watcher{every: lookEvery, on: newAsked()}
 	verbose := o.verbosity()
 	bars := o.progress == "auto" && !o.quiet && paintable(os.Stderr)
 	if o.jsonStream && isTerminal(os.Stdout) {
@@ -67,7 +69,7 @@ func newWatcher(o *sendOptions) *watcher {
 		w.lines = &lines{to: h}
 	}
 	if o.jsonStream {
-		w.stream = &stream{f: os.Stdout}
+		w.stream = shape.NewStream(os.Stdout, await)
 	}
 	return w
 }
@@ -96,7 +98,7 @@ func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 		*w.lines = lines{to: w.lines.to}
 	}
 	if w.stream != nil {
-		w.stream.begin(file, p.size, c)
+		w.stream.Begin(file, p.size, c)
 	}
 	if w.original != nil {
 		w.original.begin(file, p, c)
@@ -105,12 +107,12 @@ func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 
 // see is the session's Progress.
 func (w *watcher) see(r *mdalp.Report) {
-	w.table.report(r)
+	w.on.report(r)
 	if w.original != nil {
 		w.original.see(r)
 	}
 	if w.stream != nil {
-		w.stream.see(r)
+		w.stream.See(r)
 	}
 	if w.lines != nil {
 		w.lines.see(r)
@@ -124,11 +126,11 @@ func (w *watcher) see(r *mdalp.Report) {
 // ctx ends. report is nil if nothing was sent.
 func (w *watcher) end(ctx context.Context, report *mdalp.Report) {
 	if w.painter != nil {
-		w.painter.end(ctx)
+		await(ctx, w.painter.end())
 		w.painter = nil
 	}
 	if w.stream != nil && report != nil {
-		w.stream.end(ctx, report)
+		w.stream.End(ctx, report)
 	}
 	if w.original != nil && report != nil {
 		w.original.end(report)
@@ -137,7 +139,7 @@ func (w *watcher) end(ctx context.Context, report *mdalp.Report) {
 }
 
 // stop gives the signals back.
-func (w *watcher) stop() { w.table.stop() }
+func (w *watcher) stop() { w.on.stop() }
 
 // The time between two lines of progress.
 const (
@@ -235,7 +237,7 @@ func eta(r *mdalp.Report, rate float64) string {
 	}
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
-		left := remaining(x)
+		left := table.Remaining(x)
 		if left == 0 || x.Err != nil {
 			continue
 		}
@@ -254,9 +256,3 @@ func remains(d time.Duration) string {
 	}
 	return d.Round(time.Second).String()
 }
-
-// assigned is the number of segments that are, or were, a receiver's to send.
-func assigned(x *mdalp.ReceiverReport) int64 { return x.Assigned + x.Took - x.Gave }
-
-// remaining is the number of segments still to be acknowledged by a receiver.
-func remaining(x *mdalp.ReceiverReport) int64 { return max(0, assigned(x)-x.Acked) }

@@ -52,7 +52,7 @@ func TestText(t *testing.T) {
 var foreign = []string{"name", "names", "Name", "Names", "file", "File", "files", "path", "Path", "host", "hosts", "Host", "Comment", "Verdicts", "Receiver"}
 
 // cleaners are the functions that make a text fit for a terminal, or that only look at it.
-var cleaners = []string{"Text", "Name", "Quote", "Line", "Shown", "shown", "label", "address", "printableName", "short", "len", "quote", "escape", "Errorf", "New", "lower", "line"}
+var cleaners = []string{"Text", "Name", "Quote", "Line", "Shown", "shown", "label", "Label", "address", "Address", "printableName", "short", "len", "quote", "escape", "Errorf", "New", "lower", "line"}
 
 // printers are the functions that write text for people.
 var printers = []string{"Fprintf", "Fprintln", "Fprint", "Printf", "Println", "Print", "wrap"}

@@ -1,30 +1,30 @@
-package main
+// Package table has what the commands print for people: summaries, a line for each
+// receiver, host or transaction, and the words and widths that those are made of. It
+// writes, and looks at no terminal: how wide one is, it is told.
+package table
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
-	"time"
-	"unicode"
 
 	"mdalp"
 	"mdalp/cmd/internal/usage"
 	"mdalp/wire"
 )
 
-// summarize writes what a transfer that ended with failure, or nil, did, for a terminal of
+// Summarize writes what a transfer that ended with failure, or nil, did, for a terminal of
 // width columns: a line for the whole, a line for each receiver, and what was not
 // acknowledged; more of what it cost if verbose.
-func summarize(w io.Writer, r *mdalp.Report, failure error, width int, verbose bool) {
+func Summarize(w io.Writer, r *mdalp.Report, failure error, width int, verbose bool) {
 	switch {
 	case r.Size == 0:
 		fmt.Fprintln(w, "nothing to send: the payload is empty")
 		return
 	// A TID may be 0, so both.
 	case r.TID == 0 && len(r.Receivers) == 0:
-		wrap(w, width, "no transaction: waited %s for the offer of %v", seconds(r.Wait), r.Orchestrator)
+		wrap(w, width, "no transaction: waited %s for the offer of %v", Seconds(r.Wait), r.Orchestrator)
 		return
 	}
 	figures(w, r, width, ended(r, failure))
@@ -52,13 +52,13 @@ func ended(r *mdalp.Report, failure error) string {
 	return "complete"
 }
 
-// interim writes how far a transfer is that goes on.
-func interim(w io.Writer, r *mdalp.Report, width int) {
+// Interim writes how far a transfer is that goes on.
+func Interim(w io.Writer, r *mdalp.Report, width int) {
 	switch r.Phase {
 	case mdalp.Waiting:
-		wrap(w, width, "waiting for the offer of %v: %s so far", r.Orchestrator, seconds(r.Wait))
+		wrap(w, width, "waiting for the offer of %v: %s so far", r.Orchestrator, Seconds(r.Wait))
 	case mdalp.Pinging:
-		wrap(w, width, "transaction %d: pinging %d receivers: %s so far", r.TID, len(r.Receivers), seconds(r.Probe))
+		wrap(w, width, "transaction %d: pinging %d receivers: %s so far", r.TID, len(r.Receivers), Seconds(r.Probe))
 	case mdalp.Sending, mdalp.Finishing:
 		// One write, so that nothing comes in between.
 		var b strings.Builder
@@ -69,10 +69,10 @@ func interim(w io.Writer, r *mdalp.Report, width int) {
 
 // figures writes what is known of a transfer that has begun.
 func figures(w io.Writer, r *mdalp.Report, width int, state string) {
-	wrap(w, width, "transaction %d: %s, %d of %d bytes acknowledged in %s", r.TID, state, r.Acked, r.Size, seconds(r.Elapsed))
-	times := fmt.Sprintf("waited %s, pinged %s, sent %s", seconds(r.Wait), seconds(r.Probe), seconds(r.Transfer))
+	wrap(w, width, "transaction %d: %s, %d of %d bytes acknowledged in %s", r.TID, state, r.Acked, r.Size, Seconds(r.Elapsed))
+	times := fmt.Sprintf("waited %s, pinged %s, sent %s", Seconds(r.Wait), Seconds(r.Probe), Seconds(r.Transfer))
 	if r.Verdict > 0 {
-		times += ", verdict " + seconds(r.Verdict)
+		times += ", verdict " + Seconds(r.Verdict)
 	}
 	wrap(w, width, "%s", times)
 	if r.Extended {
@@ -94,9 +94,9 @@ func extended(r *mdalp.Report) string {
 	for i := range r.Receivers {
 		window, lost = max(window, r.Receivers[i].Window), lost+r.Receivers[i].Lost
 	}
-	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again", r.Segment, amount(window), lost)
+	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again", r.Segment, Amount(window), lost)
 	if r.Transfer > 0 {
-		line += ", " + speed(float64(r.Acked-r.Resumed)/r.Transfer.Seconds())
+		line += ", " + Speed(float64(r.Acked-r.Resumed)/r.Transfer.Seconds())
 	}
 	if r.Resumed > 0 {
 		line += fmt.Sprintf("; %d bytes were there already", r.Resumed)
@@ -116,7 +116,7 @@ func extended(r *mdalp.Report) string {
 // costs writes what a transfer cost this host, and what this host did to its datagrams.
 func costs(w io.Writer, r *mdalp.Report) {
 	if r.SHA256 != "" {
-		fmt.Fprintf(w, "hashing took %s of CPU time, beside the sending\n", seconds(r.Hashing))
+		fmt.Fprintf(w, "hashing took %s of CPU time, beside the sending\n", Seconds(r.Hashing))
 	}
 	k := &r.Socket
 	fmt.Fprintf(w, "socket: %d datagrams dropped for want of a receive buffer, %d too long, %d not sent for want of memory; send buffer full %d times; %d trains\n",
@@ -142,20 +142,3 @@ func wrap(w io.Writer, width int, format string, args ...any) {
 	}
 	io.WriteString(w, b.String()+"\n")
 }
-
-// address writes a receiver's address. Its zone may be anything that a stranger wrote
-// into the offer.
-func address(a netip.AddrPort) string {
-	return strings.Map(func(r rune) rune {
-		if r > unicode.MaxASCII || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, a.String())
-}
-
-// millis writes a time in milliseconds, to a thousandth as ping does.
-func millis(d time.Duration) string { return fmt.Sprintf("%.3f ms", float64(d)/1e6) }
-
-// seconds writes a time in seconds.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

@@ -1,4 +1,4 @@
-package main
+package shape
 
 import (
 	"math"
@@ -13,8 +13,8 @@ import (
 // since 0 would be a measurement. Times are told as phases beside the instants, because
 // few tools of the shell can subtract instants.
 type (
-	decodeJSON struct {
-		headJSON
+	Decode struct {
+		Head
 		File string `json:"file"`
 		// Of all packets in the capture, whatever they are; null if none tells its time.
 		First    *string `json:"first_packet_at"`
@@ -38,27 +38,27 @@ type (
 		CutHeaders  int64 `json:"cut_header_packets"`
 		Untimed     int64 `json:"untimed_packets"`
 		// UDP and ICMP that is none of the protocol.
-		Foreign int64      `json:"foreign_datagrams"`
-		Skipped []skipJSON `json:"skipped_packets"`
+		Foreign int64  `json:"foreign_datagrams"`
+		Skipped []Skip `json:"skipped_packets"`
 		// The clock of the capture was set back, and the times behind it are moved on.
 		SetBack int64   `json:"clock_set_back"`
 		Back    float64 `json:"clock_set_back_seconds"`
 		// Without an offer there is no TID, so these are no transactions.
-		Unanswered   []intentJSON      `json:"unanswered_intents"`
-		Transactions []transactionJSON `json:"transactions"`
+		Unanswered   []Intent      `json:"unanswered_intents"`
+		Transactions []Transaction `json:"transactions"`
 	}
-	// skipJSON is a kind of packets that are not read.
-	skipJSON struct {
+	// Skip is a kind of packets that are not read.
+	Skip struct {
 		Kind  string `json:"kind"`
 		Count int64  `json:"packets"`
 	}
-	intentJSON struct {
+	Intent struct {
 		At           *string `json:"intent_at"`
 		Client       string  `json:"client"`
 		Orchestrator string  `json:"orchestrator"`
 		Times        int     `json:"intents"`
 	}
-	transactionJSON struct {
+	Transaction struct {
 		TID          int64   `json:"tid"`
 		Client       string  `json:"client"`
 		Orchestrator *string `json:"orchestrator"`
@@ -78,37 +78,37 @@ type (
 		Wait     *float64 `json:"wait_seconds"`
 		Probe    *float64 `json:"probe_seconds"`
 		Transfer *float64 `json:"transfer_seconds"`
-		tracedJSON
+		Traced
 		// Sent to more than one receiver, as those of a dead one are.
-		Moved   int64       `json:"moved_segments"`
-		Missing []rangeJSON `json:"missing"`
+		Moved   int64   `json:"moved_segments"`
+		Missing []Range `json:"missing"`
 		// Below the greatest SEQ and not in the capture: it lacks them, or the client gave up.
-		Unseen []rangeJSON `json:"unseen"`
-		announcedJSON
-		Receivers []tracedReceiverJSON `json:"receivers"`
+		Unseen []Range `json:"unseen"`
+		Announced
+		Receivers []TracedReceiver `json:"receivers"`
 	}
-	// announcedJSON is what an extended transaction says beside its segments; null and empty
+	// Announced is what an extended transaction says beside its segments; null and empty
 	// in the base protocol.
-	announcedJSON struct {
-		Extended  bool        `json:"extended"`
-		At        *string     `json:"manifest_at"`
-		Size      *int64      `json:"announced_bytes"`
-		Unit      *int64      `json:"segment_bytes"`
-		Name      *string     `json:"payload_name"`
-		Resume    *int64      `json:"resumed_tid"`
-		Manifests int         `json:"manifest_messages"`
-		States    int         `json:"state_messages"`
-		Reports   []stateJSON `json:"states"`
+	Announced struct {
+		Extended  bool    `json:"extended"`
+		At        *string `json:"manifest_at"`
+		Size      *int64  `json:"announced_bytes"`
+		Unit      *int64  `json:"segment_bytes"`
+		Name      *string `json:"payload_name"`
+		Resume    *int64  `json:"resumed_tid"`
+		Manifests int     `json:"manifest_messages"`
+		States    int     `json:"state_messages"`
+		Reports   []State `json:"states"`
 	}
-	// stateJSON is a word of the orchestrator that was another than before.
-	stateJSON struct {
+	// State is a word of the orchestrator that was another than before.
+	State struct {
 		At      *string `json:"state_at"`
 		State   string  `json:"state"`
 		Comment string  `json:"comment"`
 		Held    int64   `json:"stored_segments"`
 	}
-	// tracedJSON counts what was sent and acknowledged, by one receiver or all.
-	tracedJSON struct {
+	// Traced counts what was sent and acknowledged, by one receiver or all.
+	Traced struct {
 		Segments int64 `json:"segments"`
 		Bytes    int64 `json:"size_bytes"`
 		Sent     int64 `json:"sent_datagrams"`
@@ -118,14 +118,14 @@ type (
 		Acked     int64 `json:"acknowledged_segments"`
 		Duplicate int64 `json:"duplicate_acks"`
 	}
-	tracedReceiverJSON struct {
-		peerJSON
+	TracedReceiver struct {
+		Peer
 		Name string `json:"name"`
 		// Without the offer in the capture receivers are known by what was sent to them.
 		Offered bool `json:"offered"`
-		echoesJSON
+		Echoes
 		EchoesMS []float64 `json:"echoes_ms"`
-		tracedJSON
+		Traced
 		// Acknowledgements of what the capture does not show being sent.
 		Unsent int64 `json:"unsent_acks"`
 		// What the offer says that it takes, in the extended protocol.
@@ -146,11 +146,11 @@ type (
 	}
 )
 
-// newDecodeJSON makes the JSON of what a capture shows; t is nil if nothing of it could
-// be read. err is why the rest could not, or the exit code for it. The object is
+// NewDecode makes the JSON of what a capture shows; t is nil if nothing of it could
+// be read. The head says why the rest could not, or the exit code for it. The object is
 // printed for a file that cannot be read too: a reader gets one for each.
-func newDecodeJSON(name string, t *trace.Trace, err error) decodeJSON {
-	j := decodeJSON{headJSON: newHead("mdalp.decode/1", err), File: name, Skipped: []skipJSON{}, Unanswered: []intentJSON{}, Transactions: []transactionJSON{}}
+func NewDecode(h Head, name string, t *trace.Trace) Decode {
+	j := Decode{Head: h, File: name, Skipped: []Skip{}, Unanswered: []Intent{}, Transactions: []Transaction{}}
 	if t == nil {
 		return j
 	}
@@ -160,10 +160,10 @@ func newDecodeJSON(name string, t *trace.Trace, err error) decodeJSON {
 	j.CutMessages, j.CutHeaders, j.Untimed, j.Foreign = t.Cut, s.Short, s.Untimed, t.Foreign
 	j.SetBack, j.Back = t.SetBack, t.Back.Seconds()
 	for _, x := range s.Skips {
-		j.Skipped = append(j.Skipped, skipJSON{x.String(), x.Count})
+		j.Skipped = append(j.Skipped, Skip{x.String(), x.Count})
 	}
 	for _, i := range t.Unanswered {
-		j.Unanswered = append(j.Unanswered, intentJSON{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
+		j.Unanswered = append(j.Unanswered, Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
 	}
 	for _, x := range t.Transactions {
 		j.Transactions = append(j.Transactions, newTransaction(x))
@@ -171,31 +171,31 @@ func newDecodeJSON(name string, t *trace.Trace, err error) decodeJSON {
 	return j
 }
 
-func newTransaction(t *trace.Transaction) transactionJSON {
-	j := transactionJSON{
+func newTransaction(t *trace.Transaction) Transaction {
+	j := Transaction{
 		TID: t.TID, Client: t.Client.String(), Acknowledged: t.Complete(),
 		Intent: instant(t.Intent), Offer: instant(t.Offer), Begin: instant(t.Begin), End: instant(t.End),
 		Intents: t.Intents, Offers: t.Offers, CutOffer: t.CutOffer,
 		Wait: known(t.Wait()), Probe: known(t.Probe()), Transfer: known(t.Took()),
-		tracedJSON: tracedJSON{t.Segments, t.Bytes, t.Datagrams, t.Again(), t.Lost(), t.Acked, t.Duplicate()},
-		Moved:      t.Moved, Missing: ranges(t.Missing), Unseen: ranges(t.Unseen),
-		announcedJSON: newAnnounced(t), Receivers: []tracedReceiverJSON{},
+		Traced: Traced{t.Segments, t.Bytes, t.Datagrams, t.Again(), t.Lost(), t.Acked, t.Duplicate()},
+		Moved:  t.Moved, Missing: ranges(t.Missing), Unseen: ranges(t.Unseen),
+		Announced: newAnnounced(t), Receivers: []TracedReceiver{},
 	}
 	if t.Orchestrator.IsValid() {
-		j.Orchestrator = ptr(t.Orchestrator.String())
+		j.Orchestrator = Ptr(t.Orchestrator.String())
 	}
 	if t.BadOffer != nil {
-		j.BadOffer = ptr(t.BadOffer.Error())
+		j.BadOffer = Ptr(t.BadOffer.Error())
 	}
 	for _, r := range t.Receivers {
 		e := trace.SpreadOf(r.Echoes)
-		x := tracedReceiverJSON{
-			peerJSON: newPeer(r.Addr), Name: r.Name, Offered: r.Offered,
+		x := TracedReceiver{
+			Peer: newPeer(r.Addr), Name: r.Name, Offered: r.Offered,
 			// The same keys as in the JSON of send, from the same code.
-			echoesJSON: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: r.Answered, Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
-			EchoesMS:   []float64{},
-			tracedJSON: tracedJSON{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
-			Unsent:     r.Unsent, Acks: r.Acks, Doubled: r.Doubled, UnseenNums: r.Unseen, Flight: r.Flight,
+			Echoes:   newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: r.Answered, Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
+			EchoesMS: []float64{},
+			Traced:   Traced{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
+			Unsent:   r.Unsent, Acks: r.Acks, Doubled: r.Doubled, UnseenNums: r.Unseen, Flight: r.Flight,
 		}
 		if r.Seg > 0 {
 			x.Seg = &r.Seg
@@ -204,14 +204,14 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 			x.Win = &r.Win
 		}
 		if f, ok := r.Rate(); ok {
-			x.Rate = ptr(math.Round(f*1e3) / 1e3)
+			x.Rate = Ptr(math.Round(f*1e3) / 1e3)
 		}
 		for _, d := range r.Echoes {
-			x.EchoesMS = append(x.EchoesMS, inMillis(d))
+			x.EchoesMS = append(x.EchoesMS, InMillis(d))
 		}
 		if len(r.Delays) > 0 {
 			d := r.AckDelays()
-			x.AckMinMS, x.AckMedianMS, x.AckMeanMS, x.AckMaxMS = ptr(inMillis(d.Min)), ptr(inMillis(d.Median)), ptr(inMillis(d.Mean)), ptr(inMillis(d.Max))
+			x.AckMinMS, x.AckMedianMS, x.AckMeanMS, x.AckMaxMS = Ptr(InMillis(d.Min)), Ptr(InMillis(d.Median)), Ptr(InMillis(d.Mean)), Ptr(InMillis(d.Max))
 		}
 		j.Receivers = append(j.Receivers, x)
 	}
@@ -219,8 +219,8 @@ func newTransaction(t *trace.Transaction) transactionJSON {
 }
 
 // newAnnounced makes what was said beside the segments.
-func newAnnounced(t *trace.Transaction) announcedJSON {
-	j := announcedJSON{Extended: t.Extended, Manifests: t.Manifests, States: t.States, Reports: []stateJSON{}}
+func newAnnounced(t *trace.Transaction) Announced {
+	j := Announced{Extended: t.Extended, Manifests: t.Manifests, States: t.States, Reports: []State{}}
 	if t.Manifests > 0 {
 		j.At, j.Size, j.Unit = instant(t.Announced), &t.Size, &t.Unit
 	}
@@ -231,17 +231,17 @@ func newAnnounced(t *trace.Transaction) announcedJSON {
 		j.Resume = &t.Resume
 	}
 	for _, r := range t.Reports {
-		j.Reports = append(j.Reports, stateJSON{instant(r.At), r.Standing.String(), r.Comment, r.Held})
+		j.Reports = append(j.Reports, State{instant(r.At), r.Standing.String(), r.Comment, r.Held})
 	}
 	return j
 }
 
 // ranges makes the JSON of ranges of segments, [] if there are none: null would make every
 // reader look for it.
-func ranges(all []wire.Range) []rangeJSON {
-	out := []rangeJSON{}
+func ranges(all []wire.Range) []Range {
+	out := []Range{}
 	for _, r := range all {
-		out = append(out, rangeJSON(r))
+		out = append(out, Range(r))
 	}
 	return out
 }
@@ -261,5 +261,5 @@ func known(d time.Duration, ok bool) *float64 {
 	if !ok {
 		return nil
 	}
-	return ptr(d.Seconds())
+	return Ptr(d.Seconds())
 }

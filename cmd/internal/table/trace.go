@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/trace"
 	"mdalp/sched"
@@ -19,14 +20,14 @@ import (
 // like a loss.
 const transactionLimit = 90 * time.Second
 
-// showTrace writes what a capture shows, as text.
-func showTrace(w io.Writer, name string, t *trace.Trace) {
+// Trace writes what a capture shows, as text.
+func Trace(w io.Writer, name string, t *trace.Trace) {
 	s := &t.Stats
-	fmt.Fprintf(w, "%s: %s", usage.Text(name), count(s.Frames, "packet"))
+	fmt.Fprintf(w, "%s: %s", usage.Text(name), Count(s.Frames, "packet"))
 	if !s.First.IsZero() {
 		fmt.Fprintf(w, ", %s to %s UTC", s.First.UTC().Format("2006-01-02 15:04:05.000000"), clock(s.Last))
 	}
-	fmt.Fprintf(w, "; %s, %s\n", count(t.Messages, "MDALP message"), count(t.Echoes, "ICMP echo or answer", "ICMP echoes and answers"))
+	fmt.Fprintf(w, "; %s, %s\n", Count(t.Messages, "MDALP message"), Count(t.Echoes, "ICMP echo or answer", "ICMP echoes and answers"))
 	// Only what is there: in most captures nothing is, and a row of zeroes would hide the one
 	// that matters.
 	var odd []string
@@ -44,7 +45,7 @@ func showTrace(w io.Writer, name string, t *trace.Trace) {
 			x.many = x.one + "s"
 		}
 		if x.n > 0 {
-			odd = append(odd, count(x.n, x.one, x.many))
+			odd = append(odd, Count(x.n, x.one, x.many))
 		}
 	}
 	if len(odd) > 0 {
@@ -58,7 +59,7 @@ func showTrace(w io.Writer, name string, t *trace.Trace) {
 		fmt.Fprintf(w, "not read: %s\n", strings.Join(odd, ", "))
 	}
 	if t.SetBack > 0 {
-		fmt.Fprintf(w, "the clock was set back %s, by %s in all: later times are told as if it had not been\n", often(t.SetBack), seconds(t.Back))
+		fmt.Fprintf(w, "the clock was set back %s, by %s in all: later times are told as if it had not been\n", often(t.SetBack), Seconds(t.Back))
 	}
 	for _, i := range t.Unanswered {
 		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n", i.Client, i.Orchestrator, clock(i.At), often(i.Times))
@@ -92,20 +93,20 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 	if sent, answered := tracedEchoes(t); sent > 0 {
 		took := ""
 		if d, ok := t.Probe(); ok {
-			took = seconds(d) + ", "
+			took = Seconds(d) + ", "
 		}
 		line("pings", "%s%d of %d echoes answered", took, answered, sent)
 	}
 	took := ":"
 	if d, ok := t.Took(); ok {
-		took = "  for " + seconds(d) + ":"
+		took = "  for " + Seconds(d) + ":"
 	}
 	line("data", "%s%s %s, %s in %s", clock(t.Begin), took,
-		count(t.Segments, "segment"), count(t.Bytes, "byte"), count(t.Datagrams, "datagram"))
-	line("resent", "%s; %s lost", count(t.Again(), "retransmission"), count(t.Lost(), "first transmission"))
-	line("acks", "%d of %d segments, %s", t.Acked, t.Segments, count(t.Duplicate(), "duplicate"))
+		Count(t.Segments, "segment"), Count(t.Bytes, "byte"), Count(t.Datagrams, "datagram"))
+	line("resent", "%s; %s lost", Count(t.Again(), "retransmission"), Count(t.Lost(), "first transmission"))
+	line("acks", "%d of %d segments, %s", t.Acked, t.Segments, Count(t.Duplicate(), "duplicate"))
 	if t.Moved > 0 {
-		line("moved", "%s to more than one receiver", count(t.Moved, "segment"))
+		line("moved", "%s to more than one receiver", Count(t.Moved, "segment"))
 	}
 	if len(t.Missing) > 0 {
 		line("missing", "not acknowledged: SEQ %s", wire.AppendRanges(nil, t.Missing))
@@ -114,7 +115,7 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 		line("unseen", "not in the capture: SEQ %s", wire.AppendRanges(nil, t.Unseen))
 	}
 	if !t.Extended && !t.Offer.IsZero() && t.End.Sub(t.Offer) > transactionLimit {
-		line("limit", "it went on for %s after the offer; receivers may fall silent after %v", seconds(t.End.Sub(t.Offer)), transactionLimit)
+		line("limit", "it went on for %s after the offer; receivers may fall silent after %v", Seconds(t.End.Sub(t.Offer)), transactionLimit)
 	}
 	if low := neglected(t); len(low) > 0 {
 		line("balance", "a server may see a violation: less than %d bytes to %s", sched.MinShare(t.Bytes, int(inOffer(t))), strings.Join(low, ", "))
@@ -127,7 +128,7 @@ func aboutOffer(t *trace.Transaction) string {
 	if t.Offers == 0 {
 		return "not in the capture"
 	}
-	at, what := clock(t.Offer), count(inOffer(t), "receiver")
+	at, what := clock(t.Offer), Count(inOffer(t), "receiver")
 	switch {
 	case t.BadOffer != nil:
 		return fmt.Sprintf("%s  from %v, bad: %s", at, t.Orchestrator, usage.Line(t.BadOffer))
@@ -137,7 +138,7 @@ func aboutOffer(t *trace.Transaction) string {
 		return fmt.Sprintf("%s  from %v, %s; the intent is not in the capture", at, t.Orchestrator, what)
 	}
 	if d, ok := t.Wait(); ok {
-		return fmt.Sprintf("%s  after %s, %s", at, seconds(d), what)
+		return fmt.Sprintf("%s  after %s, %s", at, Seconds(d), what)
 	}
 	return fmt.Sprintf("%s  %s", at, what)
 }
@@ -146,7 +147,7 @@ func aboutOffer(t *trace.Transaction) string {
 // manifest, and each word of the orchestrator that differs from the one before.
 func showAnnounced(line func(what, format string, args ...any), t *trace.Transaction) {
 	if t.Manifests > 0 {
-		text := fmt.Sprintf("%s in segments of %d", count(t.Size, "byte"), t.Unit)
+		text := fmt.Sprintf("%s in segments of %d", Count(t.Size, "byte"), t.Unit)
 		if t.Name != "" {
 			text += ", named " + usage.Quote(t.Name)
 		}
@@ -158,7 +159,7 @@ func showAnnounced(line func(what, format string, args ...any), t *trace.Transac
 	for _, r := range t.Reports {
 		text := r.Standing.String()
 		if r.Held > 0 {
-			text += ", " + count(r.Held, "segment") + " stored"
+			text += ", " + Count(r.Held, "segment") + " stored"
 		}
 		if r.Comment != "" {
 			text += ": " + usage.Quote(r.Comment)
@@ -199,11 +200,11 @@ func showReceivers(w io.Writer, t *trace.Transaction) {
 	for _, r := range t.Receivers {
 		rtt, delay := "-", "-"
 		if len(r.Echoes) > 0 {
-			rtt = strings.TrimSuffix(millis(trace.SpreadOf(r.Echoes).Mean), " ms")
+			rtt = strings.TrimSuffix(Millis(trace.SpreadOf(r.Echoes).Mean), " ms")
 		}
 		if len(r.Delays) > 0 {
 			s := r.AckDelays()
-			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", inMillis(s.Min), inMillis(s.Median), inMillis(s.Mean), inMillis(s.Max))
+			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", shape.InMillis(s.Min), shape.InMillis(s.Median), shape.InMillis(s.Mean), shape.InMillis(s.Max))
 		}
 		if t.Extended {
 			rate := "-"
@@ -263,31 +264,4 @@ func neglected(t *trace.Transaction) (low []string) {
 		}
 	}
 	return low
-}
-
-// count gives "1 packet", "2 packets", or the plural that is named.
-func count[N int | int64](n N, one string, many ...string) string {
-	switch {
-	case n == 1:
-		return "1 " + one
-	case len(many) > 0:
-		return fmt.Sprintf("%d %s", n, many[0])
-	}
-	return fmt.Sprintf("%d %ss", n, one)
-}
-
-// often says how often.
-func often[N int | int64](n N) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
-// clock is the time of day of an instant. The day stands in the first line of the file.
-func clock(at time.Time) string {
-	if at.IsZero() {
-		return "at no time"
-	}
-	return at.UTC().Format("15:04:05.000000")
 }

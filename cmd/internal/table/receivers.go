@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -22,10 +23,10 @@ type field struct {
 
 // baseFields are the columns in their order.
 var baseFields = []field{
-	{"receiver", func(x *mdalp.ReceiverReport) string { return address(x.Addr) }},
-	{"latency", latency},
+	{"receiver", func(x *mdalp.ReceiverReport) string { return Address(x.Addr) }},
+	{"latency", Latency},
 	{"bytes", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Bytes) }},
-	{"segments", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%d/%d", x.Acked, assigned(x)) }},
+	{"segments", func(x *mdalp.ReceiverReport) string { return fmt.Sprintf("%d/%d", x.Acked, Assigned(x)) }},
 	{"resent", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Resent) }},
 	{"timeouts", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Timeouts) }},
 	{tookOver, func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Took) }},
@@ -40,7 +41,7 @@ var extendedFields = []field{
 	baseFields[0], baseFields[1], baseFields[2], baseFields[3],
 	{"lost", func(x *mdalp.ReceiverReport) string { return fmt.Sprint(x.Lost) }},
 	baseFields[4], baseFields[5], baseFields[6],
-	{"window", func(x *mdalp.ReceiverReport) string { return amount(x.Window) }},
+	{"window", func(x *mdalp.ReceiverReport) string { return Amount(x.Window) }},
 	{"rtt", roundTrip},
 	baseFields[8], baseFields[9],
 }
@@ -50,7 +51,7 @@ func roundTrip(x *mdalp.ReceiverReport) string {
 	if x.RTT == 0 {
 		return "-"
 	}
-	return millis(x.RTT)
+	return Millis(x.RTT)
 }
 
 // sacrifices are the columns that go, in this order, until the table is narrow enough.
@@ -115,21 +116,21 @@ func receivers(w io.Writer, r *mdalp.Report, width int) {
 	for i := range r.Receivers {
 		// The cause alone, without the names of packages around it.
 		if x := &r.Receivers[i]; x.Err != nil {
-			fmt.Fprintf(w, "%s is dead: %s\n", address(x.Addr), usage.Line(root(x.Err)))
+			fmt.Fprintf(w, "%s is dead: %s\n", Address(x.Addr), usage.Line(shape.Cause(x.Err)))
 		}
 	}
 }
 
-// latency is the base of a receiver's weight. "~" marks one that answered no echo, and
+// Latency is the base of a receiver's weight. "~" marks one that answered no echo, and
 // is weighed as the slowest that did.
-func latency(x *mdalp.ReceiverReport) string {
+func Latency(x *mdalp.ReceiverReport) string {
 	switch {
 	case x.Latency == 0:
 		return "-"
 	case x.Guessed:
-		return "~" + millis(x.Latency)
+		return "~" + Millis(x.Latency)
 	}
-	return millis(x.Latency)
+	return Millis(x.Latency)
 }
 
 // acks is how long acknowledgements took.
@@ -137,8 +138,8 @@ func acks(x *mdalp.ReceiverReport) string {
 	if x.AckMean == 0 {
 		return "-"
 	}
-	one := func(d time.Duration) string { return strings.TrimSuffix(millis(d), " ms") }
-	return one(x.AckMin) + "/" + one(x.AckMean) + "/" + millis(x.AckMax)
+	one := func(d time.Duration) string { return strings.TrimSuffix(Millis(d), " ms") }
+	return one(x.AckMin) + "/" + one(x.AckMean) + "/" + Millis(x.AckMax)
 }
 
 // health is one word.

@@ -1,14 +1,14 @@
-package main
+package table
 
 import (
 	"strings"
 	"unicode"
 )
 
-// columns is how many columns of a terminal a text takes that is fit for one. Marks go
+// Columns is how many columns of a terminal a text takes that is fit for one. Marks go
 // upon the letter before them, and the letters of East Asia take two columns, as do
 // pictures (Unicode Standard Annex 11).
-func columns(s string) (n int) {
+func Columns(s string) (n int) {
 	for _, r := range s {
 		n += runeColumns(r)
 	}
@@ -33,8 +33,8 @@ func runeColumns(r rune) int {
 	return 1
 }
 
-// clip cuts s after n columns.
-func clip(s string, n int) string {
+// Clip cuts s after n columns.
+func Clip(s string, n int) string {
 	if len(s) <= n {
 		return s // no text has more columns than bytes
 	}
@@ -46,13 +46,13 @@ func clip(s string, n int) string {
 	return s
 }
 
-// cut is clip for a name, of which it shows that there was more.
-func cut(s string, n int) string {
-	if columns(s) <= n {
+// Cut is clip for a name, of which it shows that there was more.
+func Cut(s string, n int) string {
+	if Columns(s) <= n {
 		return s
 	}
-	return clip(s, max(0, n-2)) + ".."[:min(2, n)]
+	return Clip(s, max(0, n-2)) + ".."[:min(2, n)]
 }
 
-// fill appends blanks to s, up to n columns.
-func fill(s string, n int) string { return s + strings.Repeat(" ", max(0, n-columns(s))) }
+// Fill appends blanks to s, up to n columns.
+func Fill(s string, n int) string { return s + strings.Repeat(" ", max(0, n-Columns(s))) }

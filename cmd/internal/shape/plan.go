@@ -1,4 +1,4 @@
-package main
+package shape
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 // nobody was pinged; a range of segments is null where there are none. They are not
 // rounded here as in the table, so that a script can work the split out again.
 type (
-	planJSON struct {
-		headJSON
+	Plan struct {
+		Head
 		Orchestrator *string `json:"orchestrator"`
 		TID          *int64  `json:"tid"`
 		Balance      *string `json:"balance"`
@@ -28,20 +28,20 @@ type (
 		MinShare  int64          `json:"minimum_share_bytes"`
 		Wait      float64        `json:"wait_seconds"`
 		Probe     float64        `json:"probe_seconds"`
-		Receivers []planReceiver `json:"receivers"`
+		Receivers []PlanReceiver `json:"receivers"`
 	}
-	planReceiver struct {
-		peerJSON
+	PlanReceiver struct {
+		Peer
 		Name string `json:"name"`
 		// Of the offer; null of the base protocol alone.
 		OfferedSegment *int `json:"offered_segment_bytes"`
 		OfferedWindow  *int `json:"offered_window_segments"`
-		echoesJSON
-		latencyJSON
+		Echoes
+		Latency
 		Weight *float64 `json:"weight_ratio"`
 		// Where its part of the payload begins.
 		Offset int64 `json:"offset_bytes"`
-		shareJSON
+		Part
 		// Its range of sequence numbers, both ends included.
 		First *int64   `json:"first_segment"`
 		Last  *int64   `json:"last_segment"`
@@ -49,32 +49,32 @@ type (
 	}
 )
 
-// newPlanJSON makes the JSON of a plan that ended with err. r is nil if it did not come
-// to asking.
-func newPlanJSON(r *mdalp.Report, err error) planJSON {
-	j := planJSON{headJSON: newHead("mdalp.plan/1", err), Receivers: []planReceiver{}}
+// NewPlan makes the JSON of a plan that ended as its head says. r is nil if it did not
+// come to asking.
+func NewPlan(h Head, r *mdalp.Report) Plan {
+	j := Plan{Head: h, Receivers: []PlanReceiver{}}
 	if r == nil {
 		return j
 	}
 	if r.Orchestrator.IsValid() {
-		j.Orchestrator = ptr(r.Orchestrator.String())
+		j.Orchestrator = Ptr(r.Orchestrator.String())
 	}
-	j.Balance, j.Size, j.Segments = ptr(r.Balance.String()), r.Size, r.Segments
+	j.Balance, j.Size, j.Segments = Ptr(r.Balance.String()), r.Size, r.Segments
 	j.Wait, j.Probe = inSeconds(r.Wait), inSeconds(r.Probe)
 	j.Extended, j.Segment = r.Extended, newVerdict(r).Segment
 	if len(r.Receivers) > 0 {
-		j.TID, j.Socket = &r.TID, ptr(r.Ping.String())
+		j.TID, j.Socket = &r.TID, Ptr(r.Ping.String())
 		j.MinShare = sched.MinShare(r.Size, len(r.Receivers))
 	}
-	weights := weigh(r)
+	weights := Weights(r)
 	// Parts follow each other in the order of the offer, in bytes and in segments.
 	// The same sums by which Send cuts the payload.
 	var off, seq int64
 	for i := range r.Receivers {
 		x := &r.Receivers[i]
-		y := planReceiver{
-			peerJSON: newPeer(x.Addr), Name: x.Name, echoesJSON: newEchoes(&x.Echoes), latencyJSON: newLatency(x),
-			Offset: off, shareJSON: shareJSON{x.Share, x.Assigned},
+		y := PlanReceiver{
+			Peer: newPeer(x.Addr), Name: x.Name, Echoes: newEchoes(&x.Echoes), Latency: newLatency(x),
+			Offset: off, Part: Part{x.Share, x.Assigned},
 		}
 		if x.OfferedSegment > 0 {
 			y.OfferedSegment, y.OfferedWindow = &x.OfferedSegment, &x.OfferedWindow
@@ -83,11 +83,11 @@ func newPlanJSON(r *mdalp.Report, err error) planJSON {
 			y.Weight = &weights[i]
 			// Windows know no such bound: what the network carries is not known beforehand.
 			if !r.Extended {
-				y.Least = ptr(inSeconds(x.Latency * time.Duration(x.Assigned)))
+				y.Least = Ptr(inSeconds(x.Latency * time.Duration(x.Assigned)))
 			}
 		}
 		if x.Assigned > 0 {
-			y.First, y.Last = ptr(seq), ptr(seq+x.Assigned-1)
+			y.First, y.Last = Ptr(seq), Ptr(seq+x.Assigned-1)
 		}
 		off, seq = off+x.Share, seq+x.Assigned
 		j.Receivers = append(j.Receivers, y)
@@ -95,15 +95,15 @@ func newPlanJSON(r *mdalp.Report, err error) planJSON {
 	return j
 }
 
-// weigh gives the weights by which a payload was split: inverse latencies that sum up
+// Weights gives the weights by which a payload was split: inverse latencies that sum up
 // to 1; 0 for a receiver without latency. Inverse as the protocol has them: half the
 // latency is twice the weight.
-func weigh(r *mdalp.Report) []float64 {
+func Weights(r *mdalp.Report) []float64 {
 	weights := make([]float64, len(r.Receivers))
 	var total float64
 	for i := range r.Receivers {
 		if d := r.Receivers[i].Latency; d > 0 {
-			weights[i] = 1 / inMillis(d)
+			weights[i] = 1 / InMillis(d)
 			total += weights[i]
 		}
 	}
@@ -113,8 +113,8 @@ func weigh(r *mdalp.Report) []float64 {
 	return weights
 }
 
-// sequence writes the receiver's range of segments.
-func (y *planReceiver) sequence() string {
+// Sequence writes the receiver's range of segments.
+func (y *PlanReceiver) Sequence() string {
 	switch {
 	case y.First == nil:
 		return "-"
