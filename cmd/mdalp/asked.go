@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"mdalp"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/table"
 )
 
@@ -40,5 +41,5 @@ func (t *asked) show(write func(*bytes.Buffer)) {
 
 // report is a session's Progress, which shows the transfer.
 func (t *asked) report(r *mdalp.Report) {
-	t.show(func(b *bytes.Buffer) { table.Interim(b, r, width(os.Stderr)) })
+	t.show(func(b *bytes.Buffer) { table.Interim(b, r, progress.Width(os.Stderr)) })
 }

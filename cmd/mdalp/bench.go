@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mdalp"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
@@ -174,7 +175,7 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 			if b.measured() {
 				b.table(text)
 			}
-			table.Interim(text, r, width(os.Stderr))
+			table.Interim(text, r, progress.Width(os.Stderr))
 		})
 	}
 	b.Orchestrator, b.Size, b.Series, b.log = c.Orchestrator, p.size, all, c.Logger

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"mdalp/cmd/internal/doctor"
 	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 	"mdalp/wire"
@@ -53,7 +54,7 @@ be mended; 2 if the command line makes no sense; 4 if the name behind -a has no 
 			// Before the environment is looked at, so that a bad variable there does not pass for a
 			// namespace that is refused.
 			if o.inside {
-				return insideNamespace()
+				return doctor.InsideNamespace()
 			}
 			return o.run(c.Context(), fromEnvironment(c.Flags()))
 		},
@@ -77,25 +78,25 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := cancelBySignal(ctx)
 	defer stop()
-	var f *facts
+	var f *doctor.Facts
 	err := bad
 	if err == nil {
 		f, err = o.look(ctx)
 	}
 	err = blame(o.flags, err)
-	var checks []check
+	var checks []doctor.Check
 	if err == nil {
 		// The lines have said what is wrong; only the code is left to tell.
-		if checks = f.judge(o.receivers); sick(checks) {
+		if checks = f.Judge(o.receivers); doctor.Sick(checks) {
 			err = exited(exitMend)
 		}
 	}
 	var text bytes.Buffer
 	switch {
 	case o.json:
-		shape.Encode(&text, newDoctorJSON(newHead(shape.DoctorSchema, err), f, checks))
+		shape.Encode(&text, doctor.NewJSON(newHead(shape.DoctorSchema, err), f, checks))
 	case f != nil:
-		showChecks(&text, f, checks)
+		doctor.Show(&text, f, checks)
 	}
 	if e := deliver(ctx, text.Bytes()); e != nil && !isFailure(err) {
 		return e // an exit code says less
@@ -104,7 +105,7 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 }
 
 // look finds out what there is to judge.
-func (o *doctorOptions) look(ctx context.Context) (*facts, error) {
+func (o *doctorOptions) look(ctx context.Context) (*doctor.Facts, error) {
 	switch {
 	case o.receivers < 1 || o.receivers > wire.MaxReceivers:
 		return nil, usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name", o.receivers, wire.MaxReceivers)
@@ -127,5 +128,5 @@ func (o *doctorOptions) look(ctx context.Context) (*facts, error) {
 		}
 		to = a.Addr()
 	}
-	return gather(ctx, to), nil
+	return doctor.Gather(ctx, to), nil
 }

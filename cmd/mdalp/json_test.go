@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mdalp/cmd/internal/halfway"
 	"mdalp/cmd/internal/shape"
 )
 
@@ -234,7 +235,7 @@ func TestJSONStreamBehind(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	s := shape.NewStream(w, await)
-	report := halfway(3, "192.0.2.1")
+	report := halfway.Report(3, "192.0.2.1")
 	s.See(report) // offer, split, dead...
 	text := make([]byte, 1<<16)
 	n, err := r.Read(text)
@@ -287,7 +288,7 @@ func TestJSONStreamStuck(t *testing.T) {
 	defer w.Close()
 	defer r.Close()
 	s := shape.NewStream(w, await)
-	report := halfway(1000, "192.0.2.1")
+	report := halfway.Report(1000, "192.0.2.1")
 	s.See(report) // more than a pipe holds
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -306,7 +307,7 @@ func TestJSONStreamMany(t *testing.T) {
 	}
 	defer r.Close()
 	s := shape.NewStream(w, await)
-	report := halfway(1000, "192.0.2.1")
+	report := halfway.Report(1000, "192.0.2.1")
 	for i := range 5 {
 		for k := range report.Receivers {
 			report.Receivers[k].Acked++

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mdalp"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/table"
 )
 
@@ -36,7 +37,7 @@ type far struct {
 // newFar begins with n trials of size bytes each. asked tells when somebody wants to know.
 func newFar(asked *asked, n, size int, quiet bool) *far {
 	f := &far{quiet: quiet, size: size, began: time.Now(), end: make(chan struct{}), acked: make([]int64, n), finished: make([]bool, n)}
-	if !quiet && paintable(os.Stderr) {
+	if !quiet && progress.Paintable(os.Stderr) {
 		f.out = stderr
 	}
 	f.over.Go(func() { f.watch(asked) })
@@ -63,7 +64,7 @@ func (f *far) stop() {
 func (f *far) watch(t *asked) {
 	tick := time.NewTicker(farEvery)
 	defer tick.Stop()
-	var rare rarely
+	var rare progress.Rarely
 	for {
 		select {
 		case <-f.end:
@@ -77,9 +78,9 @@ func (f *far) watch(t *asked) {
 		case now := <-tick.C:
 			elapsed := now.Sub(f.began)
 			switch {
-			case f.out != nil && writable(os.Stderr) && foreground(os.Stderr):
-				fmt.Fprintf(f.out, "\r%s\x1b[K", table.Clip(f.line(), width(os.Stderr)-1))
-			case f.out == nil && !f.quiet && rare.due(elapsed):
+			case f.out != nil && progress.Writable(os.Stderr) && progress.Foreground(os.Stderr):
+				fmt.Fprintf(f.out, "\r%s\x1b[K", table.Clip(f.line(), progress.Width(os.Stderr)-1))
+			case f.out == nil && !f.quiet && rare.Due(elapsed):
 				fmt.Fprintf(stderr, "lab: after %.0f s: %s\n", elapsed.Seconds(), f.line())
 			}
 		}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
-	"golang.org/x/sys/unix"
 
 	"mdalp/cmd/internal/logline"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/usage"
 )
 
@@ -43,7 +43,7 @@ func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	case format == "json":
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: logline.JSON})
 	// Elsewhere lines are key=value, for grep and for the journal.
-	case isTerminal(os.Stderr):
+	case progress.IsTerminal(os.Stderr):
 		return tint.NewTextHandler(w, &tint.Options{
 			Level: level, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: printable,
 		})
@@ -77,11 +77,4 @@ func printable(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(clean)
 	}
 	return a
-}
-
-// isTerminal reports whether f is a terminal. Only a terminal has the attributes of one
-// (TCGETS, ioctl_tty(2)).
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }

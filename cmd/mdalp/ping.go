@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mdalp"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
@@ -176,8 +177,10 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	}
 	on := newAsked()
 	defer on.stop()
-	live := newLivePings(o.orchestrator.quiet)
-	defer live.end(ctx)
+	live := o.live()
+	if live != nil {
+		defer func() { await(ctx, live.End()) }()
+	}
 	// Hosts that are named win over an orchestrator from the environment.
 	if len(args)+len(o.lists) > 0 {
 		*t, err = o.hosts(ctx, args)
@@ -193,10 +196,20 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		}
 	}
 	c.Logger.Info("pinging", "hosts", len(t.addrs), "rounds", o.count)
-	c.ProgressEvery = live.every(len(t.addrs) * o.count)
+	c.ProgressEvery = lookEvery
+	if live != nil {
+		c.ProgressEvery = progress.PaintEvery
+	}
+	// To sum up a million echoes takes some time, in which the loop waits.
+	c.ProgressEvery = max(c.ProgressEvery, time.Duration(len(t.addrs)*o.count)*time.Microsecond)
+	if live != nil {
+		live.Every(c.ProgressEvery)
+	}
 	c.Progress = func(r *mdalp.PingReport) {
 		on.show(func(b *bytes.Buffer) { table.Pings(b, t.names, r) })
-		live.see(t.names, r)
+		if live != nil {
+			live.See(t.names, r)
+		}
 	}
 	r, err := mdalp.Ping(ctx, t.addrs, c)
 	var sig interrupted
@@ -214,4 +227,16 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		return nil, err
 	}
 	return r, err
+}
+
+// live begins to show pings while they go on, or gives nil where there is no terminal for
+// that, or it is to be quiet.
+func (o *pingOptions) live() *progress.Pings {
+	if o.orchestrator.quiet || !progress.Paintable(os.Stderr) {
+		return nil
+	}
+	s := progress.NewScreen(os.Stderr)
+	// What is written from now on passes by the table, which makes room for it.
+	stderr.pass(s, nil)
+	return progress.NewPings(s)
 }

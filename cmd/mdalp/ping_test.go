@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 	"mdalp/icmp"
@@ -189,14 +190,14 @@ pinging 4 hosts  round 3  2 an
 ... and 4 more
 `},
 	} {
-		got := "\n" + strings.Join(pingFrame(h.names, r, c.cols, c.rows), "\n") + "\n"
+		got := "\n" + strings.Join(progress.PingFrame(h.names, r, c.cols, c.rows), "\n") + "\n"
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%d columns:\n%s", c.cols, diff)
 		}
 	}
 	for cols := 19; cols < 120; cols++ {
 		for rows := 2; rows < 8; rows++ {
-			f := pingFrame(h.names, r, cols, rows)
+			f := progress.PingFrame(h.names, r, cols, rows)
 			for _, l := range f {
 				if table.Columns(l) > cols || strings.Contains(l, "\x1b") {
 					t.Fatalf("%d columns: %q", cols, l)

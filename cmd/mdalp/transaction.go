@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"mdalp"
+	"mdalp/cmd/internal/progress"
 	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
@@ -203,7 +204,7 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 		if len(s.o.files) > 1 {
 			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
-		table.Summarize(&text, r, err, width(os.Stdout), s.o.verbose > 0 && s.o.logFormat != "original")
+		table.Summarize(&text, r, err, progress.Width(os.Stdout), s.o.verbose > 0 && s.o.logFormat != "original")
 	}
 	return deliver(ctx, text.Bytes())
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"errors"
@@ -20,11 +20,11 @@ import (
 // largest numbers, the UDP header, and IPv6's.
 const mostSegment = 160 + 8 + 40
 
-// judge makes the lines of what was found. It does no I/O, so that tests can show it any
+// Judge makes the lines of what was found. It does no I/O, so that tests can show it any
 // host. receivers is how many are to be sent to at once.
-func (f *facts) judge(receivers int) []check {
-	var all []check
-	add := func(c ...check) { all = append(all, c...) }
+func (f *Facts) Judge(receivers int) []Check {
+	var all []Check
+	add := func(c ...Check) { all = append(all, c...) }
 	where := "in no container"
 	switch {
 	case f.container != "":
@@ -32,7 +32,7 @@ func (f *facts) judge(receivers int) []check {
 	case !f.status.known:
 		where = "whether in a container is unknown"
 	}
-	add(check{"process", fine, fmt.Sprintf("user %d, %s", f.uid, where), ""})
+	add(Check{"process", fine, fmt.Sprintf("user %d, %s", f.uid, where), ""})
 	// What pings need comes first: it is what most hosts lack.
 	add(f.judgePings()...)
 	add(f.judgeCapabilities()...)
@@ -46,7 +46,7 @@ func (f *facts) judge(receivers int) []check {
 }
 
 // sudo puts sudo in front of a command where it is needed.
-func (f *facts) sudo(command string) string {
+func (f *Facts) sudo(command string) string {
 	if f.uid == 0 {
 		return command
 	}
@@ -57,7 +57,7 @@ func (f *facts) sudo(command string) string {
 // count, or are out of bounds, it is another. The order is that of what stands in the
 // way: where a capability cannot be had, only the groups of ping_group_range are left;
 // where the file's do not count, a copy elsewhere may.
-func (f *facts) permission() string {
+func (f *Facts) permission() string {
 	// 2147483647 is the greatest that the kernel takes (its GID_T_MAX): all groups.
 	const open = `net.ipv4.ping_group_range="0 2147483647"`
 	bounded := f.status.known && (f.status.noNewPrivs || f.status.bounding&(1<<unix.CAP_NET_RAW) == 0)
@@ -76,30 +76,30 @@ func (f *facts) permission() string {
 var pingChecks = []string{"raw ICMP", "datagram ICMP", "echo"}
 
 // isPing reports whether a check is one of them.
-func isPing(c check) bool { return slices.Contains(pingChecks, c.Name) }
+func isPing(c Check) bool { return slices.Contains(pingChecks, c.Name) }
 
 // judgePings looks at the sockets for echoes. One of the two kinds is enough for a
 // send, so the one that is refused is no complaint while the other works.
-func (f *facts) judgePings() []check {
+func (f *Facts) judgePings() []Check {
 	pings := f.raw[0] == nil || f.dgram[0] == nil
-	kind := func(name string, errs [2]error) check {
+	kind := func(name string, errs [2]error) Check {
 		switch {
 		case errs[0] == nil && errs[1] == nil:
-			return check{name, fine, "IPv4 and IPv6", ""}
+			return Check{name, fine, "IPv4 and IPv6", ""}
 		case errs[0] == nil && noIPv6(errs[1]):
-			return check{name, fine, "IPv4; this host has no IPv6", ""}
+			return Check{name, fine, "IPv4; this host has no IPv6", ""}
 		case errs[0] == nil:
-			return check{name, warning, "IPv4; not IPv6: " + kernel(errs[1]), ""}
+			return Check{name, warning, "IPv4; not IPv6: " + kernel(errs[1]), ""}
 		case pings:
-			return check{name, fine, kernel(errs[0]) + "; the other kind will do", ""}
+			return Check{name, fine, kernel(errs[0]) + "; the other kind will do", ""}
 		}
-		return check{name, mend, kernel(errs[0]), f.permission()}
+		return Check{name, mend, kernel(errs[0]), f.permission()}
 	}
-	all := []check{kind(pingChecks[0], f.raw), kind(pingChecks[1], f.dgram)}
+	all := []Check{kind(pingChecks[0], f.raw), kind(pingChecks[1], f.dgram)}
 	if !pings {
 		all[1].Mend = "" // one remedy is enough
 	}
-	c := check{Name: pingChecks[2], State: fine}
+	c := Check{Name: pingChecks[2], State: fine}
 	switch {
 	case !pings:
 		c.State, c.Text = mend, "not tried: there is no socket for it"
@@ -131,125 +131,21 @@ func kernel(err error) string {
 	return err.Error()
 }
 
-// unknown is what can be said without /proc.
-const unknown = "unknown: /proc/self/status cannot be read"
-
-// judgeCapabilities looks at what may stand between a capability and this process. It
-// explains what judgePings found, so it warns only where something is not as whoever
-// set it up must have meant it.
-func (f *facts) judgeCapabilities() []check {
-	const raw = uint64(1) << unix.CAP_NET_RAW
-	s := &f.status
-	process := check{Name: "capabilities", State: fine}
-	switch {
-	case !s.known:
-		process.Text = unknown
-	case s.effective&raw != 0:
-		process.Text = "of the process: " + capNames(s.effective)
-	case s.permitted&raw != 0:
-		process.Text = "of the process: cap_net_raw is permitted, but not effective"
-	case s.bounding&raw == 0:
-		process.Text = "of the process: " + capNames(s.effective) + "; cap_net_raw is out of bounds"
-	default:
-		process.Text = "of the process: " + capNames(s.effective)
-	}
-	c := &f.fileCaps
-	file := check{Name: "file capabilities", State: fine}
-	switch {
-	case errors.Is(c.err, unix.ENOTSUP), errors.Is(c.err, unix.EOPNOTSUPP):
-		file.Text = "the filesystem of " + f.path + " cannot have them"
-	case c.err != nil:
-		file.Text = f.path + ": " + c.err.Error()
-	// Root needs none of the file, but others who run the program do.
-	case c.permitted == 0 && f.uid == 0:
-		file.Text = "none; root needs none, for other users: setcap cap_net_raw+ep " + f.path
-	case c.permitted == 0:
-		file.Text = "none"
-	default:
-		flags := "+p"
-		if c.effective {
-			flags = "+ep"
-		}
-		file.Text = capNames(c.permitted) + flags
-		switch {
-		// The process has what it needs, or the file was never meant to give it.
-		case s.effective&raw != 0 || c.permitted&raw == 0:
-		case !c.effective:
-			file.State, file.Mend = warning, f.sudo("setcap cap_net_raw+ep "+f.path)
-		case f.nosuid:
-			file.State, file.Text = warning, file.Text+", in vain: its filesystem is mounted nosuid"
-		case s.noNewPrivs:
-			file.State, file.Text = warning, file.Text+", in vain: no_new_privs is set"
-		}
-	}
-	nnp := check{"no_new_privs", fine, "not set", ""}
-	seccomp := check{"seccomp", fine, "off", ""}
-	if !s.known {
-		nnp.Text, seccomp.Text = unknown, unknown
-	}
-	if s.noNewPrivs {
-		nnp.Text = "set: file capabilities do not count here"
-		if f.raw[0] != nil && f.dgram[0] != nil {
-			nnp.State = warning
-		}
-	}
-	if s.seccomp != 0 {
-		seccomp.Text = map[int]string{1: "strict", 2: "a filter is in force"}[s.seccomp]
-		// The capability is there, and the call is refused all the same.
-		if s.effective&raw != 0 && f.raw[0] != nil {
-			seccomp.State, seccomp.Text = warning, seccomp.Text+", and may be what refuses raw sockets"
-		}
-	}
-	return []check{process, file, nnp, seccomp}
-}
-
-// capNames writes a set of capabilities: those that matter here by name.
-func capNames(set uint64) string {
-	var names []string
-	for _, c := range []struct {
-		bit  int
-		name string
-	}{{unix.CAP_NET_RAW, "cap_net_raw"}, {unix.CAP_NET_ADMIN, "cap_net_admin"}} {
-		if set&(1<<c.bit) != 0 {
-			names = append(names, c.name)
-			set &^= 1 << c.bit
-		}
-	}
-	others := 0
-	// Each step clears the lowest bit that is set.
-	for ; set != 0; set &= set - 1 {
-		others++
-	}
-	if others > 0 {
-		names = append(names, fmt.Sprintf("%d others", others))
-	}
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
-}
-
-// judgeGroups tells who may open ICMP datagram sockets. Whether that matters, the
-// sockets have shown.
-func (f *facts) judgeGroups() check {
-	return check{"ping_group_range", fine, f.groups.String(), ""}
-}
-
 // judgeUDP looks at the socket for segments.
-func (f *facts) judgeUDP() check {
+func (f *Facts) judgeUDP() Check {
 	if f.udp != nil {
-		return check{"UDP", mend, f.udp.Error(), ""}
+		return Check{"UDP", mend, f.udp.Error(), ""}
 	}
-	return check{"UDP", fine, "a socket can be had", ""}
+	return Check{"UDP", fine, "a socket can be had", ""}
 }
 
 // judgeBuffer looks whether the acknowledgements of all receivers fit at once.
-func (f *facts) judgeBuffer(receivers int) check {
+func (f *Facts) judgeBuffer(receivers int) Check {
 	if f.udp != nil {
-		return check{"receive buffer", fine, "not tried", ""}
+		return Check{"receive buffer", fine, "not tried", ""}
 	}
 	room := f.buffer / loop.ShortDatagram
-	c := check{"receive buffer", fine, fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted", f.buffer, room, receivers), ""}
+	c := Check{"receive buffer", fine, fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted", f.buffer, room, receivers), ""}
 	if room < receivers {
 		c.State = warning
 		// A send takes no more receivers at once than fit, as a full buffer drops acknowledgements.
@@ -263,8 +159,8 @@ func (f *facts) judgeBuffer(receivers int) check {
 }
 
 // judge looks at one way out.
-func (w *way) judge() check {
-	c := check{Name: "way " + w.name, State: fine}
+func (w *way) judge() Check {
+	c := Check{Name: "way " + w.name, State: fine}
 	switch {
 	case w.err != nil && w.wanted:
 		c.State, c.Text = mend, w.err.Error()
@@ -302,17 +198,17 @@ func (w *way) smallest() int {
 }
 
 // judgeIPv6 says whether receivers may have IPv6 addresses.
-func (f *facts) judgeIPv6() check {
+func (f *Facts) judgeIPv6() Check {
 	if f.udp6 != nil {
-		return check{"IPv6", warning, "no sockets for it: " + kernel(f.udp6) + "; receivers with IPv6 addresses are left out", ""}
+		return Check{"IPv6", warning, "no sockets for it: " + kernel(f.udp6) + "; receivers with IPv6 addresses are left out", ""}
 	}
-	return check{"IPv6", fine, "sockets for it can be had", ""}
+	return Check{"IPv6", fine, "sockets for it can be had", ""}
 }
 
 // judgeClock looks at what round trips are measured with. Echoes are stamped with
 // the clock of the day, so a step of it would be part of a round trip.
-func (f *facts) judgeClock() check {
-	c := check{"clock", fine, fmt.Sprintf("%s, %d ns a reading", f.clockSource, f.clockCost.Nanoseconds()), ""}
+func (f *Facts) judgeClock() Check {
+	c := Check{"clock", fine, fmt.Sprintf("%s, %d ns a reading", f.clockSource, f.clockCost.Nanoseconds()), ""}
 	if f.clockSource == "" {
 		c.Text = fmt.Sprintf("source unknown, %d ns a reading", f.clockCost.Nanoseconds())
 	}
@@ -339,9 +235,9 @@ func (f *facts) judgeClock() check {
 // judgeNamespaces looks at what the lab needs. It can do without. The settings are
 // those of every kernel (namespaces(7)), of Debian's and of Ubuntu's. The first that
 // forbids it is named; more may show once that is mended.
-func (f *facts) judgeNamespaces() []check {
-	user := check{"user namespaces", fine, "the lab can have a network of its own", ""}
-	armor := check{"AppArmor", fine, "kernel.apparmor_restrict_unprivileged_userns is " + f.appArmor, ""}
+func (f *Facts) judgeNamespaces() []Check {
+	user := Check{"user namespaces", fine, "the lab can have a network of its own", ""}
+	armor := Check{"AppArmor", fine, "kernel.apparmor_restrict_unprivileged_userns is " + f.appArmor, ""}
 	switch {
 	case f.appArmor == "" && !f.status.known:
 		armor.Text = "unknown: /proc/sys cannot be read"
@@ -349,11 +245,11 @@ func (f *facts) judgeNamespaces() []check {
 		armor.Text = "this kernel does not restrict user namespaces by it"
 	}
 	if f.namespace == nil {
-		return []check{user, armor}
+		return []Check{user, armor}
 	}
 	if !f.status.known { // the program was not found to be started once more
 		user.State, user.Text = warning, "unknown: /proc/self/exe cannot be read; without it the lab runs on plain loopback"
-		return []check{user, armor}
+		return []Check{user, armor}
 	}
 	var path *fs.PathError
 	text := f.namespace.Error()
@@ -372,5 +268,5 @@ func (f *facts) judgeNamespaces() []check {
 	case f.container != "" || f.status.seccomp != 0:
 		user.Text += "; the container or its seccomp filter forbids them"
 	}
-	return []check{user, armor}
+	return []Check{user, armor}
 }

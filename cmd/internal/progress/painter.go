@@ -1,4 +1,4 @@
-package main
+package progress
 
 import (
 	"sync"
@@ -8,7 +8,7 @@ import (
 
 // A painter hands reports to a screen from a goroutine of its own, as a terminal may take
 // nothing for as long as its user likes. It keeps a copy of the newest one alone.
-type painter struct {
+type Painter struct {
 	wake chan struct{} // closed at the end
 	done chan struct{}
 
@@ -18,15 +18,15 @@ type painter struct {
 	fresh bool
 }
 
-// newPainter starts it.
-func newPainter(s *screen) *painter {
-	p := &painter{wake: make(chan struct{}, 1), done: make(chan struct{})}
+// NewPainter starts it.
+func NewPainter(s *Screen) *Painter {
+	p := &Painter{wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go p.run(s)
 	return p
 }
 
-// see takes a report, and does not wait.
-func (p *painter) see(r *mdalp.Report) {
+// See takes a report, and does not wait.
+func (p *Painter) See(r *mdalp.Report) {
 	p.mu.Lock()
 	all := append(p.next.Receivers[:0], r.Receivers...)
 	p.next = *r
@@ -39,7 +39,7 @@ func (p *painter) see(r *mdalp.Report) {
 }
 
 // run is the goroutine. At its end the bars are gone.
-func (p *painter) run(s *screen) {
+func (p *Painter) run(s *Screen) {
 	defer close(p.done)
 	var r mdalp.Report
 	for range p.wake {
@@ -51,14 +51,14 @@ func (p *painter) run(s *screen) {
 		}
 		p.mu.Unlock()
 		if fresh {
-			s.see(&r)
+			s.See(&r)
 		}
 	}
 	s.clear()
 }
 
-// end takes the bars away. They are gone when what it gives is closed.
-func (p *painter) end() <-chan struct{} {
+// End takes the bars away. They are gone when what it gives is closed.
+func (p *Painter) End() <-chan struct{} {
 	close(p.wake)
 	return p.done
 }

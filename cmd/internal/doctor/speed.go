@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -25,12 +25,12 @@ func tryUDP(local netip.Addr) (buffer int, trains bool, err error) {
 
 // judgeWindows looks how many segments a server on this host could take at once: that many a
 // round trip is its speed. The kernel grants twice what is asked, or twice its limit.
-func (f *facts) judgeWindows() check {
+func (f *Facts) judgeWindows() Check {
 	if f.udp != nil {
-		return check{"windows", fine, "not tried", ""}
+		return Check{"windows", fine, "not tried", ""}
 	}
 	n := server.Window(f.buffer, server.DefaultSegment)
-	c := check{"windows", fine, fmt.Sprintf("a server here takes %d segments of %d bytes at once", n, server.DefaultSegment), ""}
+	c := Check{"windows", fine, fmt.Sprintf("a server here takes %d segments of %d bytes at once", n, server.DefaultSegment), ""}
 	if f.buffer < 2*loop.DefaultReceiveBuffer {
 		c.State = warning
 		c.Text += fmt.Sprintf(": %s for each round trip", table.Amount(int64(n)*server.DefaultSegment))
@@ -43,14 +43,14 @@ func (f *facts) judgeWindows() check {
 }
 
 // judgeOffload looks whether the kernel cuts trains of segments itself.
-func (f *facts) judgeOffload() check {
+func (f *Facts) judgeOffload() Check {
 	switch {
 	case f.udp != nil:
-		return check{"offload", fine, "not tried", ""}
+		return Check{"offload", fine, "not tried", ""}
 	case !f.trains:
-		return check{"offload", warning, "this kernel takes no trains of segments (UDP_SEGMENT, Linux 4.18): each costs a system call's work", ""}
+		return Check{"offload", warning, "this kernel takes no trains of segments (UDP_SEGMENT, Linux 4.18): each costs a system call's work", ""}
 	}
-	return check{"offload", fine, "the kernel takes trains of segments (UDP_SEGMENT)", ""}
+	return Check{"offload", fine, "the kernel takes trains of segments (UDP_SEGMENT)", ""}
 }
 
 // Bytes of the headers below ours: of IPv4 and UDP, of IPv6 and UDP.
@@ -64,7 +64,7 @@ const leastExtended = 1200
 
 // judgeSize says how large extended segments can be on a way with packets of at most mtu
 // bytes: the larger they are, the less they cost.
-func (w *way) judgeSize(c *check, mtu int) {
+func (w *way) judgeSize(c *Check, mtu int) {
 	headers := headers4
 	if w.to.Is6() {
 		headers = headers6

@@ -1,18 +1,21 @@
-package main
+// Package progress shows what goes on while it does: bars and tables in place on a
+// terminal, lines elsewhere. What paints has a goroutine of its own and nobody waits for
+// it; what is shown is made of reports, by functions that look at no terminal.
+package progress
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"mdalp"
 	"mdalp/cmd/internal/table"
 )
+
+// PaintEvery is how often a session is to tell how far it is: often enough for the eye.
+const PaintEvery = 100 * time.Millisecond
 
 // paintAfter is how long a transfer must last before it is worth bars: what is over
 // at once should not flicker.
@@ -26,7 +29,7 @@ const paintAfter = 300 * time.Millisecond
 // the figures already. Libraries keep a goroutine and a queue for each bar, which
 // would take turns with the loop on its core, and their packages are initialized
 // also when there is nothing to paint.
-type screen struct {
+type Screen struct {
 	// Standard error, which is a terminal.
 	f  *os.File
 	mu sync.Mutex // text and bars come from a goroutine each
@@ -41,18 +44,15 @@ type screen struct {
 	every time.Duration
 }
 
-// newScreen gives the screen of a terminal.
-func newScreen(f *os.File) *screen { return &screen{f: f, color: os.Getenv("NO_COLOR") == ""} }
+// NewScreen gives the screen of a terminal.
+func NewScreen(f *os.File) *Screen { return &Screen{f: f, color: os.Getenv("NO_COLOR") == ""} }
 
-// paintable reports whether f is a terminal that can be painted on. A dumb one knows no
-// escape sequences, and one without a name may not.
-func paintable(f *os.File) bool {
-	term := os.Getenv("TERM")
-	return term != "" && term != "dumb" && isTerminal(f)
-}
+// Begin starts over with another transfer: times in reports count from its beginning, and the
+// rate of the last one must not stay.
+func (s *Screen) Begin() { s.pace, s.last = pace{}, 0 }
 
-// see paints a report.
-func (s *screen) see(r *mdalp.Report) {
+// See paints a report.
+func (s *Screen) See(r *mdalp.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Phase == mdalp.Finished {
@@ -67,8 +67,8 @@ func (s *screen) see(r *mdalp.Report) {
 // beginning, unless that would do harm: a terminal that does not take it (Ctrl-S) would
 // keep it until it is old, and a job in the background should not write into what its user
 // does now.
-func (s *screen) draw(elapsed time.Duration, lines func(cols, rows int) []string) {
-	if elapsed < paintAfter || !writable(s.f) || !foreground(s.f) {
+func (s *Screen) draw(elapsed time.Duration, lines func(cols, rows int) []string) {
+	if elapsed < paintAfter || !Writable(s.f) || !Foreground(s.f) {
 		return
 	}
 	if elapsed-s.last > max(time.Second, 3*s.every) {
@@ -90,14 +90,14 @@ func (s *screen) draw(elapsed time.Duration, lines func(cols, rows int) []string
 func room(cols, rows int) (int, int) { return cols - 1, max(2, (rows-1)/2) }
 
 // clear takes the frame away for good.
-func (s *screen) clear() {
+func (s *Screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
 }
 
 // paint puts a frame where the last one stands. The cursor stays below it.
-func (s *screen) paint(frame []string, cols int) {
+func (s *Screen) paint(frame []string, cols int) {
 	var b strings.Builder
 	n := s.up(&b, cols)
 	if cols != s.cols {
@@ -123,7 +123,7 @@ func (s *screen) paint(frame []string, cols int) {
 // up moves the cursor to where the frame begins, and gives the number of its rows. The
 // terminal may have become narrower since, and have broken the lines. What it has
 // pushed into its scroll-back then is out of reach, and stays there.
-func (s *screen) up(b *strings.Builder, cols int) (n int) {
+func (s *Screen) up(b *strings.Builder, cols int) (n int) {
 	// Rows that a line of w columns takes now.
 	for _, w := range s.rows {
 		n += max(1, (w+cols-1)/cols)
@@ -143,7 +143,7 @@ func wipe(b *strings.Builder, n int) {
 }
 
 // erase takes the frame away.
-func (s *screen) erase() {
+func (s *Screen) erase() {
 	if len(s.rows) == 0 {
 		return
 	}
@@ -156,45 +156,9 @@ func (s *screen) erase() {
 
 // Write implements io.Writer, for what is not progress. The bars go and come back below
 // with the next report, so that log lines stand above them and scroll away as usual.
-func (s *screen) Write(b []byte) (int, error) {
+func (s *Screen) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
 	return s.f.Write(b)
-}
-
-// size gives the columns and rows of a terminal, as they are now: asked for each time,
-// nothing has to follow SIGWINCH. What is no terminal has 80 by 24. A terminal may say
-// 0, as some serial lines do, which is "not known" (TIOCGWINSZ, ioctl_tty(2)).
-func size(f *os.File) (cols, rows int) {
-	w, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || w.Col == 0 || w.Row == 0 {
-		return 80, 24
-	}
-	return int(w.Col), int(w.Row)
-}
-
-// width gives the columns of f. What is no terminal has no end: lines are broken for those
-// who read them, and not for grep.
-func width(f *os.File) int {
-	if !isTerminal(f) {
-		return math.MaxInt
-	}
-	cols, _ := size(f)
-	return cols
-}
-
-// writable reports whether f takes bytes without blocking (poll(2)).
-func writable(f *os.File) bool {
-	p := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}
-	n, err := unix.Poll(p, 0)
-	return err == nil && n == 1
-}
-
-// foreground reports whether this process may use the terminal now. Else a write may
-// stop it by SIGTTOU (stty tostop). What is no terminal of ours has no foreground to
-// ask for.
-func foreground(f *os.File) bool {
-	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
-	return err != nil || group == unix.Getpgrp()
 }

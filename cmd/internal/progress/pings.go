@@ -1,9 +1,7 @@
-package main
+package progress
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -11,10 +9,10 @@ import (
 	"mdalp/cmd/internal/table"
 )
 
-// livePings shows pings on a terminal while they go on: the table as it stands, in place,
-// as far as there is room. nil shows nothing.
-type livePings struct {
-	screen *screen
+// A pingTable shows pings on a terminal while they go on: the table as it stands, in place,
+// as far as there is room.
+type Pings struct {
+	screen *Screen
 	frames chan livePing // the newest alone
 	done   chan struct{}
 }
@@ -25,37 +23,21 @@ type livePing struct {
 	lines   []string
 }
 
-// newLivePings begins, if standard error is a terminal and nobody wants it quiet.
-func newLivePings(quiet bool) *livePings {
-	if quiet || !paintable(os.Stderr) {
-		return nil
-	}
-	l := &livePings{screen: newScreen(os.Stderr), frames: make(chan livePing, 1), done: make(chan struct{})}
-	// What is written from now on passes by the table, which makes room for it.
-	stderr.pass(l.screen, nil)
+// NewPings begins to paint on s.
+func NewPings(s *Screen) *Pings {
+	l := &Pings{screen: s, frames: make(chan livePing, 1), done: make(chan struct{})}
 	go l.run()
 	return l
 }
 
-// every is how often so many echoes are looked at. To sum up a million takes some time,
-// in which the loop waits.
-func (l *livePings) every(echoes int) time.Duration {
-	every := max(lookEvery, time.Duration(echoes)*time.Microsecond)
-	if l == nil {
-		return every
-	}
-	every = max(paintEvery, time.Duration(echoes)*time.Microsecond)
-	l.screen.every = every
-	return every
-}
+// Every tells how often See is called, before its first call.
+func (l *Pings) Every(d time.Duration) { l.screen.every = d }
 
-// see takes a report, in the loop's goroutine, and does not wait.
-func (l *livePings) see(names []string, r *mdalp.PingReport) {
-	if l == nil {
-		return
-	}
-	cols, rows := room(size(os.Stderr))
-	f := livePing{r.Elapsed, pingFrame(names, r, cols, rows)}
+// See takes a report, in the loop's goroutine, and does not wait. names are what whoever
+// asked calls its hosts.
+func (l *Pings) See(names []string, r *mdalp.PingReport) {
+	cols, rows := room(size(l.screen.f))
+	f := livePing{r.Elapsed, PingFrame(names, r, cols, rows)}
 	// An older one that the terminal has not taken yet is of no use any more.
 	select {
 	case <-l.frames:
@@ -65,7 +47,7 @@ func (l *livePings) see(names []string, r *mdalp.PingReport) {
 }
 
 // run paints, as a terminal may take nothing for as long as its user likes.
-func (l *livePings) run() {
+func (l *Pings) run() {
 	defer close(l.done)
 	for f := range l.frames {
 		l.screen.mu.Lock()
@@ -75,19 +57,16 @@ func (l *livePings) run() {
 	l.screen.clear()
 }
 
-// end takes the table away, and waits for that until ctx ends.
-func (l *livePings) end(ctx context.Context) {
-	if l == nil {
-		return
-	}
+// End takes the table away. It is gone when what it gives is closed.
+func (l *Pings) End() <-chan struct{} {
 	close(l.frames)
-	await(ctx, l.done)
+	return l.done
 }
 
-// pingFrame gives the lines that show a report: one for the whole, and below it one for
+// PingFrame gives the lines that show a report: one for the whole, and below it one for
 // each host, as far as there is room, in the order that was asked for. None is wider than
 // cols.
-func pingFrame(names []string, r *mdalp.PingReport, cols, rows int) []string {
+func PingFrame(names []string, r *mdalp.PingReport, cols, rows int) []string {
 	n := len(r.Hosts)
 	round := 0
 	for i := range r.Hosts {

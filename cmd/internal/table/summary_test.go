@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"bytes"
@@ -8,45 +8,73 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mdalp"
-	"mdalp/cmd/internal/table"
+	"mdalp/cmd/internal/halfway"
 )
 
-// extendedHalf is halfway in the extended protocol, with a thousand times the bytes.
-func extendedHalf() *mdalp.Report {
-	r := halfway(3, "177.71.168.45")
-	r.Extended, r.Segment, r.Size, r.Acked = true, 100_000, r.Size*1000, r.Acked*1000
-	for i := range r.Receivers {
-		x := &r.Receivers[i]
-		x.Bytes, x.Window, x.RTT, x.Lost = x.Bytes*1000, 1_000_000, 20*time.Millisecond, int64(i)
-	}
-	return r
-}
-
-// The pace of an extended transfer is in bytes, and so is what is left.
-func TestPaceOfBytes(t *testing.T) {
-	var p pace
-	r := extendedHalf()
-	for r.Transfer, r.Acked = 0, 0; r.Transfer < 10*time.Second; r.Transfer += 100 * time.Millisecond {
-		r.Acked = int64(r.Transfer.Seconds() * 500_000)
-		p.see(r)
-	}
-	if p.rate < 499_000 || p.rate > 501_000 {
-		t.Errorf("%v bytes a second", p.rate)
-	}
-	r.Acked = 8_000_000
+func TestSummaryFits(t *testing.T) {
+	r := halfway.Report(3, "177.71.168.45")
+	r.Phase = mdalp.Finished
 	for _, c := range []struct {
-		rate float64
-		want string
-	}{{500_000, "2 s"}, {10_000, "1m40s"}, {0, "?"}, {2, "138h53m20s"}} {
-		if got := eta(r, c.rate); got != c.want {
-			t.Errorf("at %v: %q instead of %q", c.rate, got, c.want)
+		width int
+		want  string
+	}{
+		{80, `
+transaction 3740: INCOMPLETE, 5000 of 9000 bytes acknowledged in 22.000 s
+waited 12.000 s, pinged 0.000 s, sent 10.000 s
+            receiver     latency  bytes  segments  resent  timeouts  state
+  177.71.168.45:4650  156.857 ms   3000     30/30       3         0     ok
+  177.71.168.46:4650  156.857 ms   1000     10/30       0         0   dead
+  177.71.168.47:4650  156.857 ms   1000     10/30       0         0     ok
+177.71.168.46:4650 is dead: connection refused
+`},
+		{40, `
+transaction 3740: INCOMPLETE, 5000 of
+  9000 bytes acknowledged in 22.000 s
+waited 12.000 s, pinged 0.000 s, sent
+  10.000 s
+            receiver  segments  state
+  177.71.168.45:4650     30/30     ok
+  177.71.168.46:4650     10/30   dead
+  177.71.168.47:4650     10/30     ok
+177.71.168.46:4650 is dead: connection refused
+`},
+		{30, `
+transaction 3740: INCOMPLETE,
+  5000 of 9000 bytes
+  acknowledged in 22.000 s
+waited 12.000 s, pinged 0.000
+  s, sent 10.000 s
+  receiver
+  segments  state
+  177.71.168.45:4650
+     30/30     ok
+  177.71.168.46:4650
+     10/30   dead
+  177.71.168.47:4650
+     10/30     ok
+177.71.168.46:4650 is dead: connection refused
+`},
+		{200, `
+transaction 3740: INCOMPLETE, 5000 of 9000 bytes acknowledged in 22.000 s
+waited 12.000 s, pinged 0.000 s, sent 10.000 s
+            receiver     latency  bytes  segments  resent  timeouts  took over            ack min/mean/max  bytes/s  state
+  177.71.168.45:4650  156.857 ms   3000     30/30       3         0          0  600.000/700.000/800.000 ms      100     ok
+  177.71.168.46:4650  156.857 ms   1000     10/30       0         0          0                           -      100   dead
+  177.71.168.47:4650  156.857 ms   1000     10/30       0         0          0                           -      100     ok
+177.71.168.46:4650 is dead: connection refused
+`},
+	} {
+		var b bytes.Buffer
+		Summarize(&b, r, nil, c.width, false)
+		if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
+			t.Errorf("%d columns:\n%s", c.width, diff)
 		}
 	}
 }
 
 // The table of an extended transfer has windows and round trips instead of acknowledgements.
 func TestSummaryOfExtended(t *testing.T) {
-	r := extendedHalf()
+	r := halfway.Extended()
 	r.Phase, r.Verdict, r.SHA256 = mdalp.Finished, time.Second, "0123"
 	r.Hashing, r.Socket = 250*time.Millisecond, mdalp.SocketReport{Drops: 1, Truncated: 2, Lost: 3, Blocked: 4, Trains: 5}
 	for _, c := range []struct {
@@ -79,7 +107,7 @@ extended: segments of 100000 bytes, windows of up to 1.0 MB, 3 lost and sent
 `},
 	} {
 		var b bytes.Buffer
-		table.Summarize(&b, r, mdalp.ErrDamaged, c.width, c.verbose)
+		Summarize(&b, r, mdalp.ErrDamaged, c.width, c.verbose)
 		if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
 			t.Errorf("%d columns:\n%s", c.width, diff)
 		}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -21,15 +21,15 @@ const (
 
 // A check is one line. Name and State are for scripts and do not change; Text is for
 // people and may.
-type check struct {
+type Check struct {
 	Name  string
 	State state
 	Text  string
 	Mend  string // a command line, or a few words where there is no such command
 }
 
-// sick reports whether something is to be mended.
-func sick(checks []check) bool {
+// Sick reports whether something is to be mended.
+func Sick(checks []Check) bool {
 	for _, c := range checks {
 		if c.State == mend {
 			return true
@@ -38,10 +38,10 @@ func sick(checks []check) bool {
 	return false
 }
 
-// newDoctorJSON makes the JSON of checks that ended as the head says. f is nil if it did
+// NewJSON makes the JSON of checks that ended as the head says. f is nil if it did
 // not come to looking. OK is the exit code in a word, for those who read the object and not
 // the code.
-func newDoctorJSON(h shape.Head, f *facts, checks []check) shape.Doctor {
+func NewJSON(h shape.Head, f *Facts, checks []Check) shape.Doctor {
 	j := shape.Doctor{Head: h, OK: h.ExitCode == 0, Checks: []shape.Check{}}
 	if f != nil {
 		j.Socket = shape.Ptr(f.mode())
@@ -56,8 +56,8 @@ func newDoctorJSON(h shape.Head, f *facts, checks []check) shape.Doctor {
 	return j
 }
 
-// showChecks writes a line for each check, and one for the whole.
-func showChecks(w io.Writer, f *facts, checks []check) {
+// Show writes a line for each check, and one for the whole.
+func Show(w io.Writer, f *Facts, checks []Check) {
 	for _, c := range checks {
 		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, usage.Text(c.Text)) // ours: Name
 		if c.Mend != "" {
@@ -71,10 +71,10 @@ func showChecks(w io.Writer, f *facts, checks []check) {
 		works = "no way leads out of this host: a send works to its own addresses alone"
 	}
 	switch mode := f.mode(); {
-	case !sick(checks):
+	case !Sick(checks):
 		fmt.Fprintf(w, "\n%s, with pings by %s sockets\n", works, map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
 	// The socket for segments is there, and a send can do without pings.
-	case mode == "off" && !sick(slices.DeleteFunc(slices.Clone(checks), isPing)):
+	case mode == "off" && !Sick(slices.DeleteFunc(slices.Clone(checks), isPing)):
 		fmt.Fprintf(w, "\n%s, but without pings: all receivers get the same share\n", works)
 	default:
 		fmt.Fprintln(w, "\na send does not work here as it should")
