@@ -9,33 +9,52 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mdalp/cmd/internal/shape"
 )
 
 // A bench is what mdalp bench --format json printed, as far as the picture needs it.
 // Times are in seconds.
 type bench struct {
-	Size      int64   `json:"size_bytes"`
-	Receivers int64   `json:"receiver_count"`
-	Runs      int64   `json:"runs"`
-	Series    []*sery `json:"series"`
+	Size, Receivers, Runs int64
+	Series                []*sery
 }
 
-// A sery is one way to send. Keys that the picture does not need are passed over, so
-// that a newer mdalp may add some.
+// A sery is one way to send.
 type sery struct {
-	Mode    int    `json:"mode"`
-	Balance string `json:"balance"`
-	Address string `json:"address"`
-	Port    uint16 `json:"port"`
+	Mode    int
+	Balance string
+	Address string
+	Port    uint16
 	// Runs that were incomplete. They are no samples, as half a transfer takes half the time.
-	Failed  int64 `json:"failed_runs"`
-	Samples []struct {
-		Ping float64 `json:"probe_seconds"`
-		Send float64 `json:"transfer_seconds"`
-	} `json:"samples"`
+	Failed  int64
+	Samples []sample
 
 	ping, send, both float64 // medians
 	least, most      float64 // of pings and sending together
+}
+
+// A sample is what a run took.
+type sample struct{ Ping, Send float64 }
+
+// newBench takes what the picture needs of a comparison.
+func newBench(in *shape.Bench) *bench {
+	b := &bench{Size: in.Size, Receivers: int64(in.Receivers), Runs: int64(in.Runs)}
+	for i := range in.Series {
+		x := &in.Series[i]
+		s := &sery{Mode: x.Mode, Balance: x.Balance, Failed: int64(x.Failed)}
+		if x.Address != nil {
+			s.Address = *x.Address
+		}
+		if x.Port != nil {
+			s.Port = *x.Port
+		}
+		for k := range x.Samples {
+			s.Samples = append(s.Samples, sample{x.Samples[k].Probe, x.Samples[k].Transfer})
+		}
+		b.Series = append(b.Series, s)
+	}
+	return b
 }
 
 // receiver is whom a series of mode 2 sends to, with the port where it is not the usual.
@@ -55,8 +74,8 @@ func readBench(name string) (*bench, error) {
 	if !isJSON {
 		return nil, errors.New("that is no JSON: it is what mdalp bench --format json prints")
 	}
-	b := new(bench)
-	schema, err := decode(json.NewDecoder(in), benchSchema, b)
+	read := new(shape.Bench)
+	schema, err := decode(json.NewDecoder(in), shape.BenchSchema, read)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errors.New("it ends in the middle: it was cut")
@@ -65,12 +84,13 @@ func readBench(name string) (*bench, error) {
 	// Any version of it: also a newer one is the wrong file.
 	case strings.HasPrefix(schema, "mdalp.send/"):
 		return nil, errors.New("that is a transfer: draw it with mdalplot sequence, or share")
-	case schema != benchSchema:
-		return nil, fmt.Errorf("it has the schema %q instead of %q", schema, benchSchema)
+	case schema != shape.BenchSchema:
+		return nil, fmt.Errorf("it has the schema %q instead of %q", schema, shape.BenchSchema)
 	}
+	b := newBench(read)
 	for _, s := range b.Series {
 		// JSON may have null in a list, and the mode is an index of the colours.
-		if s == nil || s.Mode != 1 && s.Mode != 2 {
+		if s.Mode != 1 && s.Mode != 2 {
 			return nil, errors.New("it holds a series that is of no mode, 1 or 2")
 		}
 		for _, x := range s.Samples {

@@ -414,10 +414,7 @@ func TestLarge(t *testing.T) {
 	b := &bench{Receivers: 100, Runs: 1}
 	for i := range 100 {
 		s := &sery{Mode: 2, Address: fmt.Sprintf("192.0.2.%d", i), Port: 4650, both: float64(100 - i), most: float64(100 - i), least: 1}
-		s.Samples = append(s.Samples, struct {
-			Ping float64 `json:"probe_seconds"`
-			Send float64 `json:"transfer_seconds"`
-		}{1, 1})
+		s.Samples = append(s.Samples, sample{1, 1})
 		b.Series = append(b.Series, s)
 	}
 	p, err := compare(b)

@@ -9,45 +9,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mdalp/cmd/internal/shape"
 )
 
-// The schemas that are read.
-const (
-	sendSchema  = "mdalp.send/1"
-	benchSchema = "mdalp.bench/1"
-)
-
-// event is a line of mdalp send --json-stream, as far as pictures need it. A line of
-// --json is the last of them.
-// docs/schema/send.schema.json describes all keys.
-type event struct {
-	Event string  `json:"event"`
-	At    float64 `json:"at_seconds"`
-	Size  int64   `json:"size_bytes"`
-	// A pointer, as 0 is a TID.
-	TID      *int64 `json:"tid"`
-	Segments int64  `json:"segments"`
-	// An event of one receiver has its keys at the top, the others a list of them.
-	eventReceiver
-	Receivers []eventReceiver `json:"receivers"`
-}
-
-type eventReceiver struct {
-	Address string `json:"address"`
-	Port    uint16 `json:"port"`
-	Name    string `json:"name"`
-	// Null if nobody was pinged.
-	LatencyMS *float64 `json:"latency_ms"`
-	Guessed   bool     `json:"latency_guessed"`
-	// Only in "split" and in the last event.
-	Share int64 `json:"share_bytes"`
-	Acked int64 `json:"acknowledged_segments"`
-}
-
-// addr is where it is; the zero value if the file does not tell.
-func (e *eventReceiver) addr() netip.AddrPort {
-	a, _ := netip.ParseAddr(e.Address)
-	return netip.AddrPortFrom(a, e.Port)
+// addr is where a receiver is; the zero value if the file does not tell.
+func addr(x *shape.LineReceiver) netip.AddrPort {
+	a, _ := netip.ParseAddr(x.Address)
+	return netip.AddrPortFrom(a, x.Port)
 }
 
 // decode reads the next object. It fills v in only if the object has that schema, as
@@ -75,8 +44,8 @@ func readStream(in io.Reader) ([]*transfer, error) {
 	var began float64 // when the split was made
 	lines := json.NewDecoder(in)
 	for n := 1; ; n++ {
-		var e event
-		schema, err := decode(lines, sendSchema, &e)
+		var e shape.Line
+		schema, err := decode(lines, shape.SendSchema, &e)
 		switch {
 		case err == io.EOF:
 			// A file that got no offer has nothing to draw, and would be in the way of the only one that
@@ -88,8 +57,8 @@ func readStream(in io.Reader) ([]*transfer, error) {
 			err = fmt.Errorf("object %d is not the JSON of mdalp: %w", n, plain(err))
 		case strings.HasPrefix(schema, "mdalp.bench/"):
 			err = errors.New("that is a comparison of mdalp bench: draw it with mdalplot compare")
-		case schema != sendSchema:
-			err = fmt.Errorf("object %d has the schema %q instead of %q", n, schema, sendSchema)
+		case schema != shape.SendSchema:
+			err = fmt.Errorf("object %d has the schema %q instead of %q", n, schema, shape.SendSchema)
 		}
 		if err != nil {
 			if len(all) == 0 {
@@ -98,18 +67,18 @@ func readStream(in io.Reader) ([]*transfer, error) {
 			return all, err
 		}
 		// A stream may begin anywhere, or be the objects of --json alone.
-		if t == nil || e.Event == "started" {
+		if t == nil || e.Event.Event == "started" {
 			t, began = &transfer{events: true, tid: -1}, 0
 			all = append(all, t)
 		}
 		// Times are told since the transfer began; the picture begins when there is something to
 		// send.
-		if e.Event == "split" {
+		if e.Event.Event == "split" {
 			began = e.At
 		}
 		t.take(&e, e.At-began)
 		// The next object belongs to the next file.
-		if e.Event == "finished" {
+		if e.Event.Event == "finished" {
 			t = nil
 		}
 	}
@@ -117,7 +86,7 @@ func readStream(in io.Reader) ([]*transfer, error) {
 
 // take adds what an event tells. Keys that an event does not have leave what was known
 // before: none goes back to 0.
-func (t *transfer) take(e *event, at float64) {
+func (t *transfer) take(e *shape.Line, at float64) {
 	if e.Size > 0 {
 		t.size = e.Size
 	}
@@ -127,11 +96,11 @@ func (t *transfer) take(e *event, at float64) {
 	if e.Segments > 0 {
 		t.segments = e.Segments
 	}
-	switch e.Event {
+	switch e.Event.Event {
 	// They tell of an instant and not of progress, so the step stays on the height it had.
 	case "retransmission", "dead":
-		if r := t.find(&e.eventReceiver); r != nil {
-			r.steps = append(r.steps, step{at, r.acked, e.Event == "retransmission", e.Event == "dead"})
+		if r := t.find(&e.LineReceiver); r != nil {
+			r.steps = append(r.steps, step{at, r.acked, e.Event.Event == "retransmission", e.Event.Event == "dead"})
 		}
 		return
 	}
@@ -139,7 +108,7 @@ func (t *transfer) take(e *event, at float64) {
 		x := &e.Receivers[i]
 		r := t.find(x)
 		if r == nil {
-			r = &receiver{addr: x.addr()}
+			r = &receiver{addr: addr(x)}
 			t.receivers = append(t.receivers, r)
 		}
 		if x.Name != "" {
@@ -151,7 +120,7 @@ func (t *transfer) take(e *event, at float64) {
 		if x.Share > 0 {
 			r.bytes = x.Share
 		}
-		if e.Event == "split" || e.Event == "progress" {
+		if e.Event.Event == "split" || e.Event.Event == "progress" {
 			r.acked = x.Acked
 			r.steps = append(r.steps, step{at: at, acked: x.Acked})
 		}
@@ -160,9 +129,9 @@ func (t *transfer) take(e *event, at float64) {
 
 // find gives the receiver that is meant, or nil. The address tells them apart; names
 // may be equal or empty.
-func (t *transfer) find(x *eventReceiver) *receiver {
-	addr := x.addr()
-	i := slices.IndexFunc(t.receivers, func(r *receiver) bool { return r.addr == addr })
+func (t *transfer) find(x *shape.LineReceiver) *receiver {
+	at := addr(x)
+	i := slices.IndexFunc(t.receivers, func(r *receiver) bool { return r.addr == at })
 	if i < 0 {
 		return nil
 	}

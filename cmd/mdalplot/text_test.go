@@ -101,10 +101,7 @@ func TestEqualNames(t *testing.T) {
 	b := &bench{Receivers: 2, Runs: 1}
 	for range 2 {
 		s := &sery{Mode: 2, Address: "192.0.2.1", Port: 4650, both: 1, most: 1, least: 1}
-		s.Samples = append(s.Samples, struct {
-			Ping float64 `json:"probe_seconds"`
-			Send float64 `json:"transfer_seconds"`
-		}{0, 1})
+		s.Samples = append(s.Samples, sample{0, 1})
 		b.Series = append(b.Series, s)
 	}
 	p, err := compare(b)
