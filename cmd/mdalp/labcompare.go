@@ -71,31 +71,7 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 		l.Profile().Name, // ours: Name
 		o.seed, where, len(payload), len(l.Receivers()))
 
-	far := newFar(asked, len(l.Receivers())+1, len(payload), o.quiet)
-	// The first is balanced, the others to the receiver of that number.
-	trials := make([]trial, len(l.Receivers())+1)
-	var all sync.WaitGroup
-	for i := range trials {
-		trials[i].server = i
-		trials[i].faulty = faulty(l.Profile(), i)
-		// One after the other asks for its offer, so that each is the same flow of the
-		// network in every run.
-		// offered is closed as soon as the offer is there, or the send has ended without one.
-		offered := make(chan struct{})
-		var once sync.Once
-		all.Go(func() {
-			defer once.Do(func() { close(offered) })
-			trials[i].send(ctx, l, cfg, payload, func(r *mdalp.Report) {
-				far.see(i, r)
-				if r.Phase > mdalp.Waiting {
-					once.Do(func() { close(offered) })
-				}
-			})
-		})
-		<-offered
-	}
-	all.Wait()
-	far.stop()
+	trials := o.play(ctx, l, cfg, payload, asked)
 	err = l.Close() // which settles what is open
 	for i := range trials {
 		// The verdicts are there only now: an incomplete payload is settled by the Close.
@@ -119,6 +95,36 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 		failures(trials)
 	}
 	return cmp.Or(deliver(ctx, text.Bytes()), err)
+}
+
+// play sends the payload in all ways at the same time, until the last has ended.
+func (o *labOptions) play(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, asked *asked) []trial {
+	far := newFar(asked, len(l.Receivers())+1, len(payload), o.quiet)
+	defer far.stop()
+	// The first is balanced, the others to the receiver of that number.
+	trials := make([]trial, len(l.Receivers())+1)
+	var all sync.WaitGroup
+	for i := range trials {
+		trials[i].server = i
+		trials[i].faulty = faulty(l.Profile(), i)
+		// One after the other asks for its offer, so that each is the same flow of the
+		// network in every run.
+		// offered is closed as soon as the offer is there, or the send has ended without one.
+		offered := make(chan struct{})
+		var once sync.Once
+		all.Go(func() {
+			defer once.Do(func() { close(offered) })
+			trials[i].send(ctx, l, cfg, payload, func(r *mdalp.Report) {
+				far.see(i, r)
+				if r.Phase > mdalp.Waiting {
+					once.Do(func() { close(offered) })
+				}
+			})
+		})
+		<-offered
+	}
+	all.Wait()
+	return trials
 }
 
 // send runs the trial, and waits for the verdict if all was acknowledged.
