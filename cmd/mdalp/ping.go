@@ -58,12 +58,12 @@ A round is one echo to every host, back to back. The times are round trips, from
 the instant before the send to the kernel's stamp of the answer.
 
 A terminal shows the figures as they come, as far as there is room. In the end, and after
-Ctrl-C, there is a line for each host, and one for all. -q shows nothing before that.
+Ctrl-C (exit code 130), there is a line for each host, and one for all. -q shows nothing
+before that.
 
 The exit code is 0 if all hosts answered, 1 if some answered nothing, 2 if the
 command line makes no sense, 3 if there is no offer, 4 if a name has no address or a
-socket cannot be had, 130 if interrupted, by Ctrl-C too. SIGQUIT (Ctrl-\) and SIGUSR1 print
-the table as it stands.`, pingLimit),
+socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands.`, pingLimit),
 		Example: `  mdalp ping 192.0.2.1 receiver.example
   mdalp ping -c 10 -i 0.5 192.0.2.0/28 fd00::/120
   mdalp ping --json - <hosts
