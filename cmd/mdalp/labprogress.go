@@ -36,7 +36,10 @@ type far struct {
 
 // newFar begins with n trials of size bytes each. asked tells when somebody wants to know.
 func newFar(asked *asked, n, size int, quiet bool) *far {
-	f := &far{quiet: quiet, size: size, began: time.Now(), end: make(chan struct{}), acked: make([]int64, n), finished: make([]bool, n)}
+	f := &far{
+		quiet: quiet, size: size, began: time.Now(), end: make(chan struct{}),
+		acked: make([]int64, n), finished: make([]bool, n),
+	}
 	if !quiet && progress.Paintable(os.Stderr) {
 		f.out = stderr
 	}

@@ -24,67 +24,70 @@ func named(r *mdalp.Report, names ...string) *mdalp.Report {
 	return r
 }
 
-func TestFrame(t *testing.T) {
-	for _, c := range []struct {
-		r          *mdalp.Report
-		cols, rows int
-		want       string
-	}{
-		{halfway.Report(3, "177.71.168.45"), 79, 23, `
+// frames are reports, and how they show on a terminal.
+var frames = []struct {
+	r          *mdalp.Report
+	cols, rows int
+	want       string
+}{
+	{halfway.Report(3, "177.71.168.45"), 79, 23, `
 sending  55 %  5000 B of 9000 B  5 segments/s  3 resent  ETA 20 s
 1 177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
 2 177.71.168.46:4650  [##########....................]  33 %  10/30  dead
 3 177.71.168.47:4650  [##########....................]  33 %  10/30
 `},
-		{halfway.Report(3, "177.71.168.45"), 39, 23, `
+	{halfway.Report(3, "177.71.168.45"), 39, 23, `
 sending  55 %  ETA 20 s  5/s  3 resent
 1 177.71.168.45:4650  [#########] 100 %
 2 177.71.168.46:4650  [###......]  dead
 3 177.71.168.47:4650  [###......]  33 %
 `},
-		{halfway.Report(40, "192.0.2.1"), 60, 5, `
+	{halfway.Report(40, "192.0.2.1"), 60, 5, `
 sending  35 %  ETA 20 s  5/s  3 resent
 2 192.0.2.2:4650  [#####...........]  33 %  10/30  dead
 3 192.0.2.3:4650  [#####...........]  33 %  10/30
 4 192.0.2.4:4650  [#####...........]  33 %  10/30
 ... and 37 more
 `},
-		{halfway.Report(1, "2001:db8:1111:2222:3333:4444:5555:6666"), 39, 23, `
+	{halfway.Report(1, "2001:db8:1111:2222:3333:4444:5555:6666"), 39, 23, `
 sending 100 %  ETA 0 s  5/s  3 resent
 [2001:db8..666]:4650  [#########] 100 %
 `},
-		{named(halfway.Report(4, "192.0.2.1"), "Zürich", "a\x1b[31mb", "東京", "東京"), 70, 23, `
+	{named(halfway.Report(4, "192.0.2.1"), "Zürich", "a\x1b[31mb", "東京", "東京"), 70, 23, `
 sending  50 %  6000 B of 12.0 kB  5 segments/s  3 resent  ETA 20 s
 Zürich            [##########################] 100 %  30/30  3 resent
 a\x1b[31mb        [########..................]  33 %  10/30  dead
 3 192.0.2.3:4650  [########..................]  33 %  10/30
 4 192.0.2.4:4650  [########..................]  33 %  10/30
 `},
-		{named(halfway.Report(3, "192.0.2.1"), strings.Repeat("x", 90), strings.Repeat("\u202e", 9), " "), 50, 23, `
+	{named(halfway.Report(3, "192.0.2.1"), strings.Repeat("x", 90), strings.Repeat("\u202e", 9), " "), 50, 23, `
 sending  55 %  ETA 20 s  5/s  3 resent
 xxxxxxxxxxxxxxxxxxxxxxx..  [####] 100 %  3 resent
 \u202e\u202e\u202e\u202..  [#...]  33 %  dead
 3 192.0.2.3:4650           [#...]  33 %
 `},
-		{&mdalp.Report{Phase: mdalp.Waiting, Wait: 12900 * time.Millisecond, Orchestrator: netip.MustParseAddrPort("192.0.2.1:4650")}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.Waiting, Wait: 12900 * time.Millisecond, Orchestrator: netip.MustParseAddrPort("192.0.2.1:4650")}, 79, 23, `
 waiting for the offer  12 s ... (192.0.2.1:4650)
 `},
-		{&mdalp.Report{Phase: mdalp.Pinging, Probe: 1230 * time.Millisecond, Receivers: make([]mdalp.ReceiverReport, 3)}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.Pinging, Probe: 1230 * time.Millisecond, Receivers: make([]mdalp.ReceiverReport, 3)}, 79, 23, `
 pinging 3 receivers  1.2 s ...
 `},
-		{halfway.Extended(), 79, 23, `
+	{halfway.Extended(), 79, 23, `
 sending  55 %  5.0 MB of 9.0 MB  12.5 MB/s  3 resent  ETA 0 s
 1 177.71.168.45:4650  [##############################] 100 %  30/30  3 resent
 2 177.71.168.46:4650  [##########....................]  33 %  10/30  dead
 3 177.71.168.47:4650  [##########....................]  33 %  10/30
 `},
-		{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond, SHA256: "00"}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond, SHA256: "00"}, 79, 23, `
 finishing  waiting for the verdict  1.2 s ...
 `},
-		{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond}, 79, 23, `
 finishing  hashing  1.2 s ...
 `},
-	} {
+}
+
+func TestFrame(t *testing.T) {
+	for _, c := range frames {
 		rate := 5.0
 		if c.r.Extended {
 			rate = 12.5e6
