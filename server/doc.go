@@ -73,5 +73,6 @@
 //     receiver; more are dropped, and the client asks again. Transactions take turns,
 //   - offers: OfferRate bytes a second, IntentRate offers a second for each source,
 //   - the log: a line of each kind that strangers can cause, every 5 s or every minute,
-//   - a Result names at most 1,024 missing ranges.
+//   - a Result names at most 1,024 missing ranges; a Snapshot tells of 200 open transactions
+//     and 64 receivers.
 package server

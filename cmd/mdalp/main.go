@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mdalp"
+	"mdalp/cmd/internal/fewfiles"
 	"mdalp/cmd/internal/shell"
 	"mdalp/cmd/internal/usage"
 )
@@ -63,7 +64,7 @@ type exited int
 func (e exited) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	usage.Files("mdalp")
+	fewfiles.Check("mdalp")
 	os.Exit(run(os.Args[1:]))
 }
 

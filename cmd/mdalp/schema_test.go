@@ -146,8 +146,8 @@ func (s *schema) fault(t *testing.T, text []byte) string {
 	return s.check(s, "$", v)
 }
 
-// schemas are the commands that print JSON.
-var schemas = []string{"bench", "decode", "doctor", "ping", "plan", "send"}
+// schemas are the commands that print JSON, and the status page of mdalpd.
+var schemas = []string{"bench", "decode", "doctor", "ping", "plan", "send", "status"}
 
 // walk calls f for s and all schemas in it.
 func (s *schema) walk(at string, f func(at string, s *schema)) {

@@ -59,5 +59,5 @@ func (o *options) check() error {
 	case math.IsNaN(o.rate) || math.IsInf(o.rate, 0) || o.rate == 0:
 		return usage.Errorf("--intent-rate %v: it is a number of intents a second, negative for any", o.rate)
 	}
-	return nil
+	return o.http.Check()
 }

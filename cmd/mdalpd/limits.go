@@ -24,13 +24,14 @@ func (o *options) descriptors(cfg *server.Config, socks int) error {
 	if cfg.Base {
 		each = 1
 	}
-	room := (int(min(limit.Cur, 1<<30)) - spare - socks) / each
+	others := spare + socks + o.http.Descriptors()
+	room := (int(min(limit.Cur, 1<<30)) - others) / each
 	switch {
 	case room >= cfg.MaxOpen:
 		return nil
 	case room < 1 || o.asked && room < cfg.Concurrent:
 		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: "+
-			"raise that limit or ask for at most %d", cfg.Concurrent, limit.Cur, cfg.Concurrent*each+spare+socks, max(room, 0))
+			"raise that limit or ask for at most %d", cfg.Concurrent, limit.Cur, cfg.Concurrent*each+others, max(room, 0))
 	}
 	cfg.MaxOpen, cfg.Concurrent = room, min(room, cfg.Concurrent)
 	cfg.Log.Warn("fewer payloads than usual may be under way: few open files are allowed (ulimit -n)",

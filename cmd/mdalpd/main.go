@@ -27,7 +27,9 @@ import (
 
 	"mdalp"
 	"mdalp/cmd/internal/asyncio"
+	_ "mdalp/cmd/internal/fewfiles/first" // ends it where it may not open enough files
 	"mdalp/cmd/internal/shell"
+	"mdalp/cmd/internal/status"
 	"mdalp/cmd/internal/usage"
 	"mdalp/server"
 )
@@ -40,7 +42,6 @@ const (
 )
 
 func main() {
-	usage.Files("mdalpd")
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -113,6 +114,7 @@ type options struct {
 	asked           bool // and --concurrent
 
 	mistyped []usage.Mistyped // variables of the environment
+	http     status.Options
 
 	errs *asyncio.Writer // standard error
 }
@@ -188,6 +190,7 @@ func (o *options) define(f *pflag.FlagSet) {
 	f.Int64Var(&o.firstTID, "first-tid", 0, "number the transactions from here (default: random numbers)")
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")
 	usage.Duration(f, &o.drain, "drain", 0, "at the first signal, let open transactions end for so long (default: whole ones alone, for --idle); a second one ends it at once")
+	o.http.Flags(f)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log counters at the end")
 	f.StringVar(&o.logFormat, "log-format", "text",
 		"log lines as text or json; intents, and offers, have at most 20 lines a minute, more are counted")

@@ -14,7 +14,7 @@ import (
 // TestMessages lists what a user can do wrong with mdalpd, or what can go wrong for him:
 // all that is then on standard error, and the exit code. A message says what was wrong,
 // where, and what would be right. HELP stands for the line that follows an error of the
-// command line, DIR for a folder, TAKEN for a port that another program has, MANY for more
+// command line, DIR for a folder, TAKEN and TCP for ports that another program has, MANY for more
 // receivers than an offer can name.
 func TestMessages(t *testing.T) {
 	dir := t.TempDir()
@@ -27,12 +27,18 @@ func TestMessages(t *testing.T) {
 	}
 	defer taken.Close()
 	port := strconv.Itoa(taken.LocalAddr().(*net.UDPAddr).Port)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	tcp := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	long := strings.Repeat("x", 300)
 	many := make([]string, 3000)
 	for i := range many {
 		many[i] = "127.0.0.1:" + strconv.Itoa(i+1)
 	}
-	fill := strings.NewReplacer("DIR", dir, "TAKEN", port, "LONG", long, "HELP", "Try 'mdalpd --help'.\n", "MANY", strings.Join(many, ","))
+	fill := strings.NewReplacer("DIR", dir, "TAKEN", port, "TCP", tcp, "LONG", long, "HELP", "Try 'mdalpd --help'.\n", "MANY", strings.Join(many, ","))
 	for _, c := range []struct {
 		args  []string
 		code  int
@@ -115,6 +121,23 @@ func TestMessages(t *testing.T) {
 		{[]string{"--intent-rate", "fast"}, 2, "--intent-rate: \"fast\" is no number\nHELP"},
 		{[]string{"--intent-rate", "NaN"}, 2, "--intent-rate NaN: it is a number of intents a second, negative for any\nHELP"},
 		{[]string{"--intent-rate", "Inf"}, 2, "--intent-rate +Inf: it is a number of intents a second, negative for any\nHELP"},
+		// The status page.
+		{[]string{"--http", "host:80"}, 2, "--http host:80: \"host\" is no address\nHELP"},
+		{[]string{"--http", "8650"}, 2, "--http 8650: it is ADDR:PORT or unix:PATH\nHELP"},
+		{[]string{"--http", "a\nb"}, 2, "--http a\\nb: it is ADDR:PORT or unix:PATH\nHELP"},
+		{[]string{"--http", "127.0.0.1:0"}, 2, "--http 127.0.0.1:0: port \"0\": it is 1 to 65535\nHELP"},
+		{[]string{"--http", "127.0.0.1:http"}, 2, "--http 127.0.0.1:http: port \"http\": it is 1 to 65535\nHELP"},
+		{[]string{"--http", "127.0.0.1:70000"}, 2, "--http 127.0.0.1:70000: port \"70000\": it is 1 to 65535\nHELP"},
+		{[]string{"--http", "unix:"}, 2, "--http unix: the path of the socket is missing\nHELP"},
+		{[]string{"--http", "127.0.0.1:1", "--http-host", "a:1"}, 2, "--http-host a:1: give a name or an address, without a port\nHELP"},
+		{[]string{"--http", "127.0.0.1:1", "--http-host", "http://a"}, 2, "--http-host http://a: give a name or an address, without a port\nHELP"},
+		{[]string{"--http-host", "a"}, 2, "--http-host: there is no status page without --http\nHELP"},
+		{[]string{"--http-pprof"}, 2, "--http-pprof: there is no status page without --http\nHELP"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--http", "127.0.0.1:TCP"}, 4, "--http 127.0.0.1:TCP: bind: address already in use: another program has the port, choose another one\n"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--http", "192.0.2.77:TCP"}, 4, "--http 192.0.2.77:TCP: bind: cannot assign requested address: this host has no such address\n"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--http", "unix:DIR/file"}, 4, "--http unix:DIR/file: there is a file of that name that is no socket\n"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--http", "unix:DIR/missing/sock"}, 4, "--http unix:DIR/missing/sock: bind: no such file or directory\n"},
+		{[]string{"--listen", "127.0.0.2:TAKEN", "--http", "unix:/LONG"}, 4, "--http unix:/LONG: a path of 301 bytes: 107 are the most for a Unix socket\n"},
 		// Files.
 		{[]string{"--expect", "DIR/missing"}, 4, "--expect DIR/missing: no such file or directory\n"},
 		{[]string{"--expect", "DIR"}, 4, "--expect DIR: it is a directory: give the payload\n"},

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"mdalp/cmd/internal/status"
 	"mdalp/cmd/internal/usage"
 	"mdalp/loop"
 	"mdalp/server"
@@ -60,6 +61,12 @@ func (o *options) run(ctx context.Context) error {
 		defer k.Close()
 	}
 	in.warn(log)
+	page, err := status.Open(o.http, log)
+	if err != nil {
+		return err
+	}
+	defer page.Close()
+	cfg.Settled = page.Settled
 	if o.store != "" {
 		if err := o.descriptors(&cfg, len(socks)); err != nil {
 			return err
@@ -96,6 +103,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store,
 		"offers", cfg.Receivers[0].Addr)
+	page.Serve(status.Source{Server: d.Server, Waker: w, Sockets: socks, Store: cfg.Store, Path: o.store})
 	return d.run(ctx, calls, o.verbose)
 }
 

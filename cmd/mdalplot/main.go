@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mdalp"
+	"mdalp/cmd/internal/fewfiles"
 	"mdalp/cmd/internal/manual"
 	"mdalp/cmd/internal/shell"
 	"mdalp/cmd/internal/usage"
@@ -41,7 +42,7 @@ var book = manual.Book{
 }
 
 func main() {
-	usage.Files("mdalplot")
+	fewfiles.Check("mdalplot")
 	os.Exit(run(os.Args[1:]))
 }
 

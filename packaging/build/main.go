@@ -46,7 +46,8 @@ var bundles = []bundle{
 		// What users read. The rest of the tree is for those who have the source.
 		docs: map[string]string{
 			"README.md": "README.md", "PROTOCOL.md": "PROTOCOL.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE": "copyright",
-			"docs/operation.md": "operation.md",
+			"docs/operation.md":                     "operation.md",
+			"packaging/monitoring/mdalpd.rules.yml": "mdalpd.rules.yml", "packaging/monitoring/mdalpd.dashboard.json": "mdalpd.dashboard.json",
 		},
 	},
 	{

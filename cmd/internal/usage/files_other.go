@@ -1,6 +1,0 @@
-//go:build !linux
-
-package usage
-
-// Files does nothing here.
-func Files(string) {}
