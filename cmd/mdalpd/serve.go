@@ -235,6 +235,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 	defer close(over)
 	go d.heed(calls, over, stop, hurry)
 
+	trim()
 	d.waker.Post(d.ready)
 	err := d.waker.Run(ctx, d.Server, d.socks...)
 	d.leave()
