@@ -15,7 +15,7 @@ import (
 func completions() shell.Values {
 	// Of send; bench has no "none", as it measures each receiver alone in any case.
 	balance := []string{"icmp\tby inverse latency, as the protocol has it", "equal\tthe same to all",
-		"adaptive\twhoever runs dry helps the slowest"}
+		"adaptive\ta receiver that is done helps the slowest"}
 	ping := []string{"auto\traw, else dgram, else none", "raw\traw sockets", "dgram\tICMP datagram sockets"}
 	v := shell.Values{
 		"mode":          {"1\tbalance over all receivers", "2\tsend to one"},

@@ -41,7 +41,7 @@ An ack delay counts from the transmission that the acknowledgement belongs to. T
 UTC.
 
 The exit code is 0 if all transactions were acknowledged completely, 1 if one was not or
-there is none, 2 if the command line makes no sense, 4 if a file cannot be read, is no
+there is none, 2 if the command line is wrong, 4 if a file cannot be read, is no
 capture, or is damaged, 130 if interrupted; what comes before is told.`,
 		Example: `  mdalp decode capture.pcapng
   mdalp decode --json *.pcapng | jq '.transactions[].receivers[].ack_median_ms'

@@ -16,8 +16,8 @@ import (
 	"mdalp/wire"
 )
 
-// exitMend says that a send would not work, or would go without pings.
-const exitMend = 1
+// exitFix says that a send would not work, or would go without pings.
+const exitFix = 1
 
 // doctorOptions is the command line of doctor.
 type doctorOptions struct {
@@ -36,16 +36,16 @@ func newDoctor() *cobra.Command {
 	var o doctorOptions
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether this host lets a send work, and say what to mend",
-		Long: `Look whether this host lets a send work with pings, and say what to mend. What can be
+		Short: "Look whether this host lets a send work, and say what to fix",
+		Long: `Look whether this host lets a send work with pings, and say what to fix. What can be
 tried is tried: sockets are opened, 127.0.0.1 is pinged, namespaces are made. Nothing is
 sent to other hosts and nothing is changed.
 
-Each line is "ok"; or "warning" where a send works all the same; or "mend" where it does
-not, or goes without pings. The command that mends it stands below the line.
+Each line is "ok"; or "warning" where a send works all the same; or "fix" where it does
+not, or goes without pings. The command that fixes it stands below the line.
 
 The exit code is 0 if a send works with pings, also with warnings; 1 if something is to
-be mended; 2 if the command line makes no sense; 4 if the name behind -a has no address.`,
+be fixed; 2 if the command line is wrong; 4 if the name behind -a has no address.`,
 		Example: `  mdalp doctor
   mdalp doctor -a orchestrator.example --receivers 1000
   mdalp doctor --json | jq '.checks[] | select(.state != "ok")'`,
@@ -88,7 +88,7 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	if err == nil {
 		// The lines have said what is wrong; only the code is left to tell.
 		if checks = f.Judge(o.receivers); doctor.Sick(checks) {
-			err = exited(exitMend)
+			err = exited(exitFix)
 		}
 	}
 	var text bytes.Buffer

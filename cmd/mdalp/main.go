@@ -9,7 +9,7 @@
 // MDALP_INTENT_TIMEOUT. The command line wins.
 //
 // Exit codes: 0 all was acknowledged, and by the extended protocol is whole and kept; 1 not
-// all was acknowledged; 2 the command line makes no sense; 3 no offer, or a bad one; 4 a
+// all was acknowledged; 2 the command line is wrong; 3 no offer, or a bad one; 4 a
 // name, socket, permission or file; 5 the server refuses the payload, has something else, or
 // does not say that it is whole; 130 SIGINT, SIGTERM or SIGHUP. A command in the lab passes
 // its own on.
@@ -36,7 +36,7 @@ import (
 const (
 	exitOK          = 0
 	exitIncomplete  = 1   // not everything was acknowledged
-	exitUsage       = 2   // the command line makes no sense
+	exitUsage       = 2   // the command line is wrong
 	exitNoOffer     = 3   // no offer, or none that can be used
 	exitSystem      = 4   // name, socket, permission, file
 	exitUnverified  = 5   // refused, damaged, or without a verdict

@@ -22,7 +22,7 @@ TMPDIR says where what is no plain file is kept while it is sent.`},
   0    every byte was acknowledged; in an extended transfer, unless --no-verify, the server
        also says that it is whole, with the same digest, and kept if the server keeps any
   1    incomplete: tries used up, deadline, no receiver left
-  2    the command line makes no sense
+  2    the command line is wrong
   3    no offer: refused, or none in time; or none that can be used
   4    name, socket, permission, file
   5    the server refuses the payload, or has something else; or everything was

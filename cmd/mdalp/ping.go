@@ -62,7 +62,7 @@ Ctrl-C (exit code 130), there is a line for each host, and one for all. -q shows
 before that.
 
 The exit code is 0 if all hosts answered, 1 if some answered nothing, 2 if the
-command line makes no sense, 3 if there is no offer, 4 if a name has no address or a
+command line is wrong, 3 if there is no offer, 4 if a name has no address or a
 socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands.`, pingLimit),
 		Example: `  mdalp ping 192.0.2.1 receiver.example
   mdalp ping -c 10 -i 0.5 192.0.2.0/28 fd00::/120

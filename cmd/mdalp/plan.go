@@ -49,7 +49,7 @@ take about five times as long. In the extended protocol, where many segments are
 there is no such figure; what the server takes at once, it says when a payload is announced.
 
 The exit code is 0 if there is a plan, also one without pings; 1 if the deadline passed,
-2 if the command line makes no sense, 3 if there is no offer, 4 for a name, socket or file, 130 if
+2 if the command line is wrong, 3 if there is no offer, 4 for a name, socket or file, 130 if
 interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print how far it is, and it goes on.`,
 		Example: `  mdalp plan -a 18.139.29.142 -p 4650 -f large_payload
   mdalp plan -a orchestrator.example -p 4650 --size 5000 --json`,

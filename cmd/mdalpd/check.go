@@ -13,7 +13,7 @@ import (
 // memory for the former is taken at the start.
 const mostAtOnce = 1_000_000
 
-// check refuses numbers that make no sense. The server takes 0 for its default, so that
+// check refuses numbers that are out of range. The server takes 0 for its default, so that
 // who asks for none of something that it cannot do without would get the default instead,
 // and not notice.
 func (o *options) check() error {

@@ -8,7 +8,7 @@
 //
 // SIGINT, SIGTERM or SIGHUP settles what is whole, once it has been silent, keeps the rest
 // for the next start, and ends it with exit code 0; a second one waits for nothing. The
-// others: 1 store verify has found something damaged; 2 the command line makes no sense;
+// others: 1 store verify has found something damaged; 2 the command line is wrong;
 // 4 a socket, permission or file. SIGQUIT or SIGUSR1 logs the counters.
 //
 // Every option can come from the environment: --store-bytes from MDALPD_STORE_BYTES. The
@@ -37,7 +37,7 @@ import (
 // The exit codes.
 const (
 	exitDamaged = 1 // store verify: something is not as it was stored
-	exitUsage   = 2 // the command line makes no sense
+	exitUsage   = 2 // the command line is wrong
 	exitSystem  = 4 // name, socket, permission, file
 )
 

@@ -29,7 +29,7 @@ were stored and how fast, and that it ends (sd_notify(3)). With WATCHDOG_USEC it
 of at least twice in that time.`},
 		{Title: "EXIT STATUS", Text: `  0    ended by a signal
   1    store verify has found something that is not as it was stored
-  2    the command line makes no sense
+  2    the command line is wrong
   4    a socket, permission or file`},
 	},
 }

@@ -119,7 +119,7 @@ func (o *options) plan(log *slog.Logger) (cfg server.Config, listen netip.AddrPo
 	if cfg.Receivers, err = o.offered(listen); err != nil {
 		return cfg, listen, err
 	}
-	// What makes no sense is said before anything is opened.
+	// What is wrong is said before anything is opened.
 	if _, err := server.New(cfg); err != nil {
 		return cfg, listen, usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
 	}

@@ -6,7 +6,7 @@
 // share who got how much, window and rate how a transfer went on, and compare balanced sending against each receiver alone. It
 // is a command of its own so that the client does not carry what draws.
 //
-// Exit codes: 0 the pictures are written; 2 the command line makes no sense; 4 a file
+// Exit codes: 0 the pictures are written; 2 the command line is wrong; 4 a file
 // cannot be read or written, or holds nothing to draw.
 package main
 
@@ -28,7 +28,7 @@ import (
 
 // The exit codes.
 const (
-	exitUsage  = 2 // the command line makes no sense
+	exitUsage  = 2 // the command line is wrong
 	exitSystem = 4 // a file, or what is in it
 )
 
@@ -37,7 +37,7 @@ var book = manual.Book{
 	Program: "mdalplot", Version: mdalp.Version, Section: 1, See: []string{"mdalp(1)"},
 	Usage: "[OPTION...]",
 	Root: []manual.Section{{Title: "EXIT STATUS", Text: `  0    the pictures are written
-  2    the command line makes no sense
+  2    the command line is wrong
   4    a file cannot be read or written, or holds nothing to draw`}},
 }
 

@@ -52,7 +52,7 @@ func (f *Facts) judgeCapabilities() []Check {
 		// The process has what it needs, or the file was never meant to give it.
 		case s.effective&raw != 0 || c.permitted&raw == 0:
 		case !c.effective:
-			file.State, file.Mend = warning, f.sudo("setcap cap_net_raw+ep "+f.path)
+			file.State, file.Fix = warning, f.sudo("setcap cap_net_raw+ep "+f.path)
 		case f.nosuid:
 			file.State, file.Text = warning, file.Text+", in vain: its filesystem is mounted nosuid"
 		case s.noNewPrivs:

@@ -16,7 +16,7 @@ type state string
 const (
 	fine    state = "ok"
 	warning state = "warning" // a send works all the same
-	mend    state = "mend"    // a send does not work, or goes without pings
+	fix     state = "fix"     // a send does not work, or goes without pings
 )
 
 // A check is one line. Name and State are for scripts and do not change; Text is for
@@ -25,13 +25,13 @@ type Check struct {
 	Name  string
 	State state
 	Text  string
-	Mend  string // a command line, or a few words where there is no such command
+	Fix   string // a command line, or a few words where there is no such command
 }
 
-// Sick reports whether something is to be mended.
+// Sick reports whether something is to be fixed.
 func Sick(checks []Check) bool {
 	for _, c := range checks {
-		if c.State == mend {
+		if c.State == fix {
 			return true
 		}
 	}
@@ -48,8 +48,8 @@ func NewJSON(h shape.Head, f *Facts, checks []Check) shape.Doctor {
 	}
 	for _, c := range checks {
 		x := shape.Check{Name: c.Name, State: string(c.State), Text: c.Text}
-		if c.Mend != "" {
-			x.Mend = &c.Mend
+		if c.Fix != "" {
+			x.Fix = &c.Fix
 		}
 		j.Checks = append(j.Checks, x)
 	}
@@ -60,9 +60,9 @@ func NewJSON(h shape.Head, f *Facts, checks []Check) shape.Doctor {
 func Show(w io.Writer, f *Facts, checks []Check) {
 	for _, c := range checks {
 		fmt.Fprintf(w, "%-8s %-18s %s\n", c.State, c.Name, usage.Text(c.Text)) // ours: Name
-		if c.Mend != "" {
+		if c.Fix != "" {
 			// On a line of its own, to be copied as it is.
-			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", usage.Text(c.Mend))
+			fmt.Fprintf(w, "%-8s %-18s > %s\n", "", "", usage.Text(c.Fix))
 		}
 	}
 	// Without a route there is nobody to send to but oneself.

@@ -38,23 +38,23 @@ func TestDoctorJudges(t *testing.T) {
 		check  string // the line that the change shows in
 		state  state
 		text   string // is part of it
-		mend   string
+		fix    string
 		sick   bool
 	}{
 		{"healthy", func(f *Facts) {}, "raw ICMP", fine, "IPv4 and IPv6", "", false},
 		{"no capability", func(f *Facts) { f.raw = [2]error{noPerm, noPerm}; f.fileCaps = fileCaps{}; f.status.effective = 0 },
-			"raw ICMP", mend, "socket: operation not permitted", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", true},
+			"raw ICMP", fix, "socket: operation not permitted", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", true},
 		{"datagram", func(f *Facts) { f.raw = [2]error{noPerm, noPerm}; f.dgram = [2]error{} },
 			"raw ICMP", fine, "the other kind will do", "", false},
 		{"no_new_privs", func(f *Facts) { f.raw = [2]error{noPerm, noPerm}; f.status.noNewPrivs = true; f.status.effective = 0 },
-			"raw ICMP", mend, "", `sudo sysctl -w net.ipv4.ping_group_range="0 2147483647"`, true},
+			"raw ICMP", fix, "", `sudo sysctl -w net.ipv4.ping_group_range="0 2147483647"`, true},
 		{"the line of no_new_privs", func(f *Facts) { f.raw = [2]error{noPerm, noPerm}; f.status.noNewPrivs = true },
 			"no_new_privs", warning, "file capabilities do not count", "", true},
 		{"container without the capability", func(f *Facts) { f.raw = [2]error{noPerm, noPerm}; f.container = "Podman"; f.status.bounding = 0 },
-			"raw ICMP", mend, "", `start the container with --cap-add NET_RAW as root, or with --sysctl net.ipv4.ping_group_range="0 2147483647"`, true},
+			"raw ICMP", fix, "", `start the container with --cap-add NET_RAW as root, or with --sysctl net.ipv4.ping_group_range="0 2147483647"`, true},
 		{"container's line", func(f *Facts) { f.container = "Podman" }, "process", fine, "user 1000, in a container (Podman)", "", false},
 		{"nosuid", func(f *Facts) { f.raw = [2]error{noPerm, noPerm}; f.status.effective = 0; f.nosuid = true },
-			"raw ICMP", mend, "", "sudo install /usr/bin/mdalp /usr/local/bin/mdalp && sudo setcap cap_net_raw+ep /usr/local/bin/mdalp", true},
+			"raw ICMP", fix, "", "sudo install /usr/bin/mdalp /usr/local/bin/mdalp && sudo setcap cap_net_raw+ep /usr/local/bin/mdalp", true},
 		{"nosuid, the line of the file", func(f *Facts) { f.status.effective = 0; f.nosuid = true }, "file capabilities", warning, "mounted nosuid", "", false},
 		{"not effective", func(f *Facts) { f.status.effective = 0; f.fileCaps.effective = false },
 			"file capabilities", warning, "cap_net_raw+p", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", false},
@@ -65,15 +65,15 @@ func TestDoctorJudges(t *testing.T) {
 		{"no /proc, seccomp", func(f *Facts) { f.status = status{} }, "seccomp", fine, "unknown", "", false},
 		{"no /proc, AppArmor", func(f *Facts) { f.status = status{} }, "AppArmor", fine, "unknown", "", false},
 		{"no /proc, namespaces", func(f *Facts) { f.status, f.namespace = status{}, unix.ENOENT }, "user namespaces", warning, "unknown", "", false},
-		{"no /proc, no pings", func(f *Facts) { f.status = status{}; f.raw = [2]error{noPerm, noPerm} }, "raw ICMP", mend, "", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", true},
+		{"no /proc, no pings", func(f *Facts) { f.status = status{}; f.raw = [2]error{noPerm, noPerm} }, "raw ICMP", fix, "", "sudo setcap cap_net_raw+ep /usr/bin/mdalp", true},
 		{"seccomp", func(f *Facts) { f.raw[0] = noPerm; f.dgram[0] = nil; f.status.seccomp = 2 }, "seccomp", warning, "what refuses raw sockets", "", false},
 		{"no IPv6", func(f *Facts) {
 			f.raw[1] = os.NewSyscallError("socket", unix.EAFNOSUPPORT)
 			f.udp6 = f.raw[1]
 		}, "IPv6", warning, "address family not supported by protocol; receivers with IPv6 addresses are left out", "", false},
 		{"no echo", func(f *Facts) { f.rtt = 0 }, "echo", warning, "does not answer", "sudo sysctl -w net.ipv4.icmp_echo_ignore_all=0", false},
-		{"lo is down", func(f *Facts) { f.echo = unix.ENETUNREACH }, "echo", mend, "network is unreachable", "sudo ip link set lo up", true},
-		{"no UDP", func(f *Facts) { f.udp = noPerm }, "UDP", mend, "operation not permitted", "", true},
+		{"lo is down", func(f *Facts) { f.echo = unix.ENETUNREACH }, "echo", fix, "network is unreachable", "sudo ip link set lo up", true},
+		{"no UDP", func(f *Facts) { f.udp = noPerm }, "UDP", fix, "operation not permitted", "", true},
 		{"small buffer", func(f *Facts) { f.buffer = 2 * 65536; f.rmemMax = 65536 }, "receive buffer", warning,
 			"131072 bytes, room for 100 acknowledgements at once, 101 wanted: the others wait", "sudo sysctl -w net.core.rmem_max=4194304", false},
 		{"windows", func(f *Facts) {}, "windows", warning, "a server here takes 18 segments of 8192 bytes at once: 147.5 kB for each round trip", "sudo sysctl -w net.core.rmem_max=4194304", false},
@@ -94,7 +94,7 @@ func TestDoctorJudges(t *testing.T) {
 			"user namespaces", warning, "refused: operation not permitted", "sudo sysctl -w kernel.unprivileged_userns_clone=1", false},
 		{"namespaces, none", func(f *Facts) { f.namespace = unix.ENOSPC; f.userMax = "0" }, "user namespaces", warning, "", "sudo sysctl -w user.max_user_namespaces=10000", false},
 		{"no way", func(f *Facts) { f.ways[0].err = unix.ENETUNREACH }, "way out, IPv4", warning, "network is unreachable", "", false},
-		{"no way that is wanted", func(f *Facts) { f.ways[0].err = unix.ENETUNREACH; f.ways[0].wanted = true }, "way out, IPv4", mend, "", "", true},
+		{"no way that is wanted", func(f *Facts) { f.ways[0].err = unix.ENETUNREACH; f.ways[0].wanted = true }, "way out, IPv4", fix, "", "", true},
 		{"MTU", func(f *Facts) { f.ways[0].pathMTU = 128 }, "way out, IPv4", warning, "of the path 128: segments of up to 208 bytes go in fragments", "sudo ip link set dev eth0 mtu 1500", false},
 		{"clock steps", func(f *Facts) { f.clockStep = -2 * time.Millisecond }, "clock", warning, "moved by -2.000 ms within 20.000 ms", "", false},
 		{"slow clock", func(f *Facts) { f.clockSource, f.clockCost = "hpet", 1500 }, "clock", warning, "hpet, 1500 ns a reading: slow",
@@ -111,12 +111,12 @@ func TestDoctorJudges(t *testing.T) {
 					continue
 				}
 				found++
-				if c.State != tt.state || !strings.Contains(c.Text, tt.text) || c.Mend != tt.mend {
-					t.Errorf("%+v, want %s, %q, %q", c, tt.state, tt.text, tt.mend)
+				if c.State != tt.state || !strings.Contains(c.Text, tt.text) || c.Fix != tt.fix {
+					t.Errorf("%+v, want %s, %q, %q", c, tt.state, tt.text, tt.fix)
 				}
 			}
 			if found != 1 || Sick(checks) != tt.sick {
-				t.Errorf("%d lines %q, to be mended: %v", found, tt.check, Sick(checks))
+				t.Errorf("%d lines %q, to be fixed: %v", found, tt.check, Sick(checks))
 			}
 		})
 	}

@@ -93,24 +93,24 @@ func (f *Facts) judgePings() []Check {
 		case pings:
 			return Check{name, fine, kernel(errs[0]) + "; the other kind will do", ""}
 		}
-		return Check{name, mend, kernel(errs[0]), f.permission()}
+		return Check{name, fix, kernel(errs[0]), f.permission()}
 	}
 	all := []Check{kind(pingChecks[0], f.raw), kind(pingChecks[1], f.dgram)}
 	if !pings {
-		all[1].Mend = "" // one remedy is enough
+		all[1].Fix = "" // one remedy is enough
 	}
 	c := Check{Name: pingChecks[2], State: fine}
 	switch {
 	case !pings:
-		c.State, c.Text = mend, "not tried: there is no socket for it"
+		c.State, c.Text = fix, "not tried: there is no socket for it"
 	case f.echo != nil:
-		c.State, c.Text = mend, "127.0.0.1 cannot be pinged: "+f.echo.Error()
+		c.State, c.Text = fix, "127.0.0.1 cannot be pinged: "+f.echo.Error()
 		if errors.Is(f.echo, unix.ENETUNREACH) {
-			c.Mend = f.sudo("ip link set lo up")
+			c.Fix = f.sudo("ip link set lo up")
 		}
 	// Only a warning: receivers are elsewhere, and may answer.
 	case f.rtt == 0:
-		c.State, c.Text, c.Mend = warning, "127.0.0.1 does not answer", f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
+		c.State, c.Text, c.Fix = warning, "127.0.0.1 does not answer", f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
 	default:
 		c.Text = "127.0.0.1 answered in " + table.Millis(f.rtt)
 	}
@@ -134,7 +134,7 @@ func kernel(err error) string {
 // judgeUDP looks at the socket for segments.
 func (f *Facts) judgeUDP() Check {
 	if f.udp != nil {
-		return Check{"UDP", mend, f.udp.Error(), ""}
+		return Check{"UDP", fix, f.udp.Error(), ""}
 	}
 	return Check{"UDP", fine, "a socket can be had", ""}
 }
@@ -152,7 +152,7 @@ func (f *Facts) judgeBuffer(receivers int) Check {
 		c.Text += ": the others wait"
 		// Else the limit is high enough already, and raising it would not help.
 		if f.rmemMax < loop.DefaultReceiveBuffer {
-			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))
+			c.Fix = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))
 		}
 	}
 	return c
@@ -163,7 +163,7 @@ func (w *way) judge() Check {
 	c := Check{Name: "way " + w.name, State: fine}
 	switch {
 	case w.err != nil && w.wanted:
-		c.State, c.Text = mend, w.err.Error()
+		c.State, c.Text = fix, w.err.Error()
 	case w.err != nil:
 		c.State, c.Text = warning, w.err.Error()
 		if w.to.Is6() {
@@ -181,7 +181,7 @@ func (w *way) judge() Check {
 		// One lost fragment loses the segment, and some firewalls let none through.
 		if mtu := w.smallest(); mtu > 0 && mtu < mostSegment {
 			c.State, c.Text = warning, c.Text+fmt.Sprintf(": segments of up to %d bytes go in fragments", mostSegment)
-			c.Mend = "sudo ip link set dev " + device + " mtu 1500"
+			c.Fix = "sudo ip link set dev " + device + " mtu 1500"
 		} else if mtu > 0 {
 			w.judgeSize(&c, mtu)
 		}
@@ -224,7 +224,7 @@ func (f *Facts) judgeClock() Check {
 		c.State = warning
 		c.Text += ": slow"
 		if f.clockSource != "tsc" && strings.Contains(" "+f.clockSources+" ", " tsc ") {
-			c.Mend = "echo tsc | " + f.sudo("tee /sys/devices/system/clocksource/clocksource0/current_clocksource")
+			c.Fix = "echo tsc | " + f.sudo("tee /sys/devices/system/clocksource/clocksource0/current_clocksource")
 		}
 	default:
 		c.Text += fmt.Sprintf("; no step within %s", table.Millis(f.clockOver))
@@ -234,7 +234,7 @@ func (f *Facts) judgeClock() Check {
 
 // judgeNamespaces looks at what the lab needs. It can do without. The settings are
 // those of every kernel (namespaces(7)), of Debian's and of Ubuntu's. The first that
-// forbids it is named; more may show once that is mended.
+// forbids it is named; more may show once that is fixed.
 func (f *Facts) judgeNamespaces() []Check {
 	user := Check{"user namespaces", fine, "the lab can have a network of its own", ""}
 	armor := Check{"AppArmor", fine, "kernel.apparmor_restrict_unprivileged_userns is " + f.appArmor, ""}
@@ -259,12 +259,12 @@ func (f *Facts) judgeNamespaces() []Check {
 	user.State, user.Text = warning, "refused: "+text+"; the lab runs on plain loopback"
 	switch {
 	case f.userMax == "0":
-		user.Mend = f.sudo("sysctl -w user.max_user_namespaces=10000")
+		user.Fix = f.sudo("sysctl -w user.max_user_namespaces=10000")
 	case f.userClone == "0":
-		user.Mend = f.sudo("sysctl -w kernel.unprivileged_userns_clone=1")
+		user.Fix = f.sudo("sysctl -w kernel.unprivileged_userns_clone=1")
 	case f.appArmor == "1" && f.uid != 0:
 		armor.State = warning
-		armor.Mend = f.sudo("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+		armor.Fix = f.sudo("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
 	case f.container != "" || f.status.seccomp != 0:
 		user.Text += "; the container or its seccomp filter forbids them"
 	}

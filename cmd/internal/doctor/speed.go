@@ -36,7 +36,7 @@ func (f *Facts) judgeWindows() Check {
 		c.Text += fmt.Sprintf(": %s for each round trip", table.Amount(int64(n)*server.DefaultSegment))
 		// Else the limit is high enough already, and raising it would not help.
 		if f.rmemMax < loop.DefaultReceiveBuffer {
-			c.Mend = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))
+			c.Fix = f.sudo(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", loop.DefaultReceiveBuffer))
 		}
 	}
 	return c
@@ -74,7 +74,7 @@ func (w *way) judgeSize(c *Check, mtu int) {
 	if fits < leastExtended {
 		c.State = warning
 		c.Text += fmt.Sprintf(": extended segments of %d bytes may go in fragments", leastExtended)
-		c.Mend = "sudo ip link set dev " + w.device + " mtu 1500"
+		c.Fix = "sudo ip link set dev " + w.device + " mtu 1500"
 		return
 	}
 	c.Text += fmt.Sprintf(", extended segments of up to %d bytes", fits)

@@ -12,6 +12,6 @@ type (
 		Name  string  `json:"name"`
 		State string  `json:"state"`
 		Text  string  `json:"text"`
-		Mend  *string `json:"mend"`
+		Fix   *string `json:"fix"`
 	}
 )

@@ -15,7 +15,7 @@ const (
 	PlanSchema   = "mdalp.plan/1"
 	BenchSchema  = "mdalp.bench/1"
 	DecodeSchema = "mdalp.decode/1"
-	DoctorSchema = "mdalp.doctor/1"
+	DoctorSchema = "mdalp.doctor/2"
 )
 
 // The JSON of a file that was sent, or was not. Every key is always there, and null

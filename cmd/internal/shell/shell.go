@@ -27,7 +27,7 @@ var shells = []struct {
 	{"powershell", func(c *cobra.Command, w io.Writer) error { return c.GenPowerShellCompletionWithDesc(w) }},
 }
 
-// commas mends what cobra's script does to lists: it compares words as printf(1) escapes
+// commas corrects what cobra's script does to lists: it compares words as printf(1) escapes
 // them, and so finds nothing behind a comma that was typed.
 var commas = strings.NewReplacer(
 	`[[ $comp == "$cur"* ]] || continue`, `[[ ${comp//\\,/,} == "$cur"* ]] || continue`,
@@ -37,7 +37,7 @@ var commas = strings.NewReplacer(
 // bash writes the script for bash.
 func bash(c *cobra.Command, w io.Writer) error {
 	var b bytes.Buffer
-	// The script is mended as text. Where a new cobra words it otherwise nothing is replaced,
+	// The script is changed as text. Where a new cobra words it otherwise nothing is replaced,
 	// and lists complete as badly as before, but nothing breaks.
 	if err := c.GenBashCompletionV2(&b, true); err != nil {
 		return err
