@@ -12,6 +12,9 @@
 //	  TUN  --->  queue, rate, delay, loss  --->  TUN
 //	       <---  queue, rate, delay        <---
 //
+// With -hold it is for programs of others, which enter the namespaces by nsenter(1); bench/compare
+// does so.
+//
 // A share is payload bytes by the bytes that the link can carry, those of headers included,
 // from the first segment that goes in to the last one that comes out. Luck is seeded.
 package main
@@ -32,6 +35,7 @@ type options struct {
 	row           row  // of each network that is named
 	store         bool // -store was given
 	noTCP         bool
+	hold          bool // make the network for programs of others
 	seed          uint64
 	mdalp, mdalpd string
 	dir           string
@@ -65,11 +69,14 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
+	if o.hold {
+		return hold(ctx, &rs[0], o.seed, os.Stdin, out)
+	}
 	return measure(ctx, o, rs, out)
 }
 
-// parse reads the command line, and gives the rows that it asks for. What makes no sense is
-// an error, and not passed over: a figure of something else would be taken for the one meant.
+// parse reads the command line, and gives the rows that it asks for. What does not go together
+// is an error, and not passed over: a figure of something else would be taken for the one meant.
 func parse(args []string) (o *options, rs []row, err error) {
 	o = new(options)
 	f := flag.NewFlagSet("pipe", flag.ContinueOnError)
@@ -81,6 +88,7 @@ func parse(args []string) (o *options, rs []row, err error) {
 	f.BoolVar(&o.row.noStore, "no-store", false, "no store, and no digest")
 	f.Int64Var(&o.row.size, "size", 0, "`bytes` of the payload (default: what takes the seconds)")
 	f.BoolVar(&o.noTCP, "no-tcp", false, "do not measure TCP")
+	f.BoolVar(&o.hold, "hold", false, "measure nothing: make the network, say where it is, and keep it until standard input ends")
 	f.Uint64Var(&o.seed, "seed", 1, "of the `luck`")
 	f.StringVar(&o.dir, "dir", "", "`folder` in which payload and store are put (default /dev/shm)")
 	f.StringVar(&o.mdalp, "mdalp", "", "`path` of a client, instead of building it")
@@ -109,6 +117,8 @@ func parse(args []string) (o *options, rs []row, err error) {
 		return nil, nil, fmt.Errorf("-receivers %d: 1 to %d are possible", o.row.receivers, maxReceivers)
 	case o.row.size < 0:
 		return nil, nil, fmt.Errorf("-size %d: it has to be above 0", o.row.size)
+	case o.hold && len(networks) != 1:
+		return nil, nil, errors.New("-hold: name one network")
 	case o.row.fair && o.noTCP:
 		return nil, nil, errors.New("-fair and -no-tcp: there is nothing to be fair to")
 	}

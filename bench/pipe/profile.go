@@ -60,6 +60,10 @@ var profiles = []profile{
 		paths: []path{changed(same(100*mbit, 20*ms, 250_000), func(up *link) { up.loss = 0.001 })},
 	},
 	{
+		name: "100m-80ms-loss", about: "100 Mbit/s, 80 ms, queue of 1 MB, 1 % of packets lost at random", share: 0.02,
+		paths: []path{changed(same(100*mbit, 80*ms, 1_000_000), func(up *link) { up.loss = 0.01 })},
+	},
+	{
 		name: "100m-20ms-burst", about: "100 Mbit/s, 20 ms, queue of 250 kB, 0.17 % of packets lost in bursts", share: 0.4,
 		paths: []path{changed(same(100*mbit, 20*ms, 250_000), func(up *link) { up.burst = burst{enter: 0.0005, leave: 0.3} })},
 	},
@@ -146,7 +150,7 @@ func (r *row) title(p *profile) string {
 	return b.String()
 }
 
-// complete fills in what a row leaves to its network, and says what makes no sense. A row that
+// complete fills in what a row leaves to its network, and says what does not go together. A row that
 // is complete stays as it is.
 func (r *row) complete() (*profile, error) {
 	p, err := named(r.network)
