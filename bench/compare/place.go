@@ -66,6 +66,15 @@ func (b *bench) newPlace(ctx context.Context, n *network, seed int) (*place, err
 		for i, a := range side.address {
 			*a = words[2+i]
 		}
+		if b.tcp == "" {
+			continue
+		}
+		// Of the namespace of who writes; the name is an argument, and no part of the script.
+		set := exec.CommandContext(ctx, "nsenter", "--net="+words[1], "sh", "-c", `echo "$1" >/proc/sys/net/ipv4/tcp_congestion_control`, "sh", b.tcp)
+		if out, err := set.CombinedOutput(); err != nil {
+			p.close()
+			return nil, fmt.Errorf("-tcp %s: %w: %s", b.tcp, err, bytes.TrimSpace(out))
+		}
 	}
 	return p, nil
 }

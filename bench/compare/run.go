@@ -25,7 +25,8 @@ const most = 10 * time.Minute
 // A bench has the programs and the folders of all runs.
 type bench struct {
 	runs                      int
-	fixed                     int64 // size by -size
+	fixed                     int64  // size by -size
+	tcp                       string // congestion control by -tcp
 	self, mdalp, mdalpd, pipe string
 	bin, data                 string // folders, removed at the end
 	madeRun                   bool   // /run/sshd is ours
@@ -36,7 +37,7 @@ type bench struct {
 
 // newBench builds the programs of this module, and makes the keys.
 func newBench(ctx context.Context, o *options) (b *bench, err error) {
-	b = &bench{runs: o.runs, fixed: o.size}
+	b = &bench{runs: o.runs, fixed: o.size, tcp: o.tcp}
 	if b.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (b *bench) network(ctx context.Context, n *network, list []*tool, out io.Wr
 			took[i], said[i] = append(took[i], d), links
 		}
 	}
-	fmt.Fprintf(out, "\n%s: %s; medians of %d\n\n| program | bytes | seconds | least to most | MB/s |\n|---|---|---|---|---|\n", n.name, n.about, b.runs)
+	fmt.Fprintf(out, "\n%s: %s; TCP is %s; medians of %d\n\n| program | bytes | seconds | least to most | MB/s |\n|---|---|---|---|---|\n", n.name, n.about, b.control(n), b.runs)
 	for i, t := range list {
 		if len(took[i]) == 0 {
 			continue
@@ -148,6 +149,15 @@ func (b *bench) network(ctx context.Context, n *network, list []*tool, out io.Wr
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// control is the congestion control of TCP in a network.
+func (b *bench) control(n *network) string {
+	if b.tcp != "" && n.name != "loopback" {
+		return b.tcp
+	}
+	name, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control") // else it is not told
+	return strings.TrimSpace(string(name))
 }
 
 // run is one transfer by one tool. links is what the links say of it.
