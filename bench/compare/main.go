@@ -115,7 +115,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.IntVar(&o.runs, "runs", 3, "`number` of runs of each program")
 	f.StringVar(&o.tools, "tools", "", "`list` of the programs to measure, with commas between (default all)")
 	f.Int64Var(&o.size, "size", 0, "`bytes` of the file (default: what suits the network)")
-	f.StringVar(&o.tcp, "tcp", "cubic", "congestion control of TCP in emulated networks, by its `name`; empty: this machine's")
+	f.StringVar(&o.tcp, "tcp", "", "congestion control of TCP in emulated networks, by its `name` (default: this machine's)")
 	f.StringVar(&o.dir, "dir", "/dev/shm", "`folder` for the file and what arrives of it")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(out, "Compare mdalp with other ways to send a file.\n\nUsage: go run ./bench/compare [OPTION]... [NETWORK]...\n\nNetworks:\n")

@@ -73,7 +73,7 @@ func (b *bench) newPlace(ctx context.Context, n *network, seed int) (*place, err
 		set := exec.CommandContext(ctx, "nsenter", "--net="+words[1], "sh", "-c", `echo "$1" >/proc/sys/net/ipv4/tcp_congestion_control`, "sh", b.tcp)
 		if out, err := set.CombinedOutput(); err != nil {
 			p.close()
-			return nil, fmt.Errorf("-tcp %s: %w: %s", b.tcp, err, bytes.TrimSpace(out))
+			return nil, fmt.Errorf("-tcp %s: %w: %s; is it in net.ipv4.tcp_allowed_congestion_control?", b.tcp, err, bytes.TrimSpace(out))
 		}
 	}
 	return p, nil
