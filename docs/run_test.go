@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -169,12 +170,13 @@ func scene(t *testing.T, dir string) *strings.Replacer {
 		t.Fatal(err)
 	}
 	store := filepath.Join(dir, ".store")
-	port, other := freePort(t), freePort(t)
+	port, other, net := freePort(t), freePort(t), loopback()
 	start(t, filepath.Join(bin, "mdalpd")+" --listen 127.0.0.1:"+port+" --receivers 127.0.0.2:"+port+",127.0.0.3:"+port+
 		" --intent-rate -1 --store "+store)
 	return strings.NewReplacer(
 		"-a 192.0.2.1 -p 4650", "-a 127.0.0.1 -p "+port, "-a ADDR", "-a 127.0.0.1", "-p PORT", "-p "+port, "-f FILE", "-f payload.bin",
 		" DIR", " "+store, "192.0.2.1", "127.0.0.1", "receiver.example", "localhost", "5555", other,
+		"127.0.0.1,127.0.0.2,127.0.0.3", net+"1,"+net+"2,"+net+"3",
 		"go run ./", "go -C '"+root+"' run ./", "go install ./", "go -C '"+root+"' install ./", "go build ./cmd/", "go -C '"+root+"' build -o '"+dir+"/.bin/' ./cmd/",
 	)
 }
@@ -186,7 +188,7 @@ func serveBlock(t *testing.T, b *block) {
 		t.Errorf("%s: one command is expected", b.at())
 		return
 	}
-	net := fmt.Sprintf("127.%d.%d.", 64+os.Getpid()>>8&63, os.Getpid()&255)
+	net := loopback()
 	line := strings.NewReplacer("192.0.2.", net, "/var/lib/mdalpd", filepath.Join(t.TempDir(), "store")).Replace(b.lines[0])
 	start(t, filepath.Join(bin, line)+" --listen "+net+strconv.Itoa(b.line)+":"+freePort(t))
 }
@@ -229,6 +231,15 @@ func start(t *testing.T, line string) {
 	if !<-ready {
 		t.Fatalf("%s: it does not listen", line)
 	}
+}
+
+// nets counts the networks of this process.
+var nets atomic.Int32
+
+// loopback is the beginning of addresses that no other page and, as far as can be, no other
+// process has: those of a server have a port that is not free to choose.
+func loopback() string {
+	return fmt.Sprintf("127.%d.%d.", 64+os.Getpid()%64, os.Getpid()/64%32*8+int(nets.Add(1))%8)
 }
 
 // freePort gives a UDP port that nobody has.

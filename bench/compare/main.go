@@ -117,7 +117,13 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.Int64Var(&o.size, "size", 0, "`bytes` of the file (default: what suits the network)")
 	f.StringVar(&o.tcp, "tcp", "", "congestion control of TCP in emulated networks, by its `name` (default: this machine's)")
 	f.StringVar(&o.dir, "dir", "/dev/shm", "`folder` for the file and what arrives of it")
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+	// Options may stand behind a network, too.
+	err := f.Parse(args)
+	for err == nil && f.NArg() > 0 {
+		o.networks = append(o.networks, f.Arg(0))
+		err = f.Parse(f.Args()[1:])
+	}
+	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(out, "Compare mdalp with other ways to send a file.\n\nUsage: go run ./bench/compare [OPTION]... [NETWORK]...\n\nNetworks:\n")
 		for _, n := range networks {
 			fmt.Fprintf(out, "  %-16s %s\n", n.name, n.about)
@@ -136,7 +142,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	if o.runs < 1 || o.size < 0 {
 		return nil, errors.New("-runs and -size: they have to be above 0")
 	}
-	if o.networks = f.Args(); len(o.networks) == 0 {
+	if len(o.networks) == 0 {
 		for _, n := range networks {
 			o.networks = append(o.networks, n.name)
 		}
