@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,7 +20,12 @@ var bin string
 // root is the folder of the module.
 var root, _ = filepath.Abs("..")
 
-func TestMain(m *testing.M) { os.Exit(build(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Pages wait more than they compute.
+	flag.Set("test.parallel", "12")
+	os.Exit(build(m))
+}
 
 // build builds the programs, and runs the tests.
 func build(m *testing.M) int {
