@@ -171,7 +171,7 @@ func scene(t *testing.T, dir string) *strings.Replacer {
 	}
 	store := filepath.Join(dir, ".store")
 	port, other, net := freePort(t), freePort(t), loopback()
-	start(t, filepath.Join(bin, "mdalpd")+" --listen 127.0.0.1:"+port+" --receivers 127.0.0.2:"+port+",127.0.0.3:"+port+
+	start(t, "mdalpd --listen 127.0.0.1:"+port+" --receivers 127.0.0.2:"+port+",127.0.0.3:"+port+
 		" --intent-rate -1 --store "+store)
 	return strings.NewReplacer(
 		"-a 192.0.2.1 -p 4650", "-a 127.0.0.1 -p "+port, "-a ADDR", "-a 127.0.0.1", "-p PORT", "-p "+port, "-f FILE", "-f payload.bin",
@@ -189,8 +189,11 @@ func serveBlock(t *testing.T, b *block) {
 		return
 	}
 	net := loopback()
-	line := strings.NewReplacer("192.0.2.", net, "/var/lib/mdalpd", filepath.Join(t.TempDir(), "store")).Replace(b.lines[0])
-	start(t, filepath.Join(bin, line)+" --listen "+net+strconv.Itoa(b.line)+":"+freePort(t))
+	line := strings.NewReplacer("192.0.2.", net, "/var/lib/mdalpd", filepath.Join(t.TempDir(), "store"), ":8650", ":"+freePort(t)).Replace(b.lines[0])
+	if !strings.Contains(line, net) {
+		line += " --receivers " + net + "1"
+	}
+	start(t, line+" --listen "+net+strconv.Itoa(b.line)+":"+freePort(t))
 }
 
 // start starts a server and waits until it listens. At the end of the test it is asked to end,
@@ -198,7 +201,9 @@ func serveBlock(t *testing.T, b *block) {
 func start(t *testing.T, line string) {
 	t.Helper()
 	words := strings.Fields(line)
-	c := exec.Command(words[0], words[1:]...)
+	i := slices.Index(words, "mdalpd") // behind variables, if there are any
+	c := exec.Command(filepath.Join(bin, words[i]), words[i+1:]...)
+	c.Env = append(os.Environ(), words[:i]...)
 	log, err := c.StderrPipe()
 	if err == nil {
 		err = c.Start()
