@@ -79,7 +79,7 @@ func TestLength(t *testing.T) {
 // programs, word for word.
 func TestMessages(t *testing.T) {
 	var source strings.Builder
-	for _, glob := range []string{"*.go", "cmd/mdalp/*.go", "server/*.go"} {
+	for _, glob := range []string{"*.go", "cmd/*/*.go", "cmd/internal/*/*.go", "server/*.go"} {
 		files, _ := filepath.Glob(filepath.Join(root, glob))
 		for _, f := range files {
 			if text, err := os.ReadFile(f); err == nil && !strings.HasSuffix(f, "_test.go") {
