@@ -10,10 +10,9 @@ import (
 type way int
 
 const (
-	unknown way = iota
 	// run runs the commands in a shell of the page, in a folder of its own, beside a server at
 	// ADDR and PORT. What stands behind a command is what it prints.
-	run
+	run way = iota + 1
 	// serve starts the one command, waits until it listens and ends it: it must end with 0.
 	serve
 	// parse looks whether the commands are right as far as that can be told without them: their

@@ -107,7 +107,7 @@ func runSteps(t *testing.T, steps []*step) {
 		fmt.Fprintf(&script, "%s\n", fill.Replace(s.command))
 		if strings.HasSuffix(s.command, "2>log &") {
 			// Who types is slower than a server that starts.
-			script.WriteString("until grep -q msg=listening log || ! kill -0 $!; do sleep 0.02; done\n")
+			script.WriteString("until grep -qs msg=listening log || ! kill -0 $!; do sleep 0.02; done\n")
 		}
 		// The code stays for the next command, which may ask for it.
 		script.WriteString("code=$?; printf '\\n\\036%d\\n' $code; (exit $code)\n")
