@@ -244,7 +244,7 @@ var nets atomic.Int32
 // loopback is the beginning of addresses that no other page and, as far as can be, no other
 // process has: those of a server have a port that is not free to choose.
 func loopback() string {
-	return fmt.Sprintf("127.%d.%d.", 64+os.Getpid()%64, os.Getpid()/64%32*8+int(nets.Add(1))%8)
+	return fmt.Sprintf("127.%d.%d.", 64+os.Getpid()%64, os.Getpid()/64%8*32+int(nets.Add(1))%32)
 }
 
 // freePort gives a UDP port that nobody has.
