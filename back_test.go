@@ -49,7 +49,7 @@ func newOutage(t *testing.T, r *rand.Rand, base bool) (o *outage, step time.Dura
 	o.start(t)
 	o.host = o.world.Add("server", o, sim.Socket{Addrs: o.addrs, PacketInfo: true})
 	size := 60 * 100 * len(o.addrs)
-	cfg := &Config{Orchestrator: o.addrs[0], Balance: Equal, Base: base}
+	cfg := &Config{Orchestrator: o.addrs[0], Balance: BalanceEqual, Base: base}
 	if !base {
 		size = 400_000
 		cfg.Segment, cfg.Rate = 1000, int64(float64(size)/(60*step.Seconds()))

@@ -50,7 +50,7 @@ func (c *race) run(t *testing.T) (time.Duration, *Report) {
 		t.Fatal(err)
 	}
 	w.Add("server", srv, sock)
-	conf, err := (&Config{Orchestrator: home, Balance: c.balance, RTO: c.rto, Tries: 20, EchoTimeout: 20 * time.Second, key: [32]byte{1}}).withDefaults()
+	conf, err := (&Config{Orchestrator: home, Balance: c.balance, RTO: RTO(c.rto), Tries: 20, EchoTimeout: 20 * time.Second, key: [32]byte{1}}).withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestAdaptiveMakespan(t *testing.T) {
 	for seed := range uint64(1000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		acks, pings := topology(r)
-		c := race{seed: seed, acks: acks, pings: pings, segments: 50 + r.IntN(1951), balance: Adaptive}
+		c := race{seed: seed, acks: acks, pings: pings, segments: 50 + r.IntN(1951), balance: BalanceAdaptive}
 		took, rep := c.run(t)
 		n := rep.Segments
 		x := float64(took) / float64(best(n, acks, true))
@@ -148,7 +148,7 @@ func TestAdaptiveMakespan(t *testing.T) {
 			long = append(long, float64(took)/float64(b))
 		}
 		if seed < 100 {
-			c.balance = ByLatency
+			c.balance = BalanceLatency
 			took, rep = c.run(t)
 			plain = append(plain, float64(took)/float64(best(rep.Segments, acks, true)))
 		}
@@ -165,7 +165,7 @@ func TestAdaptiveMakespan(t *testing.T) {
 // TestAdaptiveMany: hundreds of receivers are no harder than fifty.
 func TestAdaptiveMany(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
-	c := race{segments: 30_000, balance: Adaptive}
+	c := race{segments: 30_000, balance: BalanceAdaptive}
 	for range 600 {
 		c.acks = append(c.acks, time.Duration(20e6*math.Pow(100, r.Float64())))
 		c.pings = append(c.pings, time.Duration(2e6*math.Pow(100, r.Float64())))
@@ -189,7 +189,7 @@ func TestAdaptiveLoss(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		acks, pings := topology(r)
-		c := race{seed: seed, acks: acks, pings: pings, segments: 50 + r.IntN(1951), balance: Adaptive, loss: p, rto: rto}
+		c := race{seed: seed, acks: acks, pings: pings, segments: 50 + r.IntN(1951), balance: BalanceAdaptive, loss: p, rto: rto}
 		took, rep := c.run(t)
 		mean := make([]time.Duration, len(acks))
 		for i, d := range acks {
@@ -232,7 +232,7 @@ func TestMisleadingPings(t *testing.T) {
 				took, rep := r.run(t)
 				return float64(took) / float64(bound(rep.Segments, c.acks))
 			}
-			adaptive, icmp := over(Adaptive), over(ByLatency)
+			adaptive, icmp := over(BalanceAdaptive), over(BalanceLatency)
 			t.Logf("over the bound: adaptive %.3f, icmp %.3f", adaptive, icmp)
 			if adaptive > 1.05 || math.Abs(icmp-c.icmp) > 0.05 {
 				t.Errorf("want at most 1.05 and about %v", c.icmp)

@@ -95,7 +95,7 @@ func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 		return
 	}
 	if hard(e, err) && whole && x.transfer.RefusedNum(now, i, m.Num) {
-		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
+		x.transfer.Kill(now, i, &PeerError{e.Peer, OpData, err})
 		x.buried(i)
 		return
 	}
@@ -206,15 +206,15 @@ func (x *blocks) conclude(now time.Time) {
 	case x.asking:
 	case x.digest != "":
 		x.asking, x.told = true, true
-		if s.phase == Sending {
+		if s.phase == PhaseSending {
 			s.report.Transfer = now.Sub(s.entered)
-			s.enter(now, Finishing)
+			s.enter(now, PhaseFinishing)
 		}
 		s.dialog.manifest.SHA256, s.dialog.manifest.From = x.digest, 0
 		s.dialog.ask(now)
-	case s.phase == Sending:
+	case s.phase == PhaseSending:
 		s.report.Transfer = now.Sub(s.entered)
-		s.enter(now, Finishing) // the digest is not there yet
+		s.enter(now, PhaseFinishing) // the digest is not there yet
 	}
 }
 
@@ -229,7 +229,7 @@ func (x *blocks) hash(now time.Time) {
 	s.beside(now, func() func(time.Time) {
 		sum, took, err := compute(reader, size)
 		return func(now time.Time) {
-			if s.phase == Finished {
+			if s.phase == PhaseFinished {
 				return
 			}
 			if err != nil {
@@ -297,7 +297,7 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	x.asking, s.dialog.manifest.SHA256 = false, ""
 	if x.transfer.Left() > 0 {
 		// Both times of sending count, and what lies between them does not.
-		s.phase, s.entered = Sending, now.Add(-s.report.Transfer)
+		s.phase, s.entered = PhaseSending, now.Add(-s.report.Transfer)
 		s.progress(now)
 		return
 	}

@@ -21,7 +21,7 @@ type talk struct {
 
 // newTalk begins one: three segments, the first acknowledged, to one receiver that takes segments of 2,000 bytes.
 func newTalk(t *testing.T) *talk {
-	c, err := (&Config{Orchestrator: orchestrator, Balance: Equal, Segment: 2000}).withDefaults()
+	c, err := (&Config{Orchestrator: orchestrator, Balance: BalanceEqual, Segment: 2000}).withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestCompleteWhileSending(t *testing.T) {
 		t.Errorf("%d bytes are acknowledged, %d segments left", x.s.report.Acked, x.s.report.Left)
 	}
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:2;DATA:{'state': 'complete'};")
-	if r := &x.s.report; x.s.phase != Finished || x.s.err != nil || r.Left != 0 || len(r.Missing) > 0 {
+	if r := &x.s.report; x.s.phase != PhaseFinished || x.s.err != nil || r.Left != 0 || len(r.Missing) > 0 {
 		t.Errorf("%v, error %v, %d left, missing %v", x.s.phase, x.s.err, r.Left, r.Missing)
 	}
 }
@@ -100,7 +100,7 @@ func TestEarlierQuestion(t *testing.T) {
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:2;DATA:{'state': 'incomplete', 'have': '0,2'};")
 	x.sends()
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:3;DATA:{'state': 'complete'};")
-	if x.s.phase != Finished || x.s.err != nil {
+	if x.s.phase != PhaseFinished || x.s.err != nil {
 		t.Errorf("%v, error %v", x.s.phase, x.s.err)
 	}
 }
@@ -121,7 +121,7 @@ func TestPatience(t *testing.T) {
 func TestAnew(t *testing.T) {
 	x := newTalk(t)
 	x.s.Fail(x.now, &loop.Envelope{Peer: receiverA, At: x.now}, syscall.EMSGSIZE)
-	if r := &x.s.report; x.s.phase != Waiting || r.Extended || r.Segment != 0 || r.Segments != 0 {
+	if r := &x.s.report; x.s.phase != PhaseWaiting || r.Extended || r.Segment != 0 || r.Segments != 0 {
 		t.Errorf("%v, extended %t, %d segments of %d bytes", x.s.phase, r.Extended, r.Segments, r.Segment)
 	}
 	x.sends("Type:0;")
@@ -139,7 +139,7 @@ func TestIncompleteWhileFinishing(t *testing.T) {
 	x.gets(receiverA, "Type:3;TID:7;SEQ:0;NUM:2;DATA:0-2;")
 	x.sends("Type:4;TID:7;SEQ:1;DATA:{'bytes': 5000, 'seg': 2000, 'sha256': '")
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:1;DATA:{'state': 'incomplete', 'have': '', 'upto': 1};")
-	if x.s.phase != Finishing || x.s.blocks.transfer.Left() != 1 {
+	if x.s.phase != PhaseFinishing || x.s.blocks.transfer.Left() != 1 {
 		t.Fatalf("%v, %d segments left", x.s.phase, x.s.blocks.transfer.Left())
 	}
 	x.s.incomplete(x.now, ErrDeadline)

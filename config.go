@@ -2,7 +2,6 @@ package mdalp
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -12,22 +11,6 @@ import (
 	"mdalp/loop"
 	"mdalp/sched"
 )
-
-// A Balance says how a payload is split over the receivers.
-type Balance uint8
-
-// The ways to split.
-const (
-	ByLatency Balance = iota // by inverse latency of ICMP echoes: the protocol's rule (mode 1)
-	Equal                    // the same to each; nobody is pinged
-	None                     // everything to one receiver (mode 2); nobody is pinged
-	Adaptive                 // as ByLatency at first; whoever runs dry then helps the one that would finish last
-)
-
-// String gives the name that the command line uses.
-func (b Balance) String() string {
-	return [...]string{"icmp", "equal", "none", "adaptive"}[b&3]
-}
 
 // A Transaction is one of the extended protocol, as far as it takes to resume it.
 type Transaction struct {
@@ -40,11 +23,11 @@ type Transaction struct {
 type Config struct {
 	// Orchestrator is asked for receivers. A link-local IPv6 address needs a zone.
 	Orchestrator netip.AddrPort
-	// Balance is how the payload is split; ByLatency if 0.
+	// Balance is how the payload is split; BalanceLatency if 0.
 	Balance Balance
-	// Server is the receiver that gets everything if Balance is None: its place in
+	// Receiver is the one that gets everything if Balance is BalanceNone: its place in
 	// the offer, from 1. 0 means 1.
-	Server int
+	Receiver int
 
 	// Bind is the source address of everything sent; the kernel's choice if zero. With
 	// the orchestrator an IPv4 host, receivers with an IPv6 address are reached only
@@ -58,9 +41,8 @@ type Config struct {
 	// EchoTimeout is how long an echo is waited for; 2 s if 0.
 	EchoTimeout time.Duration
 
-	// RTO, if not 0, is the fixed time after which a segment is repeated. If 0, it
-	// follows the measured round trips (RFC 6298), and is 3 s before the first.
-	RTO time.Duration
+	// RTO is when a segment is repeated; RTOAdaptive if 0.
+	RTO RTO
 	// Tries is how often one segment is sent before its receiver is dead; 8 if 0. Who has
 	// acknowledged nothing yet is sent 3 at most, and waited for as long. The receiver of
 	// a segment is dead at once if its port is closed; errors that may pass, such as
@@ -89,8 +71,9 @@ type Config struct {
 	// Rate, if not 0, is the most bytes a second that extended segments and their headers
 	// take, over all receivers together.
 	Rate int64
-	// NoOffload keeps the kernel from cutting trains of segments itself (UDP_SEGMENT).
-	NoOffload bool
+	// Offload says whether the kernel may cut trains of segments itself (UDP_SEGMENT);
+	// loop.OffloadAuto if 0.
+	Offload loop.Offload
 	// NoVerify sends no digest: the transfer ends when everything is acknowledged.
 	NoVerify bool
 	// Name is told to the server, for people: at most 255 bytes of UTF-8.
@@ -156,23 +139,40 @@ type Config struct {
 	memory int64
 }
 
+// check looks for what no transfer can be made of.
+func (c *Config) check() error {
+	switch {
+	case !c.Orchestrator.IsValid() || c.Orchestrator.Port() == 0:
+		return bad("Orchestrator", "the orchestrator's address and port are needed")
+	case c.Receiver < 0:
+		return bad("Receiver", "receiver %d: receivers count from 1", c.Receiver)
+	case c.Resume != nil && (c.Resume.TID < 0 || c.Resume.Segment < 0):
+		return bad("Resume", "transaction %d with segments of %d bytes is none", c.Resume.TID, c.Resume.Segment)
+	}
+	for _, n := range []struct {
+		field string
+		value int64
+	}{
+		{"Echoes", int64(c.Echoes)}, {"EchoTimeout", int64(c.EchoTimeout)}, {"RTO", int64(c.RTO)}, {"Tries", int64(c.Tries)},
+		{"Deadline", int64(c.Deadline)}, {"IntentTimeout", int64(c.IntentTimeout)}, {"IntentRetry", int64(c.IntentRetry)},
+		{"Segment", int64(c.Segment)}, {"Window", int64(c.Window)}, {"Rate", c.Rate},
+	} {
+		if n.value < 0 {
+			return bad(n.field, "counts and times may not be negative")
+		}
+	}
+	return nil
+}
+
 // withDefaults is a checked copy with every default put in.
 func (c *Config) withDefaults() (*Config, error) {
 	d := *c
-	switch {
-	case !d.Orchestrator.IsValid() || d.Orchestrator.Port() == 0:
-		return nil, fmt.Errorf("%w: the orchestrator's address and port are needed", ErrConfig)
-	case d.Server < 0:
-		return nil, fmt.Errorf("%w: receiver %d: receivers count from 1", ErrConfig, d.Server)
-	case d.Resume != nil && (d.Resume.TID < 0 || d.Resume.Segment < 0):
-		return nil, fmt.Errorf("%w: transaction %d with segments of %d bytes is none", ErrConfig, d.Resume.TID, d.Resume.Segment)
-	case d.Echoes < 0 || d.Tries < 0 || d.RTO < 0 || d.Deadline < 0 || d.IntentTimeout < 0 || d.IntentRetry < 0 || d.EchoTimeout < 0 ||
-		d.Segment < 0 || d.Window < 0 || d.Rate < 0:
-		return nil, fmt.Errorf("%w: counts and times may not be negative", ErrConfig)
+	if err := d.check(); err != nil {
+		return nil, err
 	}
 	d.Orchestrator = netip.AddrPortFrom(d.Orchestrator.Addr().Unmap(), d.Orchestrator.Port())
-	if d.Server == 0 {
-		d.Server = 1
+	if d.Receiver == 0 {
+		d.Receiver = 1
 	}
 	if d.Echoes == 0 {
 		d.Echoes = 3
@@ -203,5 +203,5 @@ func (c *Config) reaches6() bool { return c.offerOnly || c.Orchestrator.Addr().I
 
 // pings reports whether receivers are to be pinged.
 func (c *Config) pings() bool {
-	return (c.Balance == ByLatency || c.Balance == Adaptive) && c.Ping != icmp.Off
+	return (c.Balance == BalanceLatency || c.Balance == BalanceAdaptive) && c.Ping != icmp.Off
 }

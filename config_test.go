@@ -13,7 +13,7 @@ func TestConfigErrors(t *testing.T) {
 	for name, c := range map[string]Config{
 		"no orchestrator":   {},
 		"no port":           {Orchestrator: netip.AddrPortFrom(orchestrator.Addr(), 0)},
-		"negative receiver": {Orchestrator: orchestrator, Server: -1},
+		"negative receiver": {Orchestrator: orchestrator, Receiver: -1},
 		"negative tries":    {Orchestrator: orchestrator, Tries: -1},
 		"negative deadline": {Orchestrator: orchestrator, Deadline: -time.Second},
 		"negative echoes":   {Orchestrator: orchestrator, Echoes: -1},
@@ -31,10 +31,10 @@ func TestConfigErrors(t *testing.T) {
 // TestNames: the words that users see and type.
 func TestNames(t *testing.T) {
 	var got []string
-	for b := ByLatency; b <= Adaptive; b++ {
+	for b := BalanceLatency; b <= BalanceAdaptive; b++ {
 		got = append(got, b.String())
 	}
-	for p := Waiting; p <= Finished; p++ {
+	for p := PhaseWaiting; p <= PhaseFinished; p++ {
 		got = append(got, p.String())
 	}
 	want := "icmp equal none adaptive waiting pinging sending finishing finished"
@@ -73,7 +73,7 @@ func TestResolve(t *testing.T) {
 func TestDatagramLog(t *testing.T) {
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b := start(t, 300, Config{Balance: Equal, Logger: log})
+	b := start(t, 300, Config{Balance: BalanceEqual, Logger: log})
 	b.flush(t0)
 	b.in(t0, orchestrator, captured)
 	b.flush(t0)
@@ -100,7 +100,7 @@ func TestDatagramLog(t *testing.T) {
 
 // TestReceiverOutOfReach: an IPv4 socket leaves the IPv6 receivers of an offer out.
 func TestReceiverOutOfReach(t *testing.T) {
-	b := start(t, 100, Config{Balance: Equal})
+	b := start(t, 100, Config{Balance: BalanceEqual})
 	b.flush(t0)
 	b.in(t0, orchestrator, "Type:1;TID:7;DATA:[{'ip_address': '2001:db8::1'}, {'ip_address': '192.0.2.1'}];")
 	if r := b.s.report.Receivers; len(r) != 1 || r[0].Addr.String() != "192.0.2.1:4650" {

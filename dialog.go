@@ -124,7 +124,7 @@ func (d *dialog) due(now time.Time) {
 		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol", "manifests", d.tries)
 		s.pinging.proceed(now)
 	case d.opened && now.Sub(d.since) >= askGiveUp:
-		s.incomplete(now, &PeerError{s.cfg.Orchestrator, "manifest", ErrNoAnswer})
+		s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
 	default:
 		d.ready = true
 	}
@@ -175,10 +175,10 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 		if st.Comment != "" {
 			why = fmt.Errorf("%w: %s", ErrRefused, st.Comment)
 		}
-		s.finish(now, &PeerError{s.cfg.Orchestrator, "payload", why})
+		s.finish(now, &PeerError{s.cfg.Orchestrator, OpPayload, why})
 		return
 	case wire.Damaged:
-		s.finish(now, &PeerError{s.cfg.Orchestrator, "payload", ErrDamaged})
+		s.finish(now, &PeerError{s.cfg.Orchestrator, OpPayload, ErrDamaged})
 		return
 	}
 	if !d.opened {

@@ -30,10 +30,28 @@ var (
 	ErrNoTakeover    = errors.New("a receiver is dead and no other may take its segments over")
 )
 
+// A ConfigError says which field of a [Config] or [PingConfig], or which argument, cannot be
+// used, and why. It is an [ErrConfig].
+type ConfigError struct {
+	Field string // its name, such as "Receiver"; "size" and "hosts" are arguments
+	Err   error  // what is wrong with it, in words that do not need the name
+}
+
+// Error gives "bad configuration: receiver 9 of 3 does not exist".
+func (e *ConfigError) Error() string { return ErrConfig.Error() + ": " + e.Err.Error() }
+
+// Unwrap gives ErrConfig and the cause.
+func (e *ConfigError) Unwrap() []error { return []error{ErrConfig, e.Err} }
+
+// bad is a ConfigError of a field; the rest is as for fmt.Errorf.
+func bad(field, format string, args ...any) error {
+	return &ConfigError{field, fmt.Errorf(format, args...)}
+}
+
 // A PeerError says which peer failed, at what, and why.
 type PeerError struct {
 	Peer netip.AddrPort
-	Op   string // "intent", "data"
+	Op   Op
 	Err  error
 }
 

@@ -41,7 +41,7 @@ func ExampleSend() {
 	payload := strings.NewReader(strings.Repeat("a segment ", 10000))
 	report, err := mdalp.Send(ctx, payload, payload.Size(), &mdalp.Config{
 		Orchestrator: socks[0].LocalAddr(),
-		Balance:      mdalp.Equal,
+		Balance:      mdalp.BalanceEqual,
 	})
 	if errors.Is(err, mdalp.ErrIncomplete) {
 		fmt.Println("missing:", report.Missing)

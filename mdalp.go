@@ -80,7 +80,7 @@ func hasWay(a netip.Addr) bool {
 // The Report is never nil. The error is nil only if everything was acknowledged and, in the
 // extended protocol, the server has it whole and kept (unless NoVerify is set);
 // else it is, or wraps,
-//   - [ErrConfig]: cfg, or cfg.Server for the offer that came, makes no sense;
+//   - [ErrConfig], as a [ConfigError]: cfg, or cfg.Receiver for the offer that came, cannot be used;
 //   - [ErrNoOffer], [ErrBadOffer]: there are no receivers to send to;
 //   - a [PeerError] alone: this host would not send the intent;
 //   - [ErrIncomplete]: some bytes were not acknowledged, the Report lists which;

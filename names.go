@@ -77,7 +77,7 @@ func (p *pinging) lookup(now time.Time) {
 // answer takes the address of a name, which is not valid if there is none.
 func (p *pinging) answer(now time.Time, host string, a netip.Addr) {
 	n := &p.names
-	if p.s.phase != Pinging || n.late {
+	if p.s.phase != PhasePinging || n.late {
 		return
 	}
 	for k, r := range n.offer {

@@ -78,7 +78,7 @@ func TestNamesBeside(t *testing.T) {
 	ping(ms(100), 0)
 	jobs.end(ms(200))
 	ping(ms(200), 2)
-	if b.s.phase != Sending {
+	if b.s.phase != PhaseSending {
 		t.Fatalf("it is still %v", b.s.phase)
 	}
 	if diff := cmp.Diff([]netip.AddrPort{receiverA, receiverB, receiverC}, b.peers(), equatePeers); diff != "" {
@@ -95,10 +95,10 @@ func TestNamesBeside(t *testing.T) {
 // changes nothing.
 func TestNamesLate(t *testing.T) {
 	log, text := logged()
-	b, jobs := named(t, Config{Balance: Equal, Logger: log})
+	b, jobs := named(t, Config{Balance: BalanceEqual, Logger: log})
 	jobs.end(ms(500))
 	b.s.Expire(ms(1999))
-	if b.s.phase != Pinging {
+	if b.s.phase != PhasePinging {
 		t.Fatalf("after 1,999 ms it is %v", b.s.phase)
 	}
 	if at, ok := b.s.Next(); !ok || at.After(ms(2002)) {
@@ -119,7 +119,7 @@ func TestNamesLate(t *testing.T) {
 
 // TestNamesDeadline: who has to wait for names still has time to be sent to.
 func TestNamesDeadline(t *testing.T) {
-	b, _ := named(t, Config{Balance: Equal, Deadline: time.Second})
+	b, _ := named(t, Config{Balance: BalanceEqual, Deadline: time.Second})
 	b.s.Expire(ms(252))
 	if got := b.flush(ms(252)); len(got) != 1 || got[0].To != receiverB.String() {
 		t.Fatalf("sent %v, want a segment to the one with an address", got)
@@ -137,9 +137,9 @@ func TestNamesAlone(t *testing.T) {
 		at   float64
 		want error
 	}{
-		{Config{Balance: Equal}, 10_000, ErrBadOffer},
-		{Config{Balance: Equal, offerOnly: true}, 10_000, ErrBadOffer},
-		{Config{Balance: Equal, Deadline: 3 * time.Second}, 3000, ErrDeadline},
+		{Config{Balance: BalanceEqual}, 10_000, ErrBadOffer},
+		{Config{Balance: BalanceEqual, offerOnly: true}, 10_000, ErrBadOffer},
+		{Config{Balance: BalanceEqual, Deadline: 3 * time.Second}, 3000, ErrDeadline},
 	} {
 		var jobs aside
 		c.cfg.beside = jobs.take
@@ -148,7 +148,7 @@ func TestNamesAlone(t *testing.T) {
 		b.flush(t0)
 		b.in(t0, orchestrator, offer)
 		b.s.Expire(ms(c.at - 1))
-		if b.s.phase != Pinging {
+		if b.s.phase != PhasePinging {
 			t.Fatalf("too early: %v", b.s.err)
 		}
 		b.s.Expire(ms(c.at + 2))
@@ -180,7 +180,7 @@ func TestWhoMayBeOffered(t *testing.T) {
 		{"a link without name", "[::1]:1", "{'ip_address': 'fe80::1'}, {'ip_address': '::1'}", false, []string{"[::1]:4650"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg := Config{Orchestrator: netip.MustParseAddrPort(c.from), Balance: Equal, ours: func(netip.Addr) bool { return c.ours }}
+			cfg := Config{Orchestrator: netip.MustParseAddrPort(c.from), Balance: BalanceEqual, ours: func(netip.Addr) bool { return c.ours }}
 			if c.ours {
 				cfg.Bind = netip.Addr{}
 			}
@@ -197,7 +197,7 @@ func TestWhoMayBeOffered(t *testing.T) {
 		})
 	}
 	log, text := logged()
-	b := start(t, 1_000_000, Config{Balance: Equal, Logger: log})
+	b := start(t, 1_000_000, Config{Balance: BalanceEqual, Logger: log})
 	b.flush(t0)
 	b.in(t0, orchestrator, "Type:1;TID:7;DATA:["+strings.Join(many, ", ")+", {'ip_address': '192.0.2.10'}];")
 	if n := len(b.peers()); n != 17 {

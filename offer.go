@@ -1,6 +1,7 @@
 package mdalp
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -9,6 +10,23 @@ import (
 	"mdalp/loop"
 	"mdalp/wire"
 )
+
+// Offer asks cfg.Orchestrator for receivers and sends them nothing: the first
+// phase of [Send] alone, with its errors. For the orchestrator it opens a
+// transaction like any other, which then ends unfinished. Of the Report, TID, Wait
+// and the Addr and Name of the Receivers are filled in.
+func Offer(ctx context.Context, cfg *Config) (*Report, error) {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return &Report{}, err
+	}
+	// All of them, with nobody pinged.
+	c.Balance, c.offerOnly = BalanceEqual, true
+	// A session of no bytes would not even ask.
+	r, err := send(ctx, nil, 1, c)
+	r.Size = 0
+	return r, err
+}
 
 // fromOrchestrator tells whether a datagram that comes before the transfer is from the
 // orchestrator, and drops it if not.
@@ -26,12 +44,12 @@ func (s *session) accept(now time.Time, tid int64, offer []wire.Receiver) {
 	s.report.Wait = now.Sub(s.began)
 	s.waiting.end()
 	s.log.Info("offer", "tid", tid, "receivers", len(offer))
-	if s.cfg.Balance == None {
-		if s.cfg.Server > len(offer) {
-			s.finish(now, fmt.Errorf("%w: receiver %d of %d does not exist", ErrConfig, s.cfg.Server, len(offer)))
+	if s.cfg.Balance == BalanceNone {
+		if s.cfg.Receiver > len(offer) {
+			s.finish(now, bad("Receiver", "receiver %d of %d does not exist", s.cfg.Receiver, len(offer)))
 			return
 		}
-		offer = offer[s.cfg.Server-1 : s.cfg.Server]
+		offer = offer[s.cfg.Receiver-1 : s.cfg.Receiver]
 	}
 	s.pinging.names.of(offer)
 	s.choose()
@@ -43,7 +61,7 @@ func (s *session) accept(now time.Time, tid int64, offer []wire.Receiver) {
 		return
 	}
 	s.stage = &s.pinging
-	s.enter(now, Pinging)
+	s.enter(now, PhasePinging)
 	s.pinging.begin(now)
 }
 

@@ -28,13 +28,13 @@ func (s *session) settle(now time.Time) {
 	r.Phase = s.phase
 	r.Elapsed = now.Sub(s.began)
 	switch s.phase {
-	case Waiting:
+	case PhaseWaiting:
 		r.Wait = r.Elapsed
-	case Pinging:
+	case PhasePinging:
 		r.Probe = now.Sub(s.entered)
-	case Sending:
+	case PhaseSending:
 		r.Transfer = now.Sub(s.entered)
-	case Finishing:
+	case PhaseFinishing:
 		r.Verdict = now.Sub(s.entered)
 	}
 	t := s.transfer()
@@ -85,14 +85,14 @@ func (s *session) incomplete(now time.Time, err error) {
 	t := s.transfer()
 	if t == nil {
 		err = fmt.Errorf("%w: %w while %v", ErrIncomplete, err, s.phase)
-		if s.phase == Waiting {
+		if s.phase == PhaseWaiting {
 			err = s.waiting.because(err)
 		}
 		s.finish(now, err)
 		return
 	}
 	// What the server had lost may be out again while it tells of the rest.
-	if s.phase == Finishing && t.Left() == 0 {
+	if s.phase == PhaseFinishing && t.Left() == 0 {
 		s.finish(now, fmt.Errorf("%w: %w", ErrUnverified, err))
 		return
 	}
@@ -101,12 +101,12 @@ func (s *session) incomplete(now time.Time, err error) {
 
 // finish ends the session. After it, nothing changes any more.
 func (s *session) finish(now time.Time, err error) {
-	if s.phase == Finished {
+	if s.phase == PhaseFinished {
 		return
 	}
 	s.settle(now)
 	s.stage = over{}
-	s.phase, s.report.Phase = Finished, Finished
+	s.phase, s.report.Phase = PhaseFinished, PhaseFinished
 	s.err = err
 	if t := s.transfer(); t != nil {
 		for _, m := range t.Missing() {

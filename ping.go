@@ -2,7 +2,6 @@ package mdalp
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -92,14 +91,18 @@ func Ping(ctx context.Context, hosts []netip.Addr, cfg *PingConfig) (*PingReport
 		r.Hosts[i].Addr = h.Unmap()
 	}
 	switch {
-	case c.Count < 0 || c.Interval < 0 || c.Timeout < 0:
-		return r, fmt.Errorf("%w: counts and times may not be negative", ErrConfig)
+	case c.Count < 0:
+		return r, bad("Count", "counts and times may not be negative")
+	case c.Interval < 0:
+		return r, bad("Interval", "counts and times may not be negative")
+	case c.Timeout < 0:
+		return r, bad("Timeout", "counts and times may not be negative")
 	case c.Mode == icmp.Off:
-		return r, fmt.Errorf("%w: pings need a socket", ErrConfig)
+		return r, bad("Mode", "pings need a socket")
 	}
 	for i := range r.Hosts {
 		if a := r.Hosts[i].Addr; !isHost(a) {
-			return r, fmt.Errorf("%w: %v is no host's address", ErrConfig, a)
+			return r, bad("hosts", "%v is no host's address", a)
 		} else if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
 			return r, errNoZone("host", a)
 		}
@@ -122,21 +125,4 @@ func Ping(ctx context.Context, hosts []netip.Addr, cfg *PingConfig) (*PingReport
 // isHost reports whether a may be the address of one host.
 func isHost(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
-}
-
-// Offer asks cfg.Orchestrator for receivers and sends them nothing: the first
-// phase of [Send] alone, with its errors. For the orchestrator it opens a
-// transaction like any other, which then ends unfinished. Of the Report, TID, Wait
-// and the Addr and Name of the Receivers are filled in.
-func Offer(ctx context.Context, cfg *Config) (*Report, error) {
-	c, err := cfg.withDefaults()
-	if err != nil {
-		return &Report{}, err
-	}
-	// All of them, with nobody pinged.
-	c.Balance, c.offerOnly = Equal, true
-	// A session of no bytes would not even ask.
-	r, err := send(ctx, nil, 1, c)
-	r.Size = 0
-	return r, err
 }

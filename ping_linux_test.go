@@ -87,7 +87,7 @@ func TestOffer(t *testing.T) {
 			o.WriteToUDPAddrPort(wire.AppendOffer(nil, 7, []wire.Receiver{{Host: "127.0.0.9", Port: 99}, {Host: "127.0.0.8", Name: "b"}}), from)
 		}
 	}()
-	r, err := Offer(t.Context(), &Config{Orchestrator: addr, IntentTimeout: 20 * time.Second, Balance: None, Server: 2})
+	r, err := Offer(t.Context(), &Config{Orchestrator: addr, IntentTimeout: 20 * time.Second, Balance: BalanceNone, Receiver: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -195,7 +195,7 @@ func TestPingConfig(t *testing.T) {
 
 // TestOfferOnly ends with the offer: nothing is sent to the receivers.
 func TestOfferOnly(t *testing.T) {
-	b := start(t, 1, Config{Balance: Equal, offerOnly: true})
+	b := start(t, 1, Config{Balance: BalanceEqual, offerOnly: true})
 	if got := b.flush(t0); len(got) != 1 || got[0].Data != "Type:0;" {
 		t.Fatalf("sent %v, want an intent", got)
 	}
@@ -212,7 +212,7 @@ func TestOfferOnly(t *testing.T) {
 		t.Error(diff)
 	}
 	// Hosts that an IPv4 socket cannot reach are there as well.
-	b = start(t, 1, Config{Balance: Equal, offerOnly: true})
+	b = start(t, 1, Config{Balance: BalanceEqual, offerOnly: true})
 	b.in(ms(1), orchestrator, "Type:1;TID:7;DATA:[{'ip_address': '2001:db8::1'}];")
 	if err := b.ended(); err != nil || len(b.s.report.Receivers) != 1 {
 		t.Errorf("%v, %+v", err, b.s.report.Receivers)

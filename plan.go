@@ -2,7 +2,6 @@ package mdalp
 
 import (
 	"context"
-	"fmt"
 )
 
 // maxPlan is the largest payload that can be split, in bytes.
@@ -19,7 +18,7 @@ const maxPlan = 1 << 62
 func Plan(ctx context.Context, size int64, cfg *Config) (*Report, error) {
 	c, err := cfg.withDefaults()
 	if err == nil && (size < 0 || size > maxPlan) {
-		err = fmt.Errorf("%w: a payload of %d bytes: %d are the most", ErrConfig, size, int64(maxPlan))
+		err = bad("size", "a payload of %d bytes: %d are the most", size, int64(maxPlan))
 	}
 	if err != nil {
 		return &Report{Size: size}, err

@@ -31,7 +31,7 @@ func measured(t *testing.T, cfg Config) (*session, []sent) {
 			b.s.Receive(at, &e, answer([]byte(d.Data)))
 		}
 		at, ok := b.s.Next()
-		if b.s.phase == Sending || !ok {
+		if b.s.phase == PhaseSending || !ok {
 			break
 		}
 		now = at
@@ -43,14 +43,14 @@ func measured(t *testing.T, cfg Config) (*session, []sent) {
 // TestPlanSession holds a plan against a real transfer: the same weights and shares,
 // but no segment.
 func TestPlanSession(t *testing.T) {
-	for _, balance := range []Balance{ByLatency, Adaptive, Equal, None} {
+	for _, balance := range []Balance{BalanceLatency, BalanceAdaptive, BalanceEqual, BalanceNone} {
 		t.Run(balance.String(), func(t *testing.T) {
 			real, _ := measured(t, Config{Balance: balance})
 			plan, out := measured(t, Config{Balance: balance, planOnly: true})
 			if diff := cmp.Diff([]sent{{sockUDP, orchestrator.String(), "Type:0;"}}, out); diff != "" {
 				t.Error(diff)
 			}
-			if plan.phase != Finished || plan.err != nil || real.phase != Sending {
+			if plan.phase != PhaseFinished || plan.err != nil || real.phase != PhaseSending {
 				t.Fatalf("the plan is %v, %v; the transfer %v", plan.phase, plan.err, real.phase)
 			}
 			if plan.report.Segments != real.report.Segments || plan.report.TID != real.report.TID {
@@ -62,7 +62,7 @@ func TestPlanSession(t *testing.T) {
 					t.Errorf("receiver %d: %+v, in the transfer %+v", i, p, r)
 				}
 			}
-			if balance == ByLatency {
+			if balance == BalanceLatency {
 				if r := plan.report.Receivers; r[0].Share != 963 || r[1].Share != 1981 || r[2].Share != 2056 {
 					t.Errorf("shares %d, %d, %d", r[0].Share, r[1].Share, r[2].Share)
 				}
@@ -80,9 +80,9 @@ func TestPlanExtended(t *testing.T) {
 		segments int64
 		parts    [2]ReceiverReport
 	}{
-		{Config{Balance: Equal}, 1200, 5, [2]ReceiverReport{{Share: 2400, Assigned: 2}, {Share: 2600, Assigned: 3}}},
-		{Config{Balance: Equal, Segment: 500}, 500, 10, [2]ReceiverReport{{Share: 2500, Assigned: 5}, {Share: 2500, Assigned: 5}}},
-		{Config{Balance: Equal, Base: true}, 0, 50, [2]ReceiverReport{{Share: 2500, Assigned: 25}, {Share: 2500, Assigned: 25}}},
+		{Config{Balance: BalanceEqual}, 1200, 5, [2]ReceiverReport{{Share: 2400, Assigned: 2}, {Share: 2600, Assigned: 3}}},
+		{Config{Balance: BalanceEqual, Segment: 500}, 500, 10, [2]ReceiverReport{{Share: 2500, Assigned: 5}, {Share: 2500, Assigned: 5}}},
+		{Config{Balance: BalanceEqual, Base: true}, 0, 50, [2]ReceiverReport{{Share: 2500, Assigned: 25}, {Share: 2500, Assigned: 25}}},
 	} {
 		tt.cfg.planOnly = true
 		b := start(t, 5000, tt.cfg)
@@ -90,7 +90,7 @@ func TestPlanExtended(t *testing.T) {
 		b.in(t0, orchestrator, extendedOffer)
 		b.want(t0)
 		r := &b.s.report
-		if b.s.phase != Finished || b.s.err != nil || r.Extended != (tt.segment > 0) || r.Segment != tt.segment || r.Segments != tt.segments || r.Left != r.Segments {
+		if b.s.phase != PhaseFinished || b.s.err != nil || r.Extended != (tt.segment > 0) || r.Segment != tt.segment || r.Segments != tt.segments || r.Left != r.Segments {
 			t.Errorf("%v: %v, %v: %+v", tt.cfg.Segment, b.s.phase, b.s.err, r)
 			continue
 		}
@@ -114,13 +114,13 @@ func TestPlanRefuses(t *testing.T) {
 	}
 	// Nobody is asked for nothing: there is nobody at that address.
 	r, err := Plan(t.Context(), 0, cfg)
-	if err != nil || r.Phase != Finished || r.TID != 0 {
+	if err != nil || r.Phase != PhaseFinished || r.TID != 0 {
 		t.Errorf("no bytes: %+v, %v", r, err)
 	}
 	gone := errors.New("gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(gone)
-	if _, err := Plan(ctx, 1, &Config{Orchestrator: netip.MustParseAddrPort("127.0.0.1:9"), Balance: Equal}); !errors.Is(err, gone) {
+	if _, err := Plan(ctx, 1, &Config{Orchestrator: netip.MustParseAddrPort("127.0.0.1:9"), Balance: BalanceEqual}); !errors.Is(err, gone) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

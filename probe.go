@@ -79,7 +79,7 @@ func echoID(key *[32]byte) uint16 { return uint16(key[0])<<8 | uint16(key[1]) }
 // proceed goes on to the segments when nothing is waited for any more.
 func (p *pinging) proceed(now time.Time) {
 	s := p.s
-	if s.phase != Pinging || p.names.missing > 0 && !p.names.late {
+	if s.phase != PhasePinging || p.names.missing > 0 && !p.names.late {
 		return
 	}
 	p.announce(now)
@@ -263,15 +263,15 @@ func (s *session) begin(now time.Time) {
 	}
 	var shares []int64
 	switch latencies := s.weigh(); {
-	case s.cfg.Balance == Equal || s.cfg.Balance == None:
+	case s.cfg.Balance == BalanceEqual || s.cfg.Balance == BalanceNone:
 		shares = sched.SplitEqual(s.size, len(s.peers))
 	default:
 		shares = sched.Split(s.size, latencies)
 	}
 	x := &s.sending
 	x.transfer = sched.NewTransfer(now, shares, sched.TransferConfig{
-		Tries: s.cfg.Tries, First: firstSegments, Fixed: s.cfg.RTO, Outstanding: s.bufferAcks,
-		NoFailover: s.cfg.NoFailover || s.cfg.Balance == None, Adaptive: s.cfg.Balance == Adaptive,
+		Tries: s.cfg.Tries, First: firstSegments, Fixed: time.Duration(s.cfg.RTO), Outstanding: s.bufferAcks,
+		NoFailover: s.cfg.NoFailover || s.cfg.Balance == BalanceNone, Adaptive: s.cfg.Balance == BalanceAdaptive,
 	})
 	if s.bufferAcks > 0 && s.bufferAcks < len(s.peers) {
 		s.log.Warn("the receive buffer is small: not all receivers are sent to at once; raise net.core.rmem_max",
@@ -289,5 +289,5 @@ func (s *session) begin(now time.Time) {
 	}
 	x.begin()
 	s.stage = x
-	s.enter(now, Sending)
+	s.enter(now, PhaseSending)
 }

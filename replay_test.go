@@ -94,8 +94,8 @@ func TestReplayCapture(t *testing.T) {
 		transfer float64
 	}{
 		{"adaptive timeouts", Config{}, 0.337, 21.816},
-		{"fixed timeouts", Config{RTO: 3 * time.Second}, 0.337, 23.123},
-		{"adaptive balance", Config{Balance: Adaptive}, 0.337, 20.112},
+		{"fixed timeouts", Config{RTO: RTOFixed}, 0.337, 23.123},
+		{"adaptive balance", Config{Balance: BalanceAdaptive}, 0.337, 20.112},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var facts capture
@@ -113,7 +113,7 @@ func TestReplayCapture(t *testing.T) {
 			if !res.Complete {
 				t.Errorf("verdict %+v", res)
 			}
-			if c.cfg.Balance != ByLatency {
+			if c.cfg.Balance != BalanceLatency {
 				return
 			}
 			if res.Comment != server.Completed {

@@ -8,23 +8,6 @@ import (
 	"mdalp/wire"
 )
 
-// A Phase is a stage of a transfer.
-type Phase uint8
-
-// The phases, in their order.
-const (
-	Waiting   Phase = iota // for the offer
-	Pinging                // the receivers
-	Sending                // the segments
-	Finishing              // everything is acknowledged; the verdict is awaited
-	Finished               // with or without success
-)
-
-// String names the phase.
-func (p Phase) String() string {
-	return [...]string{"waiting", "pinging", "sending", "finishing", "finished"}[p]
-}
-
 // A Report tells what a transfer did, or has done so far.
 type Report struct {
 	Phase        Phase

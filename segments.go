@@ -107,7 +107,7 @@ func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
 		return // of what is not out any more, or never was
 	}
 	if hard(e, err) && whole && x.transfer.Refused(now, i) {
-		x.transfer.Kill(now, i, &PeerError{e.Peer, "data", err})
+		x.transfer.Kill(now, i, &PeerError{e.Peer, OpData, err})
 		x.buried(i)
 		return
 	}

@@ -116,10 +116,7 @@ func listen(cfg *Config) (*loop.Socket, error) {
 	if cfg.Bind.IsValid() {
 		local = cfg.Bind
 	}
-	o := loop.Options{Errors: true, Replies: true}
-	if cfg.NoOffload {
-		o.Offload = loop.OffloadOff
-	}
+	o := loop.Options{Errors: true, Replies: true, Offload: cfg.Offload}
 	return loop.Listen(netip.AddrPortFrom(local, 0), o)
 }
 

@@ -138,7 +138,7 @@ func TestSend(t *testing.T) {
 			if v := x.arrived(t, p); c.size >= 5000 && !v.Status {
 				t.Errorf("verdict %q", v.Comment)
 			}
-			if r.Acked != int64(c.size) || r.Left != 0 || len(r.Missing) != 0 || r.Phase != mdalp.Finished {
+			if r.Acked != int64(c.size) || r.Left != 0 || len(r.Missing) != 0 || r.Phase != mdalp.PhaseFinished {
 				t.Errorf("report %+v", r)
 			}
 			if r.Ping == icmp.Off {
@@ -228,7 +228,7 @@ func TestSendCaptureStuck(t *testing.T) {
 	defer unread.Close()
 	var text bytes.Buffer
 	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), 5000, &mdalp.Config{
-		Orchestrator: x.addr, Balance: mdalp.Equal, Capture: w,
+		Orchestrator: x.addr, Balance: mdalp.BalanceEqual, Capture: w,
 		Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil || r.Left != 0 {
@@ -276,7 +276,7 @@ func TestSendFailover(t *testing.T) {
 		return strings.Replace(offer, "[", extra, 1)
 	})
 	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), 5000, &mdalp.Config{
-		Orchestrator: front, Balance: mdalp.Equal,
+		Orchestrator: front, Balance: mdalp.BalanceEqual,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestSendFlood(t *testing.T) {
 			}
 		}
 	}()
-	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), int64(len(p)), &mdalp.Config{Orchestrator: x.addr, Balance: mdalp.Equal})
+	r, err := mdalp.Send(t.Context(), bytes.NewReader(p), int64(len(p)), &mdalp.Config{Orchestrator: x.addr, Balance: mdalp.BalanceEqual})
 	close(stop)
 	sent := <-ended
 	if err != nil {

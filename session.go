@@ -161,7 +161,7 @@ func (s *session) restart(now time.Time) {
 	s.report.Resumed, s.report.Acked, s.report.Left = 0, 0, 0
 	s.given, s.tid, s.peers, s.place = s.tid, 0, nil, nil
 	s.start()
-	s.enter(now, Waiting)
+	s.enter(now, PhaseWaiting)
 	s.waiting.begin(now)
 }
 
@@ -234,7 +234,7 @@ func (s *session) Expire(now time.Time) {
 		default:
 			s.stage.due(now, id)
 		}
-		if s.phase == Finished {
+		if s.phase == PhaseFinished {
 			return
 		}
 	}
@@ -248,7 +248,7 @@ func (s *session) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, b
 
 // Next implements loop.Handler.
 func (s *session) Next() (time.Time, bool) {
-	if s.phase == Finished {
+	if s.phase == PhaseFinished {
 		return time.Time{}, false
 	}
 	at, ok := s.timers.Next()

@@ -22,7 +22,7 @@ func (zeros) ReadAt(p []byte, _ int64) (int, error) {
 
 // benchSession makes a session with n receivers, and their offer.
 func benchSession(b *testing.B, now time.Time, n int, size int64) (*session, []byte) {
-	cfg := Config{Orchestrator: orchestrator, Balance: Equal}
+	cfg := Config{Orchestrator: orchestrator, Balance: BalanceEqual}
 	c, err := cfg.withDefaults()
 	if err != nil {
 		b.Fatal(err)

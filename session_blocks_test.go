@@ -30,7 +30,7 @@ func TestAsksWhenSilent(t *testing.T) {
 				t.Errorf("%d timeouts", b.s.report.Receivers[0].Timeouts)
 			}
 			b.in(now, orchestrator, stateOf(1, "'open', 'have': '0,2-3'"))
-			if b.s.dialog.asked || b.s.phase != Sending {
+			if b.s.dialog.asked || b.s.phase != PhaseSending {
 				t.Error("it goes on asking")
 			}
 			return
@@ -58,7 +58,7 @@ func TestVerdicts(t *testing.T) {
 		b.in(ms(5), orchestrator, stateOf(0, "'complete'")) // nothing was asked
 		b.acked(ms(10))
 		b.want(ms(10), asks(1))
-		if b.s.phase != Finishing {
+		if b.s.phase != PhaseFinishing {
 			t.Errorf("phase %v", b.s.phase)
 		}
 		b.in(ms(15), receiverA, stateOf(1, "'complete'"))
@@ -144,7 +144,7 @@ func TestVerdicts(t *testing.T) {
 			wait = min(2*wait, 8000)
 			var at time.Time
 			var out []sent
-			for b.s.phase != Finished && len(out) == 0 {
+			for b.s.phase != PhaseFinished && len(out) == 0 {
 				at, _ = b.s.Next()
 				b.s.Expire(at)
 				out = b.flush(at)
@@ -152,7 +152,7 @@ func TestVerdicts(t *testing.T) {
 			if d := at.Sub(ms(want)); d < 0 || d > 50*time.Millisecond {
 				t.Fatalf("%d: %v late", seq, d)
 			}
-			if b.s.phase == Finished {
+			if b.s.phase == PhaseFinished {
 				break
 			}
 			if len(out) != 1 || out[0] != asks(seq) {
@@ -197,7 +197,7 @@ func TestDroppedAcks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := opened(t, Config{})
 			b.in(ms(1), tt.from, tt.data)
-			if diff := cmp.Diff(tt.want, b.s.report.Dropped); diff != "" || b.s.phase != Sending {
+			if diff := cmp.Diff(tt.want, b.s.report.Dropped); diff != "" || b.s.phase != PhaseSending {
 				t.Errorf("%v, %v\n%s", b.s.phase, b.s.err, diff)
 			}
 			b.in(ms(2), receiverA, "Type:3;TID:7;SEQ:0;NUM:1;DATA:0-1;")
@@ -221,7 +221,7 @@ func evens(n int) (s string) {
 // order, and puts together what is sent.
 func TestExtendedWhole(t *testing.T) {
 	for _, size := range []int{1, 99, 100, 1199, 1200, 1201, 4801, 100_000} {
-		b := start(t, size, Config{Balance: Equal})
+		b := start(t, size, Config{Balance: BalanceEqual})
 		b.flush(t0)
 		b.in(t0, orchestrator, extendedOffer)
 		b.flush(t0)

@@ -49,7 +49,7 @@ func brief(ds []sent) (s string) {
 // opened begins a session that sends 4,800 bytes in 4 segments, two to each receiver.
 func opened(t *testing.T, cfg Config) *bench {
 	t.Helper()
-	cfg.Balance = Equal
+	cfg.Balance = BalanceEqual
 	b := start(t, 4800, cfg)
 	b.flush(t0)
 	b.in(t0, orchestrator, extendedOffer)
@@ -127,7 +127,7 @@ func TestNotAnnounced(t *testing.T) {
 		{"one of two", entry(", 'seg': 1200, 'win': 64") + ", {'ip_address': '54.200.52.112'}", Config{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.cfg.Balance = Equal
+			tt.cfg.Balance = BalanceEqual
 			b := start(t, 50, tt.cfg)
 			b.flush(t0)
 			b.in(t0, orchestrator, "Type:1;TID:7;DATA:["+tt.offer+"];")
@@ -137,7 +137,7 @@ func TestNotAnnounced(t *testing.T) {
 			}
 			// What a state says is nothing to it.
 			b.in(t0, orchestrator, stateOf(0, "'refused'"))
-			if b.s.phase == Finished || b.s.report.Dropped.Unwanted != 1 {
+			if b.s.phase == PhaseFinished || b.s.report.Dropped.Unwanted != 1 {
 				t.Errorf("%v, %+v", b.s.err, b.s.report.Dropped)
 			}
 		})
@@ -146,7 +146,7 @@ func TestNotAnnounced(t *testing.T) {
 
 // TestNoAnswer: after 4 announcements it goes on with the base protocol, and ignores states.
 func TestNoAnswer(t *testing.T) {
-	b := start(t, 150, Config{Balance: Equal})
+	b := start(t, 150, Config{Balance: BalanceEqual})
 	b.flush(t0)
 	b.in(t0, orchestrator, extendedOffer)
 	b.want(t0, manifestOf(0, "'bytes': 150, 'seg': 1200"))
@@ -173,7 +173,7 @@ func TestNoAnswer(t *testing.T) {
 // TestRefused: a refusal ends the transfer, whenever it comes.
 func TestRefused(t *testing.T) {
 	for _, sending := range []bool{false, true} {
-		b := start(t, 4800, Config{Balance: Equal})
+		b := start(t, 4800, Config{Balance: BalanceEqual})
 		seq := 0
 		if sending {
 			b, seq = opened(t, Config{}), 1
@@ -198,7 +198,7 @@ func TestRefused(t *testing.T) {
 
 // TestHaves: what the server has already is not sent, and several answers tell it.
 func TestHaves(t *testing.T) {
-	b := start(t, 4800, Config{Balance: Equal})
+	b := start(t, 4800, Config{Balance: BalanceEqual})
 	b.flush(t0)
 	b.in(t0, orchestrator, extendedOffer)
 	b.flush(t0)
@@ -311,7 +311,7 @@ func TestAnewAsks(t *testing.T) {
 		}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := start(t, 50_000, Config{Balance: Equal, Segment: 8192})
+			b := start(t, 50_000, Config{Balance: BalanceEqual, Segment: 8192})
 			b.flush(t0)
 			b.in(t0, orchestrator, offer)
 			b.want(t0, manifestOf(0, "'bytes': 50000, 'seg': 8192"))
@@ -320,7 +320,7 @@ func TestAnewAsks(t *testing.T) {
 			tt.fails(b, out[0].Data)
 			if !tt.anew {
 				b.want(t0)
-				if b.s.phase != Sending {
+				if b.s.phase != PhaseSending {
 					t.Errorf("%v, %v", b.s.phase, b.s.err)
 				}
 				return

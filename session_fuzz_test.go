@@ -125,7 +125,7 @@ func FuzzSession(f *testing.F) {
 		c := Config{Base: true, Orchestrator: orchestrator, Balance: Balance(s.byte() % 4), Tries: 1 + int(s.byte()%8), key: [32]byte{1}}
 		flags := s.byte()
 		if flags&1 != 0 {
-			c.RTO = 100 * time.Millisecond
+			c.RTO = RTO(100 * time.Millisecond)
 		}
 		c.NoFailover = flags&2 != 0
 		if flags&4 != 0 {
@@ -154,11 +154,11 @@ func FuzzSession(f *testing.F) {
 		s.w.observe(t0)
 		s.flush()
 		for len(s.b) > 0 && s.w.err == nil {
-			if s.step(); s.w.phase == Finished {
+			if s.step(); s.w.phase == PhaseFinished {
 				break
 			}
 		}
-		if s.w.phase == Finished {
+		if s.w.phase == PhaseFinished {
 			s.w.end()
 		}
 		if s.w.err != nil {

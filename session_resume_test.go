@@ -12,7 +12,7 @@ import (
 // resumed begins a session that is to take over transaction 3, and answers its announcement.
 func resumed(t *testing.T, cfg Config, r Transaction, announced string) *bench {
 	t.Helper()
-	cfg.Balance, cfg.Resume = Equal, &r
+	cfg.Balance, cfg.Resume = BalanceEqual, &r
 	b := start(t, 4800, cfg)
 	b.flush(t0)
 	b.in(t0, orchestrator, extendedOffer)

@@ -147,7 +147,7 @@ func TestCapture(t *testing.T) {
 			e := loop.Envelope{Sock: sockICMP4, Peer: from, At: at}
 			b.s.Receive(now, &e, answer([]byte(echo.Data)))
 		}
-		if b.s.phase == Sending {
+		if b.s.phase == PhaseSending {
 			break
 		}
 		now, _ = b.s.Next()
@@ -212,15 +212,15 @@ func answer(b []byte) []byte {
 // TestSizes sends small payloads over three receivers.
 func TestSizes(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 99, 100, 101, 256, 1000} {
-		for _, balance := range []Balance{Equal, ByLatency, None, Adaptive} {
-			b := start(t, size, Config{Balance: balance, Ping: icmp.Off, Server: 2})
+		for _, balance := range []Balance{BalanceEqual, BalanceLatency, BalanceNone, BalanceAdaptive} {
+			b := start(t, size, Config{Balance: balance, Ping: icmp.Off, Receiver: 2})
 			b.flush(t0)
 			b.in(t0, orchestrator, captured)
 			segments := map[int64]string{}
 			for queue := b.flush(t0); len(queue) > 0; queue = append(queue[1:], b.flush(t0)...) {
 				m, _ := wire.Parse([]byte(queue[0].Data))
 				segments[m.Seq] = string(m.Data)
-				if balance == None && queue[0].To != receiverB.String() {
+				if balance == BalanceNone && queue[0].To != receiverB.String() {
 					t.Errorf("mode 2 sent to %s", queue[0].To)
 				}
 				b.in(t0, netip.MustParseAddrPort(queue[0].To), fmt.Sprintf("Type:3;TID:3740;SEQ:%d", m.Seq))
@@ -278,7 +278,7 @@ func TestAcksThatChangeNothing(t *testing.T) {
 		{"garbage", receiverA, "hello", Drops{Malformed: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := start(t, 5000, Config{Balance: Equal})
+			b := start(t, 5000, Config{Balance: BalanceEqual})
 			b.flush(t0)
 			b.in(t0, orchestrator, captured)
 			if got := b.flush(t0); len(got) != 3 {
@@ -302,7 +302,7 @@ func TestAcksThatChangeNothing(t *testing.T) {
 // TestDuplicateAck: the second ack of a segment neither skips the next one nor
 // counts twice.
 func TestDuplicateAck(t *testing.T) {
-	b := start(t, 600, Config{Balance: Equal})
+	b := start(t, 600, Config{Balance: BalanceEqual})
 	b.flush(t0)
 	b.in(t0, orchestrator, captured)
 	b.flush(t0)
@@ -362,7 +362,7 @@ func TestOfferFromElsewhere(t *testing.T) {
 	b.in(t0, netip.AddrPortFrom(orchestrator.Addr(), 4651), captured)
 	b.in(t0, orchestrator, "Type:3;TID:1;SEQ:1;")
 	b.in(t0, orchestrator, "rubbish")
-	if b.s.phase != Waiting {
+	if b.s.phase != PhaseWaiting {
 		t.Fatalf("phase %v, want to be waiting", b.s.phase)
 	}
 	if want := (Drops{Foreign: 2, Unwanted: 1, Malformed: 1}); b.s.report.Dropped != want {
@@ -371,7 +371,7 @@ func TestOfferFromElsewhere(t *testing.T) {
 }
 
 func TestReceiversOfOffer(t *testing.T) {
-	b := start(t, 1000, Config{Balance: Equal, Bind: netip.IPv6Unspecified(), resolve: func(h string) netip.Addr {
+	b := start(t, 1000, Config{Balance: BalanceEqual, Bind: netip.IPv6Unspecified(), resolve: func(h string) netip.Addr {
 		return map[string]netip.Addr{"a.example": netip.MustParseAddr("192.0.2.9")}[h]
 	}})
 	b.flush(t0)
@@ -388,7 +388,7 @@ func TestReceiversOfOffer(t *testing.T) {
 }
 
 func TestServerOutOfRange(t *testing.T) {
-	b := start(t, 100, Config{Balance: None, Server: 9})
+	b := start(t, 100, Config{Balance: BalanceNone, Receiver: 9})
 	b.flush(t0)
 	b.in(t0, orchestrator, captured)
 	if err := b.ended(); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "9 of 3") {
@@ -406,13 +406,13 @@ func TestLatencies(t *testing.T) {
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		now := t0
-		for b.s.phase == Pinging {
+		for b.s.phase == PhasePinging {
 			for _, echo := range b.flush(now) {
 				if d, ok := rtts[echo.To]; ok {
 					b.s.Receive(now, &loop.Envelope{Sock: sockICMP4, Peer: netip.MustParseAddrPort(echo.To), At: now.Add(d)}, answer([]byte(echo.Data)))
 				}
 			}
-			if b.s.phase == Pinging {
+			if b.s.phase == PhasePinging {
 				now, _ = b.s.Next()
 				b.s.Expire(now)
 			}
@@ -460,7 +460,7 @@ func TestRefusals(t *testing.T) {
 		}
 	})
 	t.Run("orchestrator, with retries", func(t *testing.T) {
-		b := start(t, 100, Config{IntentRetry: 5 * time.Second, Balance: Equal})
+		b := start(t, 100, Config{IntentRetry: 5 * time.Second, Balance: BalanceEqual})
 		b.flush(t0)
 		b.s.Fail(ms(1), refusal(orchestrator, "Type:0;"), syscall.ECONNREFUSED)
 		b.s.Expire(ms(4999))
@@ -472,12 +472,12 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("sent %v, want the intent again", got)
 		}
 		b.in(ms(5100), orchestrator, captured)
-		if b.s.phase != Sending {
+		if b.s.phase != PhaseSending {
 			t.Errorf("while %v the offer is not taken", b.s.phase)
 		}
 	})
 	t.Run("a receiver", func(t *testing.T) {
-		b := start(t, 300, Config{Balance: Equal})
+		b := start(t, 300, Config{Balance: BalanceEqual})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
@@ -495,7 +495,7 @@ func TestRefusals(t *testing.T) {
 		}
 	})
 	t.Run("all receivers", func(t *testing.T) {
-		b := start(t, 300, Config{Balance: Equal})
+		b := start(t, 300, Config{Balance: BalanceEqual})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
@@ -541,7 +541,7 @@ func TestDeadlines(t *testing.T) {
 		}
 	})
 	t.Run("whole, while sending", func(t *testing.T) {
-		b := start(t, 300, Config{Deadline: time.Second, Balance: Equal})
+		b := start(t, 300, Config{Deadline: time.Second, Balance: BalanceEqual})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
@@ -558,7 +558,7 @@ func TestDeadlines(t *testing.T) {
 // TestPayloadEnds: a file that shrinks while it is sent is an error, not zeros.
 func TestPayloadEnds(t *testing.T) {
 	for _, size := range []int64{1000, wholeLimit + 1000} {
-		c, _ := (&Config{Orchestrator: orchestrator, Balance: Equal}).withDefaults()
+		c, _ := (&Config{Orchestrator: orchestrator, Balance: BalanceEqual}).withDefaults()
 		b := &bench{t, newSession(t0, bytes.NewReader(payload(500)), size, c, icmp.Off, icmp.Off, 0)}
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
@@ -571,7 +571,7 @@ func TestPayloadEnds(t *testing.T) {
 
 // TestHotPathAllocations: an ack and the next segment cost no memory.
 func TestHotPathAllocations(t *testing.T) {
-	b := start(t, 1<<20, Config{Balance: None})
+	b := start(t, 1<<20, Config{Balance: BalanceNone})
 	b.flush(t0)
 	b.in(t0, orchestrator, captured)
 	e := loop.Envelope{Peer: receiverA, At: t0}

@@ -78,7 +78,7 @@ func TestSinkError(t *testing.T) {
 func TestTapFull(t *testing.T) {
 	log, text := logged()
 	var capture bytes.Buffer
-	b, tap := tapped(t, 50, Config{Capture: &capture, Balance: None, Logger: log}, 0)
+	b, tap := tapped(t, 50, Config{Capture: &capture, Balance: BalanceNone, Logger: log}, 0)
 	full := false
 	tap.full = func() bool { return full }
 	drain(tap, ms(0))

@@ -191,7 +191,7 @@ func (s *session) layout(now time.Time, segment int) (total int64, parts []int64
 	latencies := s.weigh()
 	total = (s.size-1)/int64(segment) + 1
 	parts = sched.SplitEqual(total, len(s.peers))
-	if s.cfg.pings() && s.cfg.Balance == ByLatency {
+	if s.cfg.pings() && s.cfg.Balance == BalanceLatency {
 		parts = sched.Split(total, latencies)
 	}
 	s.report.Extended, s.report.Segment, s.report.Segments = true, segment, total
@@ -244,7 +244,7 @@ func (x *blocks) begin(now time.Time) {
 	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
 		Window: s.cfg.Window, Rate: float64(s.cfg.Rate),
 		Overhead:   len(wire.AppendSegmentRest(x.prefix, 0, 0, x.seqs, x.nums)),
-		NoFailover: s.cfg.NoFailover || s.cfg.Balance == None,
+		NoFailover: s.cfg.NoFailover || s.cfg.Balance == BalanceNone,
 	})
 	if have := s.dialog.open.Have; len(have) > 0 {
 		stored := make([]sched.Range, len(have))
@@ -263,5 +263,5 @@ func (x *blocks) begin(now time.Time) {
 		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "segments", r.Assigned, "window", receivers[i].Window)
 	}
 	s.stage = x
-	s.enter(now, Sending)
+	s.enter(now, PhaseSending)
 }

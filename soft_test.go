@@ -45,7 +45,7 @@ func TestSoftSegment(t *testing.T) {
 	}
 	for _, f := range all {
 		log, text := logged()
-		b := start(t, 300, Config{Balance: Equal, Logger: log})
+		b := start(t, 300, Config{Balance: BalanceEqual, Logger: log})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
@@ -73,11 +73,11 @@ func TestSoftSegment(t *testing.T) {
 // silent. Those that did not leave are not among the few that it gets at first.
 func TestSoftTries(t *testing.T) {
 	for _, errno := range []syscall.Errno{0, syscall.EPERM} {
-		b := start(t, 100, Config{Balance: None})
+		b := start(t, 100, Config{Balance: BalanceNone})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		sent, now := 0, t0
-		for b.s.phase == Sending {
+		for b.s.phase == PhaseSending {
 			for range b.flush(now) {
 				if sent++; errno != 0 {
 					b.s.Fail(now, &loop.Envelope{Peer: receiverA}, errno)
@@ -106,7 +106,7 @@ func TestSoftIntent(t *testing.T) {
 		for _, remote := range []bool{false, true} {
 			for _, retry := range []time.Duration{0, time.Hour} {
 				log, text := logged()
-				b := start(t, 100, Config{Balance: Equal, IntentRetry: retry, Logger: log})
+				b := start(t, 100, Config{Balance: BalanceEqual, IntentRetry: retry, Logger: log})
 				b.flush(t0)
 				now := t0
 				for _, wait := range []time.Duration{1, 2, 4, 8, 8} {
@@ -122,7 +122,7 @@ func TestSoftIntent(t *testing.T) {
 					}
 				}
 				b.in(now, orchestrator, captured)
-				if b.s.phase != Sending {
+				if b.s.phase != PhaseSending {
 					t.Errorf("%v: while %v the offer is not taken", errno, b.s.phase)
 				}
 				if n := strings.Count(text.String(), "cannot be reached now"); n != 1 {
@@ -151,7 +151,7 @@ func TestSoftIntentEnds(t *testing.T) {
 	} {
 		b := start(t, 100, c.cfg)
 		now := t0
-		for b.s.phase != Finished && now.Sub(t0) < time.Hour {
+		for b.s.phase != PhaseFinished && now.Sub(t0) < time.Hour {
 			for range b.flush(now) {
 				b.s.Fail(now, &loop.Envelope{Peer: orchestrator, Remote: c.remote}, syscall.ENETUNREACH)
 			}
@@ -187,7 +187,7 @@ func TestSoftEcho(t *testing.T) {
 		b.s.Receive(ms(9), &loop.Envelope{Sock: sockICMP4, Peer: mustPeer(e.To), At: ms(9)}, answer([]byte(e.Data)))
 	}
 	// What was lost is not waited for.
-	if b.s.phase != Sending {
+	if b.s.phase != PhaseSending {
 		t.Fatalf("it is still %v", b.s.phase)
 	}
 	for i, want := range []int{1, 1, 0} {
@@ -204,7 +204,7 @@ func TestForgedErrors(t *testing.T) {
 		"Type:2;TID:3740;SEQ:1;DATA:", "Type:2;TID:3740;SEQ:00;", "Type:2;TID:374;SEQ:0;DATA:", "Type:2;TID:3741;SEQ:0;",
 		"Type:3;TID:3740;SEQ:0;", "Type:0;", "Type:2;TID:4", "\x00", "Type:2;TID:37400;SEQ:0;",
 	} {
-		b := start(t, 300, Config{Balance: Equal})
+		b := start(t, 300, Config{Balance: BalanceEqual})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)
@@ -215,7 +215,7 @@ func TestForgedErrors(t *testing.T) {
 		}
 	}
 	for _, quote := range []string{"", "Type:2;", "Type:2;TID:3740;SEQ:0"} {
-		b := start(t, 300, Config{Balance: Equal})
+		b := start(t, 300, Config{Balance: BalanceEqual})
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)
 		b.flush(t0)

@@ -32,8 +32,8 @@ func (sc *scenario) drawClients() {
 		c.IntentTimeout, sc.faults = time.Minute, true
 		sc.world.Host(sc.home.Addr()).State = []sim.State{sim.Silent, sim.Refusing, sim.Unreachable}[r.IntN(3)]
 	}
-	if c.Server = 1 + r.IntN(n); c.Balance == None && sc.with("no-such-receiver", 0.05) {
-		c.Server = n + 1
+	if c.Receiver = 1 + r.IntN(n); c.Balance == BalanceNone && sc.with("no-such-receiver", 0.05) {
+		c.Receiver = n + 1
 	}
 	c.Orchestrator = sc.home
 	sc.names = sc.with("names", 0.1)
@@ -94,7 +94,7 @@ func (sc *scenario) drawClients() {
 // kill ends the first client where it is. Another one takes its port.
 func (sc *scenario) kill(now time.Time) {
 	w := sc.clients[0]
-	if w.phase == Finished || sc.followed {
+	if w.phase == PhaseFinished || sc.followed {
 		return
 	}
 	w.killed = true

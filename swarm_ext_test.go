@@ -205,7 +205,7 @@ func (sc *bulk) drawPayload(segment int) []byte {
 func (sc *bulk) drawClient() {
 	r, c := sc.rng, &sc.cfg
 	c.Orchestrator = sc.home
-	c.Server = 1 + r.IntN(len(sc.receivers))
+	c.Receiver = 1 + r.IntN(len(sc.receivers))
 	c.IntentRetry, c.IntentTimeout = 2*time.Second, 5*time.Minute
 	c.NoVerify = r.IntN(5) == 0
 	c.NoFailover = sc.with("no-failover", 0.15)

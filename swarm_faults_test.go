@@ -129,7 +129,7 @@ func (sc *scenario) pause() {
 
 // name puts names into an offer, in place of some of its addresses.
 func (w *watch) name(e *loop.Envelope, b []byte) []byte {
-	if !w.sc.names || w.phase != Waiting || e.Peer != w.sc.home {
+	if !w.sc.names || w.phase != PhaseWaiting || e.Peer != w.sc.home {
 		return b
 	}
 	m, err := wire.Parse(b)
@@ -166,7 +166,7 @@ func (w *watch) beside(job func() func(now time.Time)) {
 				return
 			}
 			w.clock(now)
-			if w.phase == Pinging && !w.s.pinging.names.late && a.IsValid() {
+			if w.phase == PhasePinging && !w.s.pinging.names.late && a.IsValid() {
 				w.found = append(w.found, a)
 			}
 			back(now)

@@ -24,7 +24,7 @@ func (sc *scenario) drawLinks() {
 	}
 	if sc.with("impatient", 0.1) { // receivers die and come back by acks that were late
 		sc.cfg.Tries = 1 + sc.rng.IntN(3)
-		sc.cfg.RTO = max(time.Millisecond, sc.span(f.base/4, 2*f.base))
+		sc.cfg.RTO = RTO(max(time.Millisecond, sc.span(f.base/4, 2*f.base)))
 	}
 	f.burst = sc.with("burst", 0.15)
 	if sc.with("dup", 0.3) {

@@ -94,7 +94,7 @@ func (sc *scenario) drawConfig() {
 		c.Tries = 1 + r.IntN(12)
 	}
 	if sc.with("rto", 0.3) {
-		c.RTO = sc.span(50*time.Millisecond, 5*time.Second)
+		c.RTO = RTO(sc.span(50*time.Millisecond, 5*time.Second))
 	}
 	c.NoFailover = sc.with("no-failover", 0.2)
 	if sc.with("deadline", 0.1) {
@@ -251,7 +251,7 @@ func (sc *scenario) calm(segments int64) bool {
 	// fixed at least these, by RFC 6298 with our bounds.
 	timeouts := make([]time.Duration, sc.cfg.Tries)
 	for k := range timeouts {
-		if timeouts[k] = sc.cfg.RTO; sc.cfg.RTO == 0 {
+		if timeouts[k] = time.Duration(sc.cfg.RTO); sc.cfg.RTO == 0 {
 			timeouts[k] = min(200*time.Millisecond<<min(k, 10), 6*time.Second)
 		}
 	}

@@ -174,8 +174,8 @@ func (t *tap) end(late bool, err error) {
 
 // receiver appends "receiver 2, ", the place in the offer.
 func (t *tap) receiver(note []byte, i int) []byte {
-	if t.s.cfg.Balance == None {
-		i += t.s.cfg.Server - 1 // the others of the offer were left out
+	if t.s.cfg.Balance == BalanceNone {
+		i += t.s.cfg.Receiver - 1 // the others of the offer were left out
 	}
 	note = append(note, "receiver "...)
 	return append(strconv.AppendInt(note, int64(i+1), 10), ", "...)

@@ -71,7 +71,7 @@ func lines(t *testing.T, capture []byte) (all []string) {
 // TestTap writes down a transfer in which much happens.
 func TestTap(t *testing.T) {
 	var capture bytes.Buffer
-	b, tap := tapped(t, 250, Config{Capture: &capture, IntentRetry: 5 * time.Millisecond, Balance: Equal, RTO: time.Second}, 0)
+	b, tap := tapped(t, 250, Config{Capture: &capture, IntentRetry: 5 * time.Millisecond, Balance: BalanceEqual, RTO: RTO(time.Second)}, 0)
 	receive := func(at float64, from netip.AddrPort, text string) {
 		tap.Receive(ms(at), &loop.Envelope{Peer: from, At: ms(at)}, []byte(text))
 	}
@@ -147,7 +147,7 @@ func TestTapEchoes(t *testing.T) {
 		b, tap := tapped(t, 250, Config{Capture: &capture, Echoes: 2}, id)
 		drain(tap, ms(0))
 		tap.Receive(ms(10), &loop.Envelope{Peer: orchestrator, At: ms(10)}, []byte(captured))
-		for now := ms(10); b.s.phase == Pinging; now, _ = tap.Next() {
+		for now := ms(10); b.s.phase == PhasePinging; now, _ = tap.Next() {
 			tap.Expire(now)
 			for _, echo := range drain(tap, now) {
 				if echo.Data[4:6] != "\x01\x00" { // what the session says stays as it is
@@ -211,11 +211,11 @@ func TestTapError(t *testing.T) {
 	for _, room := range []int{0, 300, 700} {
 		var text bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		b, tap := tapped(t, 5000, Config{Capture: &failing{room}, Logger: log, Balance: Equal}, 0)
+		b, tap := tapped(t, 5000, Config{Capture: &failing{room}, Logger: log, Balance: BalanceEqual}, 0)
 		drain(tap, ms(0))
 		tap.Receive(ms(1), &loop.Envelope{Peer: orchestrator, At: ms(1)}, []byte(captured))
 		now := ms(2)
-		for n := 0; b.s.phase == Sending; n++ {
+		for n := 0; b.s.phase == PhaseSending; n++ {
 			now = now.Add(600 * time.Millisecond) // a flush every other time
 			for _, p := range drain(tap, now) {
 				seq, _, _ := strings.Cut(strings.TrimPrefix(p.Data, "Type:2;TID:3740;SEQ:"), ";")
@@ -238,7 +238,7 @@ func TestTapError(t *testing.T) {
 // TestTapServer counts receivers as the offer does, also when one gets everything.
 func TestTapServer(t *testing.T) {
 	var capture bytes.Buffer
-	_, tap := tapped(t, 50, Config{Capture: &capture, Balance: None, Server: 2}, 0)
+	_, tap := tapped(t, 50, Config{Capture: &capture, Balance: BalanceNone, Receiver: 2}, 0)
 	drain(tap, ms(0))
 	tap.Receive(ms(1), &loop.Envelope{Peer: orchestrator, At: ms(1)}, []byte(captured))
 	drain(tap, ms(1))

@@ -135,7 +135,7 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 // failed is the error of a wait that ends because of the last error. Where this host alone
 // refuses, the orchestrator is not to blame.
 func (w *waiting) failed() error {
-	err := &PeerError{w.s.cfg.Orchestrator, "intent", w.last}
+	err := &PeerError{w.s.cfg.Orchestrator, OpIntent, w.last}
 	if !w.remote {
 		return err
 	}
@@ -147,7 +147,7 @@ func (w *waiting) due(now time.Time, timer int) {
 	s := w.s
 	switch timer {
 	case timerIntent:
-		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, "intent", ErrIntentTimeout}, s.cfg.IntentTimeout)
+		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, OpIntent, ErrIntentTimeout}, s.cfg.IntentTimeout)
 		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true

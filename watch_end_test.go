@@ -24,24 +24,24 @@ import (
 //     small receive buffer lets only b of n receivers have a segment out, each try
 //     may wait for n/b others to time out.
 func (w *watch) stalled(now time.Time) {
-	if w.phase == Finished || w.err != nil || w.killed {
+	if w.phase == PhaseFinished || w.err != nil || w.killed {
 		return
 	}
 	bound := time.Duration(1<<63 - 1)
 	switch w.phase {
-	case Waiting:
+	case PhaseWaiting:
 		if w.cfg.IntentTimeout > 0 {
 			bound = w.cfg.IntentTimeout + sched.Tick
 		}
-	case Pinging:
+	case PhasePinging:
 		bound = time.Duration(w.cfg.Echoes-1)*time.Millisecond + w.cfg.EchoTimeout
 		if w.names != nil { // which are waited for, and pinged then
 			bound = 2*bound + namesLimit + sched.Tick
 		}
-	case Sending:
+	case PhaseSending:
 		rto := max(6*time.Second, w.longest+w.longest/4+200*time.Millisecond)
 		if w.cfg.RTO > 0 {
-			rto = w.cfg.RTO
+			rto = time.Duration(w.cfg.RTO)
 		}
 		bound = time.Duration(w.cfg.Tries) * (rto + 2*sched.Tick)
 		if w.capped && w.s.bufferAcks > 0 {
@@ -83,7 +83,7 @@ func (w *watch) end() error {
 	}
 	switch {
 	case w.err != nil:
-	case r.Phase != Finished || r.Acked != w.bytes || r.Left != w.left || !slices.Equal(r.Missing, missing):
+	case r.Phase != PhaseFinished || r.Acked != w.bytes || r.Left != w.left || !slices.Equal(r.Missing, missing):
 		w.fail("the report says %d bytes, %d left, missing %v; it is %d, %d, %v", r.Acked, r.Left, r.Missing, w.bytes, w.left, missing)
 	case errors.Is(err, ErrPayload): // it counts the segment that could not be read
 	case r.Sent() != sent || r.Resent() != resent:
@@ -107,7 +107,7 @@ func (w *watch) end() error {
 // patience is the shortest first timeout.
 func (w *watch) patience() time.Duration {
 	if w.cfg.RTO > 0 {
-		return w.cfg.RTO
+		return time.Duration(w.cfg.RTO)
 	}
 	return sched.FirstRTO
 }
@@ -129,7 +129,7 @@ func (w *watch) cause(err error) {
 	case err == nil:
 		ok = true
 	case errors.Is(err, ErrConfig):
-		ok = c.Balance == None && c.Server > len(w.sc.receivers)
+		ok = c.Balance == BalanceNone && c.Receiver > len(w.sc.receivers)
 	case errors.Is(err, ErrPayload):
 		ok = w.sc.reader > 0 && errors.Is(err, errRead)
 	case errors.Is(err, ErrBadOffer): // nobody's name was found
@@ -171,7 +171,7 @@ func (w *watch) arrived() {
 	case w.sc.faults || r.unable > 0:
 	case t.result == nil || !t.result.Complete:
 		w.fail("success, and the verdict is %+v", t.result)
-	case w.cfg.Balance == ByLatency && !t.result.Balanced && w.sc.quiet:
+	case w.cfg.Balance == BalanceLatency && !t.result.Balanced && w.sc.quiet:
 		w.fail("the verdict on a balanced transfer is %s", t.result.Comment)
 	}
 }

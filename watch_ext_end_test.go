@@ -133,7 +133,7 @@ func (w *bulkWatch) end() error {
 			missing += m.Last - m.First + 1
 		}
 		switch {
-		case r.Phase != Finished || r.Left != w.left || missing != w.left:
+		case r.Phase != PhaseFinished || r.Left != w.left || missing != w.left:
 			w.fail("the report says %d left, %d missing; it is %d", r.Left, missing, w.left)
 		case r.Sent() != sent && !errors.Is(err, ErrPayload): // it counts the segment that could not be read
 			w.fail("the report says %d datagrams; it is %d", r.Sent(), sent)
@@ -166,7 +166,7 @@ func (w *bulkWatch) cause(err error) {
 	case errors.Is(err, ErrPayload):
 		ok = w.sc.reader > 0 && errors.Is(err, errRead)
 	case errors.Is(err, ErrConfig):
-		ok = c.Balance == None && c.Server > len(w.sc.receivers)
+		ok = c.Balance == BalanceNone && c.Receiver > len(w.sc.receivers)
 	case errors.Is(err, ErrRefused):
 		ok = errors.As(err, &peer) && peer.Peer == c.Orchestrator && w.told == wire.Refused
 	case errors.Is(err, ErrDamaged): // receivers took what was none of the payload's

@@ -26,7 +26,7 @@ func (w *bulkWatch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte,
 	case err != nil:
 		w.fail("it sends %q", out)
 	case m.Type == wire.Intent:
-		if w.intents++; w.phase != Waiting || e.Peer != w.cfg.Orchestrator {
+		if w.intents++; w.phase != PhaseWaiting || e.Peer != w.cfg.Orchestrator {
 			w.fail("while %v it sends %q to %v", w.phase, out, e.Peer)
 		}
 		if w.anew > 0 && w.rng.IntN(2) == 0 { // a copy that is late
@@ -77,7 +77,7 @@ func (w *bulkWatch) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b
 	w.manifests = append(w.manifests, p)
 	w.asked = now
 	w.unanswered++
-	if w.phase == Finishing || w.lanes == nil {
+	if w.phase == PhaseFinishing || w.lanes == nil {
 		w.progress = now
 	}
 	w.forgeStates(now, int64(n))
@@ -86,7 +86,7 @@ func (w *bulkWatch) manifest(now time.Time, e *loop.Envelope, m *wire.Message, b
 // plain checks a segment of the base protocol, of which the other swarm knows all: here
 // it must only be right to speak it.
 func (w *bulkWatch) plain(e *loop.Envelope, m *wire.Message, b []byte) {
-	if w.lanes != nil || w.unanswered != announcements && w.answers == 0 && len(w.manifests) > 0 && w.phase == Sending {
+	if w.lanes != nil || w.unanswered != announcements && w.answers == 0 && len(w.manifests) > 0 && w.phase == PhaseSending {
 		w.fail("after %d manifests, %d of them without an answer, it sends %q to %v", len(w.manifests), w.unanswered, b, e.Peer)
 	}
 	w.base, w.tid = true, m.TID
@@ -182,8 +182,8 @@ func (w *bulkWatch) pay(now time.Time, size int64) {
 // observe compares the session with the model, after every call.
 func (w *bulkWatch) observe(now time.Time) {
 	if w.s.phase != w.phase {
-		back := w.s.phase < w.phase && (w.phase != Finishing || w.s.phase != Sending)
-		if back && w.s.phase == Waiting { // with smaller segments
+		back := w.s.phase < w.phase && (w.phase != PhaseFinishing || w.s.phase != PhaseSending)
+		if back && w.s.phase == PhaseWaiting { // with smaller segments
 			if w.s.resume != nil { // the server has closed the transaction
 				if w.told != wire.Refused {
 					w.fail("it asks for another transaction, and was told %v", w.told)
@@ -278,18 +278,18 @@ func (w *bulkWatch) begin(now time.Time) {
 // segments are out at a receiver that lives, one is sent, acknowledged or timed out within a
 // probe timeout; while the verdict is awaited, somebody asks or answers.
 func (w *bulkWatch) stalled(now time.Time) {
-	if w.phase == Finished || w.err != nil || w.s == nil {
+	if w.phase == PhaseFinished || w.err != nil || w.s == nil {
 		return
 	}
 	bound := w.sc.still + 2*w.sc.late + sched.Tick
 	switch w.phase {
-	case Waiting:
+	case PhaseWaiting:
 		bound += w.cfg.IntentTimeout
-	case Pinging:
+	case PhasePinging:
 		bound += w.cfg.EchoTimeout + 15*time.Second
-	case Finishing:
+	case PhaseFinishing:
 		bound += 2*wire.MaxWait*time.Millisecond + 3*w.sc.trip
-	case Sending:
+	case PhaseSending:
 		if w.lanes == nil {
 			return // the base protocol's
 		}

@@ -243,7 +243,7 @@ func (w *bulkWatch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	switch {
 	case e.Sock != sockUDP || err != nil:
 		w.s.Receive(now, e, b)
-	case m.Type == wire.Offer && w.phase == Waiting && e.Peer == w.cfg.Orchestrator:
+	case m.Type == wire.Offer && w.phase == PhaseWaiting && e.Peer == w.cfg.Orchestrator:
 		w.offer = bytes.Clone(b)
 		w.s.Receive(now, e, b)
 	case m.Type == wire.StateType:
@@ -260,7 +260,7 @@ func (w *bulkWatch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 func (w *bulkWatch) ack(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
 	i, known := w.place[e.Peer]
 	ranges, err := wire.ParseAckRanges(m, nil)
-	good := known && err == nil && m.TID == w.tid && m.Seq >= 0 && m.Num >= 0 && w.s.phase != Finished
+	good := known && err == nil && m.TID == w.tid && m.Seq >= 0 && m.Num >= 0 && w.s.phase != PhaseFinished
 	for _, r := range ranges {
 		good = good && r.Last < int64(len(w.lanes[i].shots))
 	}
@@ -278,7 +278,7 @@ func (w *bulkWatch) ack(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 		d.answers, d.when, d.waits, d.owed = d.answers+1, now, d.timeouts, false
 	}
 	switch {
-	case w.s.phase == Finished:
+	case w.s.phase == PhaseFinished:
 	case !good && (after != left || drops != 1):
 		w.fail("%q from %v changes %d segments and is dropped %d times", b, e.Peer, left-after, drops)
 	// Once all is delivered nobody waits for copies that are out.
@@ -302,7 +302,7 @@ func (w *bulkWatch) ack(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 			}
 		}
 	}
-	if w.left != after && w.s.phase != Finished {
+	if w.left != after && w.s.phase != PhaseFinished {
 		w.fail("%q from %v: %d segments are left, counted are %d", b, e.Peer, w.left, after)
 	}
 }
@@ -362,7 +362,7 @@ func (w *bulkWatch) old(now time.Time, d *lane, num int64) bool {
 func (w *bulkWatch) state(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
 	st, err := wire.ParseState(m.Data)
 	good := e.Peer == w.cfg.Orchestrator && err == nil && m.TID == w.tid && m.Seq >= 0 && m.Seq < int64(len(w.manifests)) &&
-		m.Seq > w.newest && st.Standing != wire.Unknown && w.s.phase > Waiting && w.s.phase < Finished
+		m.Seq > w.newest && st.Standing != wire.Unknown && w.s.phase > PhaseWaiting && w.s.phase < PhaseFinished
 	if good {
 		w.newest, w.told, w.progress = m.Seq, st.Standing, now
 		w.answers++
@@ -384,14 +384,14 @@ func (w *bulkWatch) state(now time.Time, e *loop.Envelope, m *wire.Message, b []
 		}
 	}
 	w.s.Receive(now, e, b)
-	if w.s.phase == Finished && was != Finished && !good {
+	if w.s.phase == PhaseFinished && was != PhaseFinished && !good {
 		w.fail("%q from %v ends it", b, e.Peer)
 	}
 	if w.lanes == nil || w.s.blocks.transfer == nil {
 		return
 	}
 	more := w.s.blocks.transfer.Left() - left
-	if good && st.Standing == wire.Complete && w.s.phase == Finished {
+	if good && st.Standing == wire.Complete && w.s.phase == PhaseFinished {
 		w.left = 0 // acknowledged or not
 		return
 	}

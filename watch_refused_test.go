@@ -30,7 +30,7 @@ func (w *watch) ends(now time.Time, i int) bool {
 		*r = refused{now, d.datagrams, d.answers}
 		return false
 	}
-	if w.s.cfg.NoFailover || w.s.cfg.Balance == None || d.datagrams == r.sent {
+	if w.s.cfg.NoFailover || w.s.cfg.Balance == BalanceNone || d.datagrams == r.sent {
 		return false
 	}
 	for j := range w.to {
@@ -58,7 +58,7 @@ func (w *bulkWatch) ends(now time.Time, i int, e *loop.Envelope, err error) bool
 	case !r.stands(d.answers):
 		*r = refused{now, int64(len(d.shots)), d.answers}
 		return false
-	case w.cfg.NoFailover || w.cfg.Balance == None || m.Num < r.sent || d.timeouts == d.waits:
+	case w.cfg.NoFailover || w.cfg.Balance == BalanceNone || m.Num < r.sent || d.timeouts == d.waits:
 		return false
 	}
 	for j := range w.lanes {
@@ -74,7 +74,7 @@ func (w *bulkWatch) ends(now time.Time, i int, e *loop.Envelope, err error) bool
 func (w *bulkWatch) Fail(now time.Time, e *loop.Envelope, err error) {
 	w.clock(now)
 	i, ok := w.place[e.Peer]
-	ok = ok && w.lanes != nil && e.Sock == sockUDP && w.phase < Finished && !w.lanes[i].dead
+	ok = ok && w.lanes != nil && e.Sock == sockUDP && w.phase < PhaseFinished && !w.lanes[i].dead
 	ends := ok && w.ends(now, i, e, err)
 	if ok {
 		w.lanes[i].astray++

@@ -152,7 +152,7 @@ func (w *watch) sentTo(i int, seq int64, add int32) int32 {
 // Receive implements loop.Handler.
 func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	w.clock(now)
-	if w.phase != Sending || e.Sock != sockUDP {
+	if w.phase != PhaseSending || e.Sock != sockUDP {
 		w.s.Receive(now, e, w.name(e, b))
 		w.observe(now)
 		return
@@ -224,10 +224,10 @@ func (w *watch) ack(now time.Time, i int, seq int64) {
 // Fail implements loop.Handler.
 func (w *watch) Fail(now time.Time, e *loop.Envelope, err error) {
 	w.clock(now)
-	if i, ok := w.place[e.Peer]; ok && w.phase == Sending && e.Sock == sockUDP {
+	if i, ok := w.place[e.Peer]; ok && w.phase == PhaseSending && e.Sock == sockUDP {
 		w.judge(now, i, e, err)
 	}
-	if w.phase == Waiting && e.Peer == w.cfg.Orchestrator {
+	if w.phase == PhaseWaiting && e.Peer == w.cfg.Orchestrator {
 		w.soft++
 	}
 	w.s.Fail(now, e, err)
@@ -314,7 +314,7 @@ func (w *watch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 		return out, ok
 	}
 	switch {
-	case w.phase == Waiting:
+	case w.phase == PhaseWaiting:
 		w.intents++
 		most := 1
 		if w.cfg.IntentRetry > 0 {
@@ -325,7 +325,7 @@ func (w *watch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 			w.fail("intent %d of %d is %q to %v", w.intents, most, out, e.Peer)
 		}
 		w.seduce(now)
-	case w.phase == Sending:
+	case w.phase == PhaseSending:
 		w.data(now, e, out)
 	case e.Sock == sockUDP:
 		w.fail("while %v it sends %q", w.phase, out)
@@ -352,7 +352,7 @@ func (w *watch) data(now time.Time, e *loop.Envelope, b []byte) {
 		w.fail("segment %d is sent to receiver %d, which is dead", m.Seq, i)
 	case w.owner[m.Seq] >= 0 && int(w.owner[m.Seq]) != i:
 		w.fail("segment %d is sent to receiver %d and is out at %d", m.Seq, i, w.owner[m.Seq])
-	case w.s.cfg.NoFailover && w.s.cfg.Balance != Adaptive && w.first[m.Seq] != int32(i):
+	case w.s.cfg.NoFailover && w.s.cfg.Balance != BalanceAdaptive && w.first[m.Seq] != int32(i):
 		w.fail("segment %d of receiver %d is sent to %d, without failover", m.Seq, w.first[m.Seq], i)
 	case d.out && m.Seq != d.seq:
 		w.fail("receiver %d gets segment %d while %d is out", i, m.Seq, d.seq)
@@ -422,10 +422,10 @@ func (w *watch) observe(now time.Time) {
 				w.owner[d.seq] = -1
 			}
 			for j := range w.to { // what the other dead could not hand on is its now
-				w.to[j].out = w.to[j].out && (!w.to[j].dead || w.s.cfg.NoFailover || w.s.cfg.Balance == None)
+				w.to[j].out = w.to[j].out && (!w.to[j].dead || w.s.cfg.NoFailover || w.s.cfg.Balance == BalanceNone)
 			}
 			w.progress = now
-		case d.out && !d.dead && now.After(d.due.Add(sched.Tick+slack)) && !w.capped && w.phase == Sending:
+		case d.out && !d.dead && now.After(d.due.Add(sched.Tick+slack)) && !w.capped && w.phase == PhaseSending:
 			w.fail("receiver %d: segment %d timed out %v ago and nothing happened", i, d.seq, now.Sub(d.due))
 		}
 	}
@@ -456,7 +456,7 @@ func (w *watch) bury(now time.Time, i int, err error) {
 		w.owner[d.seq] = -1
 	}
 	// With failover the segment is somebody else's now: an ack of it is late.
-	if !w.s.cfg.NoFailover && w.s.cfg.Balance != None && w.s.sending.transfer.Living() > 0 {
+	if !w.s.cfg.NoFailover && w.s.cfg.Balance != BalanceNone && w.s.sending.transfer.Living() > 0 {
 		d.out = false
 	}
 }
@@ -467,11 +467,11 @@ func (w *watch) begin() {
 	w.place = map[netip.AddrPort]int{}
 	w.to = make([]model, len(w.s.peers))
 	var off, least int64
-	if w.cfg.Balance == ByLatency || w.cfg.Balance == Adaptive {
+	if w.cfg.Balance == BalanceLatency || w.cfg.Balance == BalanceAdaptive {
 		least = sched.MinShare(int64(len(w.payload)), len(w.to))
 	}
 	for i, p := range w.s.peers {
-		w.to[i].addr, w.to[i].rto.fixed = p.addr, w.cfg.RTO
+		w.to[i].addr, w.to[i].rto.fixed = p.addr, time.Duration(w.cfg.RTO)
 		w.place[p.addr] = i
 		share := w.s.report.Receivers[i].Share
 		if share < least || w.sc.world != nil && !slices.Contains(w.sc.receivers, p.addr) {

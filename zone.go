@@ -1,7 +1,6 @@
 package mdalp
 
 import (
-	"fmt"
 	"net/netip"
 
 	"mdalp/loop"
@@ -18,9 +17,12 @@ func numbered(a netip.Addr) (netip.Addr, error) {
 	return ap.Addr(), nil
 }
 
+// fieldOf names the field, or argument, that an address came from by what it is.
+var fieldOf = map[string]string{"orchestrator": "Orchestrator", "source": "Bind", "host": "hosts"}
+
 // errNoZone refuses a link-local address that could be on any link.
 func errNoZone(what string, a netip.Addr) error {
-	return fmt.Errorf("%w: the %s's address %v is link-local: name its interface too, as in %v%%eth0", ErrConfig, what, a, a)
+	return bad(fieldOf[what], "the %s's address %v is link-local: name its interface too, as in %v%%eth0", what, a, a)
 }
 
 // onLink gives an address with the number of its zone. A link-local address of IPv6 without
@@ -31,7 +33,7 @@ func onLink(what string, a netip.Addr) (netip.Addr, error) {
 	}
 	n, err := numbered(a)
 	if err != nil {
-		return a, fmt.Errorf("%w: the %s's address: %w", ErrConfig, what, err)
+		return a, bad(fieldOf[what], "the %s's address: %w", what, err)
 	}
 	return n, nil
 }

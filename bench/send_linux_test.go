@@ -17,7 +17,7 @@ import (
 // receivers would have the tail, and the figures would judge the split.
 func whole(r *Receivers, n int, data []byte) error {
 	report, err := mdalp.Send(context.Background(), bytes.NewReader(data), int64(len(data)),
-		&mdalp.Config{Orchestrator: r.Addr, Balance: mdalp.Equal, Ping: icmp.Off})
+		&mdalp.Config{Orchestrator: r.Addr, Balance: mdalp.BalanceEqual, Ping: icmp.Off})
 	if err == nil && (len(report.Receivers) != n || report.Left != 0) {
 		return fmt.Errorf("%d receivers, %d segments left", len(report.Receivers), report.Left)
 	}

@@ -134,7 +134,7 @@ func TestServerInstructions(t *testing.T) {
 				text := serve(t, n, tool, flags, func(to netip.AddrPort) {
 					data := make([]byte, segments*segment)
 					report, err := mdalp.Send(context.Background(), bytes.NewReader(data), int64(len(data)),
-						&mdalp.Config{Orchestrator: to, Balance: mdalp.Equal, Ping: icmp.Off, Base: true})
+						&mdalp.Config{Orchestrator: to, Balance: mdalp.BalanceEqual, Ping: icmp.Off, Base: true})
 					if err != nil || len(report.Receivers) != n {
 						t.Errorf("%d receivers: %v", len(report.Receivers), err)
 					}

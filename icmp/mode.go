@@ -42,3 +42,17 @@ func ParseMode(s string) (Mode, error) {
 	}
 	return Auto, fmt.Errorf("icmp: mode %q is none of auto, raw, dgram, off", s)
 }
+
+// MarshalText implements [encoding.TextMarshaler]. It fails for a value without a name.
+func (m Mode) MarshalText() ([]byte, error) {
+	if int(m) >= len(modeNames) {
+		return nil, fmt.Errorf("icmp: %v has no name", m)
+	}
+	return []byte(modeNames[m]), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler], as [ParseMode] does.
+func (m *Mode) UnmarshalText(text []byte) (err error) {
+	*m, err = ParseMode(string(text))
+	return err
+}

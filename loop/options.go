@@ -1,6 +1,10 @@
 package loop
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strconv"
+)
 
 // Defaults of [Options].
 const (
@@ -50,8 +54,9 @@ type Options struct {
 
 // Offload says whether the kernel's segmentation offload (udp(7), UDP_SEGMENT and UDP_GRO)
 // is used.
-type Offload int
+type Offload uint8
 
+// The ways to use it.
 const (
 	// OffloadAuto sends datagrams in a row to one peer as one message where that works,
 	// and takes such messages where [Options.Trains] asks for it.
@@ -59,6 +64,40 @@ const (
 	// OffloadOff does neither.
 	OffloadOff
 )
+
+var offloadNames = [...]string{OffloadAuto: "auto", OffloadOff: "off"}
+
+// String gives the name that [ParseOffload] takes: auto or off.
+func (o Offload) String() string {
+	if int(o) < len(offloadNames) {
+		return offloadNames[o]
+	}
+	return "offload(" + strconv.Itoa(int(o)) + ")"
+}
+
+// ParseOffload gives the offload that s names: auto or off.
+func ParseOffload(s string) (Offload, error) {
+	for o, name := range offloadNames {
+		if s == name {
+			return Offload(o), nil
+		}
+	}
+	return OffloadAuto, fmt.Errorf("loop: offload %q is none of auto, off", s)
+}
+
+// MarshalText implements [encoding.TextMarshaler]. It fails for a value without a name.
+func (o Offload) MarshalText() ([]byte, error) {
+	if int(o) >= len(offloadNames) {
+		return nil, fmt.Errorf("loop: %v has no name", o)
+	}
+	return []byte(offloadNames[o]), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler], as [ParseOffload] does.
+func (o *Offload) UnmarshalText(text []byte) (err error) {
+	*o, err = ParseOffload(string(text))
+	return err
+}
 
 // Stats counts what happened on a [Socket].
 type Stats struct {

@@ -39,9 +39,9 @@ type benchOptions struct {
 	format string
 }
 
-// balances are the ways to send to all receivers. mdalp.None is not among them: each
+// balances are the ways to send to all receivers. mdalp.BalanceNone is not among them: each
 // receiver alone is measured in any case.
-var balances = []mdalp.Balance{mdalp.ByLatency, mdalp.Equal, mdalp.Adaptive}
+var balances = []mdalp.Balance{mdalp.BalanceLatency, mdalp.BalanceEqual, mdalp.BalanceAdaptive}
 
 // newBench is the command that compares ways to send.
 func newBench() *cobra.Command {
@@ -182,7 +182,7 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	b.send = func(balance mdalp.Balance, server int) (measurement, error) {
 		// Each run has a configuration of its own: Send must not see what another run made of it.
 		d := *c
-		d.Balance, d.Server = balance, server
+		d.Balance, d.Receiver = balance, server
 		return measure(ctx, p, &d)
 	}
 	return b.measure()
@@ -267,7 +267,7 @@ func (b *benchmark) meet(receivers []string) {
 	}
 	b.Receivers = len(receivers)
 	for i, r := range receivers {
-		b.Series = append(b.Series, &series{Balance: mdalp.None, Server: i + 1, Receiver: r})
+		b.Series = append(b.Series, &series{Balance: mdalp.BalanceNone, Server: i + 1, Receiver: r})
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 func newBenchmark(runs, warmup int, send func(mdalp.Balance, int) (measurement, error)) *benchmark {
 	return &benchmark{
 		Orchestrator: netip.MustParseAddrPort("192.0.2.1:4650"), Size: 5000, Runs: runs, Warmup: warmup,
-		Series: []*series{{Balance: mdalp.ByLatency}, {Balance: mdalp.Adaptive}},
+		Series: []*series{{Balance: mdalp.BalanceLatency}, {Balance: mdalp.BalanceAdaptive}},
 		send:   send, log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"mdalp"
 	"mdalp/cmd/internal/usage"
+	"mdalp/loop"
 )
 
 // What a segment and a window of an extended transaction may be (PROTOCOL.md): the server
@@ -46,11 +47,12 @@ func (o *extendedOptions) declare(f *pflag.FlagSet) {
 // check looks at what the options' own types let pass. --base makes the others
 // meaningless, but for the rate: who gives both did not mean one of them.
 func (o *extendedOptions) check() error {
+	_, err := loop.ParseOffload(o.offload)
 	switch {
 	case o.window < 0 || o.window > windowMost:
 		return usage.Errorf("--window %d: it is 1 to %d, or 0 for as many as the network carries",
 			o.window, windowMost)
-	case o.offload != "auto" && o.offload != "off":
+	case err != nil:
 		return usage.Errorf("--offload %s: it is auto or off", usage.Shown(o.offload))
 	case o.base && o.segment != 0:
 		return usage.Errorf("--segment %v does not go with --base, whose segments have 100 bytes", &o.segment)
@@ -66,7 +68,8 @@ func (o *extendedOptions) check() error {
 // apply puts what was asked for into a configuration.
 func (o *extendedOptions) apply(c *mdalp.Config) {
 	c.Base, c.Segment, c.Window, c.Rate = o.base, int(o.segment), o.window, int64(o.rate)
-	c.NoOffload, c.NoVerify = o.offload == "off", o.noVerify
+	c.Offload, _ = loop.ParseOffload(o.offload) // checked
+	c.NoVerify = o.noVerify
 }
 
 // A segmentSize is the value of --segment.

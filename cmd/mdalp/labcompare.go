@@ -116,7 +116,7 @@ func (o *labOptions) play(ctx context.Context, l *lab.Lab, cfg lab.Config, paylo
 			defer once.Do(func() { close(offered) })
 			trials[i].send(ctx, l, cfg, payload, func(r *mdalp.Report) {
 				far.see(i, r)
-				if r.Phase > mdalp.Waiting {
+				if r.Phase > mdalp.PhaseWaiting {
 					once.Do(func() { close(offered) })
 				}
 			})
@@ -131,7 +131,7 @@ func (o *labOptions) play(ctx context.Context, l *lab.Lab, cfg lab.Config, paylo
 func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, progress func(*mdalp.Report)) {
 	c := &mdalp.Config{Base: true, Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
 	if t.server > 0 {
-		c.Balance, c.Server = mdalp.None, t.server
+		c.Balance, c.Receiver = mdalp.BalanceNone, t.server
 		c.Deadline = server.DefaultLimit // the server is silent after that
 		if t.faulty {
 			c.Deadline = 10 * time.Second // nobody else can take over

@@ -51,7 +51,7 @@ func newFar(asked *asked, n, size int, quiet bool) *far {
 func (f *far) see(i int, r *mdalp.Report) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.acked[i], f.finished[i] = r.Acked, r.Phase == mdalp.Finished
+	f.acked[i], f.finished[i] = r.Acked, r.Phase == mdalp.PhaseFinished
 }
 
 // stop takes the line away.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -213,6 +212,7 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 	}
 	r, err := mdalp.Ping(ctx, t.addrs, c)
 	var sig interrupted
+	var wrong *mdalp.ConfigError
 	// After an interrupt the report of what had come is worth telling, after any other error
 	// it is not.
 	if err != nil && !errors.As(err, &sig) {
@@ -221,8 +221,8 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 			err = fmt.Errorf("--bind %s: this host has no such address", o.orchestrator.bind)
 		case errors.Is(err, os.ErrPermission):
 			err = fmt.Errorf("%w; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", err)
-		case errors.Is(err, mdalp.ErrConfig):
-			err = usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+		case errors.As(err, &wrong):
+			err = usage.Errorf("%w", wrong.Err)
 		}
 		return nil, err
 	}

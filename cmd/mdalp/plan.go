@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -147,9 +146,10 @@ func (o *planOptions) plan(ctx context.Context, until bound) (*mdalp.Report, err
 	}
 	c.Deadline = until.left()
 	r, err := mdalp.Plan(ctx, o.size, c)
+	var wrong *mdalp.ConfigError
 	switch {
-	case errors.Is(err, mdalp.ErrConfig):
-		err = usage.Errorf("%s", strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+	case errors.As(err, &wrong):
+		err = usage.Errorf("%w", wrong.Err)
 	// What bind(2) says of an address that is nobody's here.
 	case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.bind, err)

@@ -135,7 +135,7 @@ func verbosity(verbose int, quiet bool) int {
 // missing first.
 func (o *sendOptions) config() (*mdalp.Config, error) {
 	c := &mdalp.Config{
-		Server: o.server, Tries: o.maxTries, NoFailover: o.noFailover,
+		Receiver: o.server, Tries: o.maxTries, NoFailover: o.noFailover,
 		Deadline: o.deadline, IntentTimeout: o.intentTimeout, IntentRetry: o.intentRetry,
 		DropPrivileges: true, Logger: newLogger(o.verbose),
 	}
@@ -167,25 +167,20 @@ func (o *sendOptions) config() (*mdalp.Config, error) {
 	} else if o.mode == 2 && o.balance != "none" {
 		return nil, usage.Errorf("--balance %s does not go with -m 2, which sends to one receiver", o.balance)
 	}
-	var ok bool
-	c.Balance, ok = map[string]mdalp.Balance{"icmp": mdalp.ByLatency, "equal": mdalp.Equal, "none": mdalp.None, "adaptive": mdalp.Adaptive}[o.balance]
-	if !ok {
+	var err error
+	if c.Balance, err = mdalp.ParseBalance(o.balance); err != nil {
 		return nil, usage.Errorf("--balance %s: it is icmp, equal, none or adaptive", o.balance)
 	}
-	c.Ping, ok = map[string]icmp.Mode{"auto": icmp.Auto, "raw": icmp.Raw, "dgram": icmp.Datagram, "off": icmp.Off}[o.ping]
 	if err := o.extended.check(); err != nil {
 		return nil, err
 	}
 	o.extended.apply(c)
-	if !ok {
+	if c.Ping, err = icmp.ParseMode(o.ping); err != nil {
 		return nil, usage.Errorf("--ping %s: it is raw, dgram, off or auto", usage.Shown(o.ping))
 	}
-	switch o.rto {
-	case "adaptive":
-	case "fixed":
-		c.RTO = 3 * time.Second
-	default:
+	if o.rto != mdalp.RTOAdaptive.String() && o.rto != mdalp.RTOFixed.String() { // and no other time
 		return nil, usage.Errorf("--rto %s: it is adaptive or fixed", usage.Shown(o.rto))
 	}
+	c.RTO, _ = mdalp.ParseRTO(o.rto)
 	return c, nil
 }

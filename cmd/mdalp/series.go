@@ -45,7 +45,7 @@ type series struct {
 
 // mode is the original's number.
 func (s *series) mode() int {
-	if s.Balance == mdalp.None {
+	if s.Balance == mdalp.BalanceNone {
 		return 2
 	}
 	return 1

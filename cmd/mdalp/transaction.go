@@ -146,9 +146,12 @@ func (s *sender) send(ctx context.Context, until bound, file string) error {
 	ctx, cancel := until.on(ctx, "the summary was written")
 	defer cancel()
 	s.watch.end(ctx, report)
+	var wrong *mdalp.ConfigError
 	switch {
-	case errors.Is(err, mdalp.ErrConfig): // all else of it was checked before
-		err = usage.Errorf("-s %d: %s", s.o.server, strings.TrimPrefix(err.Error(), mdalp.ErrConfig.Error()+": "))
+	case errors.As(err, &wrong) && wrong.Field == "Receiver": // which only the offer tells
+		err = usage.Errorf("-s %d: %w", s.o.server, wrong.Err)
+	case errors.As(err, &wrong):
+		err = usage.Errorf("%w", wrong.Err)
 	// bind(2) says so of an address that this host does not have.
 	case s.cfg.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 		err = fmt.Errorf("--bind %s: this host has no such address: %w", s.o.bind, err)
@@ -198,7 +201,7 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 		if e := shape.Encode(&text, shape.NewResult(newHead(shape.SendSchema, err), file, r)); e != nil {
 			return e
 		}
-	case r == nil || s.o.quiet || usage.Is(err) || r.Phase != mdalp.Finished: // no socket, no session
+	case r == nil || s.o.quiet || usage.Is(err) || r.Phase != mdalp.PhaseFinished: // no socket, no session
 		return nil
 	default:
 		if len(s.o.files) > 1 {

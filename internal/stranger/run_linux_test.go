@@ -175,7 +175,7 @@ func send(t *testing.T, s *server, payload []byte) (*mdalp.Report, error) {
 		t.Fatal(err)
 	}
 	r, err := mdalp.Send(t.Context(), bytes.NewReader(payload), int64(len(payload)), &mdalp.Config{
-		Orchestrator: netip.MustParseAddrPort(addr), Balance: mdalp.Equal, Name: "päyload",
+		Orchestrator: netip.MustParseAddrPort(addr), Balance: mdalp.BalanceEqual, Name: "päyload",
 	})
 	s.close()
 	for _, w := range s.wrong {

@@ -14,7 +14,7 @@ import (
 // second is dead, the others have done a third.
 func Report(n int, addr string) *mdalp.Report {
 	r := &mdalp.Report{
-		Phase: mdalp.Sending, Orchestrator: netip.MustParseAddrPort("18.139.29.142:4650"), TID: 3740,
+		Phase: mdalp.PhaseSending, Orchestrator: netip.MustParseAddrPort("18.139.29.142:4650"), TID: 3740,
 		Size: int64(n) * 3000, Segments: int64(n) * 30, Wait: 12 * time.Second, Transfer: 10 * time.Second, Elapsed: 22 * time.Second,
 	}
 	a := netip.MustParseAddr(addr)

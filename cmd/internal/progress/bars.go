@@ -55,7 +55,7 @@ func (s *Screen) Begin() { s.pace, s.last = pace{}, 0 }
 func (s *Screen) See(r *mdalp.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Phase == mdalp.Finished {
+	if r.Phase == mdalp.PhaseFinished {
 		s.erase()
 		return
 	}

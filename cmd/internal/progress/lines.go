@@ -51,13 +51,13 @@ func (l *Lines) Begin() { *l = Lines{to: l.to} }
 // See writes a line if it is time.
 func (l *Lines) See(r *mdalp.Report) {
 	l.pace.see(r)
-	if r.Phase == mdalp.Finished || !l.rare.Due(r.Elapsed) {
+	if r.Phase == mdalp.PhaseFinished || !l.rare.Due(r.Elapsed) {
 		return
 	}
 	// Straight to the handler: --progress plain wants them without -v as well.
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "progress", 0)
 	line.AddAttrs(slog.String("phase", r.Phase.String()), slog.Duration("elapsed", r.Elapsed.Round(time.Millisecond)))
-	if r.Phase == mdalp.Sending {
+	if r.Phase == mdalp.PhaseSending {
 		unit := "segments_per_second"
 		if r.Extended {
 			unit = "bytes_per_second"

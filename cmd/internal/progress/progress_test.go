@@ -66,10 +66,10 @@ xxxxxxxxxxxxxxxxxxxxxxx..  [####] 100 %  3 resent
 \u202e\u202e\u202e\u202..  [#...]  33 %  dead
 3 192.0.2.3:4650           [#...]  33 %
 `},
-	{&mdalp.Report{Phase: mdalp.Waiting, Wait: 12900 * time.Millisecond, Orchestrator: netip.MustParseAddrPort("192.0.2.1:4650")}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.PhaseWaiting, Wait: 12900 * time.Millisecond, Orchestrator: netip.MustParseAddrPort("192.0.2.1:4650")}, 79, 23, `
 waiting for the offer  12 s ... (192.0.2.1:4650)
 `},
-	{&mdalp.Report{Phase: mdalp.Pinging, Probe: 1230 * time.Millisecond, Receivers: make([]mdalp.ReceiverReport, 3)}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.PhasePinging, Probe: 1230 * time.Millisecond, Receivers: make([]mdalp.ReceiverReport, 3)}, 79, 23, `
 pinging 3 receivers  1.2 s ...
 `},
 	{halfway.Extended(), 79, 23, `
@@ -78,10 +78,10 @@ sending  55 %  5.0 MB of 9.0 MB  12.5 MB/s  3 resent  ETA 0 s
 2 177.71.168.46:4650  [##########....................]  33 %  10/30  dead
 3 177.71.168.47:4650  [##########....................]  33 %  10/30
 `},
-	{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond, SHA256: "00"}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.PhaseFinishing, Verdict: 1230 * time.Millisecond, SHA256: "00"}, 79, 23, `
 finishing  waiting for the verdict  1.2 s ...
 `},
-	{&mdalp.Report{Phase: mdalp.Finishing, Verdict: 1230 * time.Millisecond}, 79, 23, `
+	{&mdalp.Report{Phase: mdalp.PhaseFinishing, Verdict: 1230 * time.Millisecond}, 79, 23, `
 finishing  hashing  1.2 s ...
 `},
 }
@@ -125,14 +125,14 @@ func TestLines(t *testing.T) {
 	var b bytes.Buffer
 	l := NewLines(slog.NewTextHandler(&b, nil))
 	r := halfway.Report(3, "192.0.2.1")
-	r.Phase, r.Segments = mdalp.Waiting, 0
+	r.Phase, r.Segments = mdalp.PhaseWaiting, 0
 	for at := time.Duration(0); at <= 20*time.Second; at += 100 * time.Millisecond {
 		if r.Elapsed = at; at == 5*time.Second {
-			r.Phase, r.Segments = mdalp.Sending, 90
+			r.Phase, r.Segments = mdalp.PhaseSending, 90
 		}
 		l.See(r)
 	}
-	r.Phase, r.Elapsed = mdalp.Finished, time.Hour
+	r.Phase, r.Elapsed = mdalp.PhaseFinished, time.Hour
 	l.See(r)
 	got := regexp.MustCompile(`(?m)^time=\S+ `).ReplaceAllString("\n"+b.String(), "")
 	want := `

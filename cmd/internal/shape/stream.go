@@ -143,24 +143,24 @@ func (s *Stream) End(ctx context.Context, r *mdalp.Report) {
 func (s *Stream) news(r *mdalp.Report) {
 	at := r.Elapsed
 	// A transfer that ended at once may have gone through a phase unseen.
-	if s.phase == mdalp.Waiting && len(r.Receivers) > 0 {
-		s.phase = mdalp.Pinging
+	if s.phase == mdalp.PhaseWaiting && len(r.Receivers) > 0 {
+		s.phase = mdalp.PhasePinging
 		j := Offer{s.event("offer", at), r.TID, []Named{}}
 		for i := range r.Receivers {
 			j.Receivers = append(j.Receivers, Named{newPeer(r.Receivers[i].Addr), r.Receivers[i].Name})
 		}
 		s.write(j)
 	}
-	if s.phase == mdalp.Pinging && r.Segments > 0 {
-		s.phase = mdalp.Sending
+	if s.phase == mdalp.PhasePinging && r.Segments > 0 {
+		s.phase = mdalp.PhaseSending
 		s.split(r)
 	}
-	if s.phase == mdalp.Sending {
+	if s.phase == mdalp.PhaseSending {
 		s.changes(r)
 	}
 	// Once: what the server lacks may be sent again, and that is told as progress. It may be
 	// over before anybody has seen it.
-	if (r.Phase == mdalp.Finishing || r.Verdict > 0) && !s.finishing {
+	if (r.Phase == mdalp.PhaseFinishing || r.Verdict > 0) && !s.finishing {
 		s.finishing = true
 		s.write(Finishing{s.event("finishing", at)})
 	}

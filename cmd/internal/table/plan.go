@@ -49,7 +49,7 @@ func Plan(w io.Writer, r *mdalp.Report) {
 	}
 	t.Flush()
 	// With mode 2 the others get nothing, which breaks that rule by intent.
-	if r.Balance != mdalp.None {
+	if r.Balance != mdalp.BalanceNone {
 		fmt.Fprintf(w, "\nthe orchestrator's rule: at least %d bytes to each\n", j.MinShare)
 	}
 }

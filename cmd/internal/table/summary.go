@@ -55,11 +55,11 @@ func ended(r *mdalp.Report, failure error) string {
 // Interim writes how far a transfer is that goes on.
 func Interim(w io.Writer, r *mdalp.Report, width int) {
 	switch r.Phase {
-	case mdalp.Waiting:
+	case mdalp.PhaseWaiting:
 		wrap(w, width, "waiting for the offer of %v: %s so far", r.Orchestrator, Seconds(r.Wait))
-	case mdalp.Pinging:
+	case mdalp.PhasePinging:
 		wrap(w, width, "transaction %d: pinging %d receivers: %s so far", r.TID, len(r.Receivers), Seconds(r.Probe))
-	case mdalp.Sending, mdalp.Finishing:
+	case mdalp.PhaseSending, mdalp.PhaseFinishing:
 		// One write, so that nothing comes in between.
 		var b strings.Builder
 		figures(&b, r, width, r.Phase.String())
@@ -107,7 +107,7 @@ func extended(r *mdalp.Report) string {
 	switch {
 	case r.Verified:
 		line += ", verified by the server"
-	case r.Phase == mdalp.Finished && r.Acked == r.Size:
+	case r.Phase == mdalp.PhaseFinished && r.Acked == r.Size:
 		line += "; acknowledged, not verified"
 	}
 	return line

@@ -13,7 +13,7 @@ import (
 
 func TestSummaryFits(t *testing.T) {
 	r := halfway.Report(3, "177.71.168.45")
-	r.Phase = mdalp.Finished
+	r.Phase = mdalp.PhaseFinished
 	for _, c := range []struct {
 		width int
 		want  string
@@ -75,7 +75,7 @@ waited 12.000 s, pinged 0.000 s, sent 10.000 s
 // The table of an extended transfer has windows and round trips instead of acknowledgements.
 func TestSummaryOfExtended(t *testing.T) {
 	r := halfway.Extended()
-	r.Phase, r.Verdict, r.SHA256 = mdalp.Finished, time.Second, "0123"
+	r.Phase, r.Verdict, r.SHA256 = mdalp.PhaseFinished, time.Second, "0123"
 	r.Hashing, r.Socket = 250*time.Millisecond, mdalp.SocketReport{Drops: 1, Truncated: 2, Lost: 3, Blocked: 4, Trains: 5}
 	for _, c := range []struct {
 		width   int
