@@ -182,7 +182,7 @@ func find(t *testing.T, root string, p plant, old string, texts map[string]strin
 
 // first matches what the swarm says of the first seed that fails, and other what another test does.
 var (
-	first = regexp.MustCompile(`(?m)swarm_test.go:\d+: (seed \d+: .*)$`)
+	first = regexp.MustCompile(`(?m)sim_swarm_test.go:\d+: (seed \d+: .*)$`)
 	other = regexp.MustCompile(`(?m)^ +\w+_test.go:\d+: (.*)$`)
 )
 

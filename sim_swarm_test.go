@@ -24,7 +24,7 @@ var (
 
 // TestSwarm runs whole transfers of the base protocol, client and server, in virtual
 // time: each seed draws a network, a payload and faults, of which most are off, and the
-// checks of watch_test.go and recorder_test.go hold after every event. A failure prints
+// checks of sim_watch_test.go and sim_recorder_test.go hold after every event. A failure prints
 // the command that replays its seed alone with all events.
 func TestSwarm(t *testing.T) {
 	ends := campaign(t, *seedCount, func(seed uint64, trace io.Writer) world { return newScenario(seed, trace) })

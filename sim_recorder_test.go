@@ -13,7 +13,7 @@ import (
 )
 
 // A recorder is a server with a record beside it of what was stored, and checks
-// after every call that the server says nothing else. The store (keeper_test.go)
+// after every call that the server says nothing else. The store (sim_keeper_test.go)
 // outlives the server, as a directory does a process.
 type recorder struct {
 	program

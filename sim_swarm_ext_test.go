@@ -14,8 +14,8 @@ import (
 )
 
 // TestSwarmExtended runs whole transfers of the extended protocol as TestSwarm does those of
-// the base one, with the same flags. The checks are those of watch_ext_test.go and
-// vault_test.go.
+// the base one, with the same flags. The checks are those of sim_watch_ext_test.go and
+// sim_vault_test.go.
 func TestSwarmExtended(t *testing.T) {
 	ends := campaign(t, *seedCount, func(seed uint64, trace io.Writer) world { return newBulk(seed, trace) })
 	if *seedCount >= 1000 && !t.Failed() && !*seedShow {
