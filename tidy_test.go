@@ -425,7 +425,7 @@ func (h *house) place(t *testing.T) {
 var (
 	skippers = map[string]string{
 		"internal/need/need.go": "the others skip by it",
-		"sim_planted_test.go":       "one binary is the other's",
+		"sim_planted_test.go":   "one binary is the other's",
 		"bench/peers/":          "a module of its own",
 	}
 	sleepers = map[string]string{
