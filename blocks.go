@@ -40,24 +40,24 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 		i, ok = s.place[e.Peer]
 	}
 	if !ok && e.Peer != s.cfg.Orchestrator {
-		s.drop(&s.report.Dropped.Foreign, "foreign", e, b)
+		s.drop(DropForeign, "foreign", e.Peer, b)
 		return
 	}
 	m, err := wire.Parse(b)
 	switch {
 	case err != nil:
-		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		s.drop(DropMalformed, "malformed", e.Peer, b)
 		return
 	case m.Type == wire.StateType && e.Peer == s.cfg.Orchestrator:
 		s.dialog.receive(now, e, &m, b)
 		return
 	case !ok || m.Type != wire.Ack || m.TID != s.tid || m.Seq == wire.Absent || m.Num == wire.Absent:
-		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return
 	}
 	ranges, err := wire.ParseAckRanges(&m, x.ranges[:0])
 	if err != nil {
-		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		s.drop(DropMalformed, "malformed", e.Peer, b)
 		return
 	}
 	nums := x.taken[:0]
@@ -65,14 +65,15 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 		nums = append(nums, sched.Range(r))
 	}
 	x.expect = i
-	if s.debug {
-		s.log.Debug("received", "peer", e.Peer, "type", 3, "tid", m.TID, "seq", m.Seq, "num", m.Num)
+	_, o := x.transfer.AckRanges(now, i, nums)
+	if s.watched {
+		s.tellAck(TraceAck{i, e.Peer, m.TID, m.Seq, m.Num, o == sched.Duplicate, o == sched.Unsent})
 	}
-	switch _, o := x.transfer.AckRanges(now, i, nums); o {
+	switch o {
 	case sched.Duplicate:
-		s.drop(&s.report.Dropped.Duplicate, "duplicate", e, b)
+		s.drop(DropDuplicate, "duplicate", e.Peer, b)
 	case sched.Unsent:
-		s.drop(&s.report.Dropped.Unsent, "of a segment never sent", e, b)
+		s.drop(DropUnsent, "of a segment never sent", e.Peer, b)
 	}
 }
 
@@ -112,6 +113,7 @@ func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 func (x *blocks) buried(i int) {
 	s, st := x.s, x.transfer.Stats(i)
 	s.log.Warn("receiver is dead", "addr", s.peers[i].addr, "err", st.Err, "acknowledged", st.Acked)
+	s.tellDeath(i, st.Err)
 }
 
 // silentPTOs is how many probe timeouts in a row make the client ask for the state, as
@@ -182,8 +184,8 @@ func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 		s.finish(now, err)
 		return b, false
 	}
-	if s.debug {
-		s.log.Debug("sending", "peer", s.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "num", num, "bytes", seg.Len)
+	if seg.Try > 1 || s.watched {
+		s.tellSegment(TraceSegment{i, s.peers[i].addr, s.tid, seg.Seq, num, seg.Off, seg.Len, seg.Try})
 	}
 	e.Sock, e.Peer = sockUDP, s.peers[i].addr
 	b = append(b, x.prefix...)

@@ -96,6 +96,8 @@ type Config struct {
 	// the loop's goroutine and must not block: while it does, nothing is sent, and
 	// neither Deadline nor a cancelled context is seen.
 	Logger *slog.Logger
+	// Trace, if not nil, is told what happens as it does.
+	Trace *Trace
 	// Progress, if not nil, is called with an interim report at every change of
 	// phase and every ProgressEvery (100 ms if 0) in the loop's goroutine. The report is
 	// valid only during the call. It must not block, as Logger.

@@ -108,8 +108,11 @@ func (d *dialog) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	e.Sock, e.Peer = sockUDP, s.cfg.Orchestrator
 	seq := d.seq
 	d.seq++
-	s.log.Info("manifest", "orchestrator", e.Peer, "number", seq, "bytes", d.manifest.Bytes, "segment", d.manifest.Seg,
-		"asks for the verdict", d.manifest.SHA256 != "")
+	s.tell(func(t *Trace) {
+		if t.Manifest != nil {
+			t.Manifest(TraceManifest{s.cfg.Orchestrator, seq, d.manifest.Bytes, d.manifest.Seg, d.manifest.SHA256 != ""})
+		}
+	})
 	return wire.AppendManifest(b, s.tid, seq, &d.manifest), true
 }
 
@@ -141,15 +144,15 @@ func (d *dialog) stop() {
 func (d *dialog) takes(e *loop.Envelope, m *wire.Message, b []byte) (st wire.State, ok bool) {
 	s := d.s
 	if m.TID != s.tid || m.Seq < 0 || m.Seq >= d.seq || m.Data == nil {
-		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return st, false
 	}
 	st, err := wire.ParseState(m.Data)
 	switch {
 	case err != nil || len(b) > wire.MaxManifest:
-		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		s.drop(DropMalformed, "malformed", e.Peer, b)
 	case st.Standing == wire.Unknown || m.Seq <= d.newest:
-		s.drop(&s.report.Dropped.Unwanted, "no answer, or an old one", e, b)
+		s.drop(DropUnwanted, "no answer, or an old one", e.Peer, b)
 	default:
 		d.newest = m.Seq
 		return st, true
@@ -164,7 +167,11 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	if !ok {
 		return
 	}
-	s.log.Info("state", "state", st.Standing, "number", m.Seq, "comment", st.Comment)
+	s.tell(func(t *Trace) {
+		if t.State != nil {
+			t.State(TraceState{m.Seq, st.Standing, st.Comment})
+		}
+	})
 	d.since, d.tries = now, 0
 	switch st.Standing {
 	case wire.Refused:

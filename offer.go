@@ -32,7 +32,7 @@ func Offer(ctx context.Context, cfg *Config) (*Report, error) {
 // orchestrator, and drops it if not.
 func (s *session) fromOrchestrator(e *loop.Envelope, b []byte) bool {
 	if e.Peer != s.cfg.Orchestrator {
-		s.drop(&s.report.Dropped.Foreign, "foreign", e, b)
+		s.drop(DropForeign, "foreign", e.Peer, b)
 		return false
 	}
 	return true
@@ -43,7 +43,7 @@ func (s *session) accept(now time.Time, tid int64, offer []wire.Receiver) {
 	s.tid, s.report.TID = tid, tid
 	s.report.Wait = now.Sub(s.began)
 	s.waiting.end()
-	s.log.Info("offer", "tid", tid, "receivers", len(offer))
+	s.tellOffer(TraceOffer{tid, len(offer), nil})
 	if s.cfg.Balance == BalanceNone {
 		if s.cfg.Receiver > len(offer) {
 			s.finish(now, bad("Receiver", "receiver %d of %d does not exist", s.cfg.Receiver, len(offer)))

@@ -114,13 +114,13 @@ func (p *pinging) receive(now time.Time, e *loop.Envelope, b []byte) {
 		m, err := wire.Parse(b)
 		switch {
 		case err != nil && !wire.LooksLikeOffer(b):
-			s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+			s.drop(DropMalformed, "malformed", e.Peer, b)
 			return
 		case err == nil && m.Type == wire.StateType:
 			s.dialog.receive(now, e, &m, b)
 			return
 		}
-		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return
 	}
 	for _, r := range p.rounds {
@@ -281,7 +281,11 @@ func (s *session) begin(now time.Time) {
 	for i, p := range s.peers {
 		r := &s.report.Receivers[i]
 		r.Share, r.Assigned = shares[i], x.transfer.Stats(i).Assigned
-		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "bytes", shares[i], "segments", r.Assigned)
+		s.tell(func(t *Trace) {
+			if t.Share != nil {
+				t.Share(TraceShare{i, p.addr, r.Latency, shares[i], r.Assigned, 0})
+			}
+		})
 	}
 	if s.cfg.planOnly {
 		s.finish(now, nil)

@@ -46,40 +46,33 @@ func (x *sending) receive(now time.Time, e *loop.Envelope, b []byte) {
 	}
 	if !ok {
 		if e.Peer == s.cfg.Orchestrator {
-			s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+			s.drop(DropUnwanted, "not awaited", e.Peer, b)
 			return
 		}
-		s.drop(&s.report.Dropped.Foreign, "foreign", e, b)
+		s.drop(DropForeign, "foreign", e.Peer, b)
 		return
 	}
 	m, err := wire.Parse(b)
 	if err != nil {
-		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		s.drop(DropMalformed, "malformed", e.Peer, b)
 		return
 	}
 	if m.Type != wire.Ack || m.TID != s.tid || m.Seq == wire.Absent {
-		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return
 	}
 	if x.expect = i + 1; x.expect == len(x.peers) {
 		x.expect = 0
 	}
-	if s.debug {
-		s.log.Debug("received", "peer", e.Peer, "type", 3, "tid", m.TID, "seq", m.Seq)
+	o := x.transfer.Ack(now, i, m.Seq)
+	if s.watched {
+		s.tellAck(TraceAck{i, e.Peer, m.TID, m.Seq, wire.Absent, o == sched.Duplicate, o == sched.Unsent})
 	}
-	switch x.transfer.Ack(now, i, m.Seq) {
+	switch o {
 	case sched.Duplicate:
-		s.drop(&s.report.Dropped.Duplicate, "duplicate", e, b)
+		s.drop(DropDuplicate, "duplicate", e.Peer, b)
 	case sched.Unsent:
-		s.drop(&s.report.Dropped.Unsent, "of a segment never sent", e, b)
-	}
-}
-
-// drop counts a datagram that changes nothing.
-func (s *session) drop(count *int64, why string, e *loop.Envelope, b []byte) {
-	*count++
-	if s.debug {
-		s.log.Debug("dropped", "why", why, "peer", e.Peer, "data", excerpt(b))
+		s.drop(DropUnsent, "of a segment never sent", e.Peer, b)
 	}
 }
 
@@ -127,6 +120,7 @@ func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
 func (x *sending) buried(i int) {
 	st := x.transfer.Stats(i)
 	x.s.log.Warn("receiver is dead", "addr", x.peers[i].addr, "err", st.Err, "acknowledged", st.Acked, "segments given to others", st.Gave)
+	x.s.tellDeath(i, st.Err)
 }
 
 // expire takes the retransmission timeouts.
@@ -162,22 +156,13 @@ func (x *sending) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, b
 		s.finish(now, err)
 		return b, false
 	}
-	if seg.Try > 1 || s.debug {
-		x.tell(i, seg)
+	if seg.Try > 1 || s.watched {
+		s.tellSegment(TraceSegment{i, x.peers[i].addr, s.tid, seg.Seq, wire.Absent, seg.Off, seg.Len, seg.Try})
 	}
 	e.Sock, e.Peer = sockUDP, x.peers[i].addr
 	b = append(b, x.prefix...)
 	b = wire.AppendDataRest(b, seg.Seq)
 	return append(b, data...), true
-}
-
-// tell logs a transmission.
-func (x *sending) tell(i int, seg sched.Segment) {
-	s := x.s
-	if seg.Try > 1 {
-		s.log.Info("timeout: sending again", "addr", x.peers[i].addr, "seq", seg.Seq, "try", seg.Try)
-	}
-	s.log.Debug("sending", "peer", x.peers[i].addr, "type", 2, "tid", s.tid, "seq", seg.Seq, "bytes", seg.Len)
 }
 
 // next is when the next segment times out.

@@ -54,11 +54,13 @@ type stage interface {
 // Its methods are called by one driver; after Next has said ok=false, or the
 // driver gave up, result tells how it ended.
 type session struct {
-	cfg    *Config
-	log    *slog.Logger
-	debug  bool // a line for every datagram is wanted
-	size   int64
-	reader io.ReaderAt
+	cfg *Config
+	log *slog.Logger
+	// traces are told what happens; watched says that one of them is of every segment.
+	traces  []*Trace
+	watched bool
+	size    int64
+	reader  io.ReaderAt
 
 	stage      stage
 	waiting    waiting
@@ -92,11 +94,16 @@ type session struct {
 func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, mode6 icmp.Mode, buffer int) *session {
 	s := &session{
 		cfg: cfg, log: cfg.Logger, size: size, reader: src,
-		debug: cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
 		began: now, entered: now, timers: sched.NewWheel(now, timers),
 		mode4: mode4, mode6: mode6,
 		bufferAcks: buffer / loop.ShortDatagram,
 		resume:     cfg.Resume,
+	}
+	if cfg.Trace != nil {
+		s.observe(cfg.Trace)
+	}
+	if cfg.Logger.Enabled(context.Background(), slog.LevelInfo) {
+		s.observe(logTrace(cfg.Logger, cfg.Trace))
 	}
 	s.start()
 	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off}

@@ -16,6 +16,12 @@ import (
 	"mdalp/wire"
 )
 
+// A flight is a segment on its way to a receiver.
+type flight struct {
+	peer int
+	seq  int64
+}
+
 // A watch is a client session with a model beside it: what is out at each
 // receiver, for how long, and what was acknowledged. It drives the session as it
 // is driven itself, and after every call it compares the two. The model knows

@@ -260,7 +260,11 @@ func (x *blocks) begin(now time.Time) {
 	x.source.stream(s.reader, s.size, len(s.peers), x.segment, s.cfg.memory)
 	for i, p := range s.peers {
 		r := &s.report.Receivers[i]
-		s.log.Info("receiver", "addr", p.addr, "latency", r.Latency, "segments", r.Assigned, "window", receivers[i].Window)
+		s.tell(func(t *Trace) {
+			if t.Share != nil {
+				t.Share(TraceShare{i, p.addr, r.Latency, r.Share, r.Assigned, receivers[i].Window})
+			}
+		})
 	}
 	s.stage = x
 	s.enter(now, PhaseSending)

@@ -32,45 +32,41 @@ type tap struct {
 	lost int64 // packets for which there was none
 	// local is this end of each socket. The port of an ICMP socket is the identifier of
 	// its echoes where that is the kernel's choice, else 0.
-	local  [3]netip.AddrPort
-	source func(to netip.Addr) netip.Addr // the address that the kernel sends from
-	known  map[netip.Addr]netip.Addr      // what source said
-	// tries counts the transmissions of the segments that are out: as many as there are
-	// receivers, or a few more where one has died.
-	tries   map[flight]int
-	hosts   map[netip.Addr]int // the first receiver of each host
-	named   int                // receivers that hosts is of: names may come late
+	local   [3]netip.AddrPort
+	source  func(to netip.Addr) netip.Addr // the address that the kernel sends from
+	known   map[netip.Addr]netip.Addr      // what source said
+	hosts   map[netip.Addr]int             // the first receiver of each host
+	named   int                            // receivers that hosts is of: names may come late
 	flushed time.Time
 	phase   Phase
 	d       pcapng.Datagram
-	note    []byte // of the datagram
+	note    []byte // of the datagram, by the session's trace
+	offered bool   // it is an offer
 	echo    []byte // a copy of an echo whose identifier is not ours to choose
-}
-
-// A flight is a segment on its way to a receiver.
-type flight struct {
-	peer int
-	seq  int64
 }
 
 // newTap begins a capture of s to w.
 func newTap(s *session, w io.Writer, local [3]netip.AddrPort, source func(netip.Addr) netip.Addr) *tap {
-	return &tap{
+	t := &tap{
 		s: s, out: pcapng.NewWriter(w, "mdalp "+Version), local: local, source: source,
-		known: make(map[netip.Addr]netip.Addr), tries: make(map[flight]int), flushed: s.began,
+		known: make(map[netip.Addr]netip.Addr), flushed: s.began,
 	}
+	s.observe(t.trace())
+	return t
 }
 
 // Receive implements loop.Handler.
 func (t *tap) Receive(now time.Time, e *loop.Envelope, b []byte) {
-	before := t.s.report.Dropped
+	t.note, t.offered = t.note[:0], false
 	t.s.Receive(now, e, b)
 	if t.out == nil {
 		return
 	}
 	t.d = pcapng.Datagram{At: e.At, Proto: pcapng.UDP, Src: e.Peer, Dst: e.Local, Data: b, Dir: pcapng.In}
 	if e.Sock == sockUDP {
-		t.note = t.received(t.note[:0], e.Peer, b, &before)
+		if t.offered && errors.Is(t.s.err, ErrBadOffer) {
+			t.note = append(t.note[:0], "bad offer"...)
+		}
 	} else {
 		t.answer(e)
 	}
@@ -92,6 +88,7 @@ func (t *tap) Next() (time.Time, bool) { return t.s.Next() }
 
 // Transmit implements loop.Handler.
 func (t *tap) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	t.note = t.note[:0]
 	out, ok := t.s.Transmit(now, e, b)
 	if !ok || t.out == nil {
 		return out, ok
@@ -100,9 +97,7 @@ func (t *tap) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool)
 	if !t.d.Src.Addr().IsValid() {
 		t.d.Src = t.here(e.Sock, e.Peer)
 	}
-	if e.Sock == sockUDP {
-		t.note = t.sent(t.note[:0], e.Peer, out)
-	} else {
+	if e.Sock != sockUDP {
 		t.request(e)
 	}
 	t.write(now)
@@ -181,26 +176,29 @@ func (t *tap) receiver(note []byte, i int) []byte {
 	return append(strconv.AppendInt(note, int64(i+1), 10), ", "...)
 }
 
-// sent notes what a datagram is that goes out.
-func (t *tap) sent(note []byte, to netip.AddrPort, b []byte) []byte {
-	m, err := wire.Parse(b)
-	if err != nil {
-		return note
+// trace has the session say what a datagram is, and what it made of it.
+func (t *tap) trace() *Trace {
+	return &Trace{
+		Intent: func(x TraceIntent) { t.note = again(append(t.note, "intent"...), x.Try) },
+		Offer:  func(TraceOffer) { t.note, t.offered = append(t.note, "offer"...), true },
+		Segment: func(x TraceSegment) {
+			t.note = append(t.receiver(t.note, x.Receiver), "SEQ "...)
+			t.note = strconv.AppendInt(t.note, x.Seq, 10)
+			if x.Num == wire.Absent {
+				t.note = again(t.note, x.Try)
+			} else if x.Try > 1 { // nobody counts further there
+				t.note = append(t.note, ", again"...)
+			}
+		},
+		Ack:      t.acknowledged,
+		Manifest: func(TraceManifest) { t.note = append(t.note, wire.ManifestType.String()...) },
+		State:    func(TraceState) { t.note = append(t.note, wire.StateType.String()...) },
+		Drop:     t.dropped,
 	}
-	try := t.s.waiting.intents
-	switch m.Type {
-	case wire.Intent:
-		note = append(note, "intent"...)
-	case wire.Data:
-		i := t.s.place[to]
-		f := flight{i, m.Seq}
-		t.tries[f]++
-		try = t.tries[f]
-		note = append(t.receiver(note, i), "SEQ "...)
-		note = strconv.AppendInt(note, m.Seq, 10)
-	default:
-		return append(note, m.Type.String()...)
-	}
+}
+
+// again notes which time it is, from the second on.
+func again(note []byte, try int) []byte {
 	if try > 1 {
 		note = append(note, ", try "...)
 		note = strconv.AppendInt(note, int64(try), 10)
@@ -208,40 +206,39 @@ func (t *tap) sent(note []byte, to netip.AddrPort, b []byte) []byte {
 	return note
 }
 
-// received notes what a datagram is that came in, and what the session, whose counts
-// were as in before, made of it.
-func (t *tap) received(note []byte, from netip.AddrPort, b []byte, before *Drops) []byte {
-	m, err := wire.Parse(b)
-	i, known := t.s.place[from]
-	if known && err == nil && m.Type == wire.Ack {
-		note = t.receiver(note, i)
-	}
-	now := &t.s.report.Dropped
-	switch {
-	case now.Malformed > before.Malformed:
-		return append(note, "dropped: malformed"...)
-	case now.Foreign > before.Foreign:
-		return append(note, "dropped: from a stranger"...)
-	case now.Unwanted > before.Unwanted:
-		return append(note, "dropped: not awaited"...)
-	case now.Duplicate > before.Duplicate:
+// acknowledged notes an acknowledgement.
+func (t *tap) acknowledged(x TraceAck) {
+	note := t.receiver(t.note, x.Receiver)
+	if x.Duplicate {
 		note = append(note, "duplicate "...)
 	}
-	switch {
-	case m.Type == wire.Offer && t.s.sending.transfer == nil && errors.Is(t.s.err, ErrBadOffer):
-		return append(note, "bad offer"...)
-	case err != nil:
-		return note
-	case m.Type != wire.Ack:
-		return append(note, m.Type.String()...)
-	}
 	note = append(note, "ack of SEQ "...)
-	note = strconv.AppendInt(note, m.Seq, 10)
-	if now.Unsent > before.Unsent {
-		return append(note, ", which was not sent to it"...)
+	note = strconv.AppendInt(note, x.Seq, 10)
+	if x.Unsent {
+		note = append(note, ", which was not sent to it"...)
 	}
-	delete(t.tries, flight{i, m.Seq})
-	return note
+	t.note = note
+}
+
+// dropped notes why a datagram changes nothing, and whose acknowledgement it would be.
+func (t *tap) dropped(x TraceDrop) {
+	why := ""
+	switch x.Cause {
+	case DropMalformed:
+		why = "dropped: malformed"
+	case DropForeign:
+		why = "dropped: from a stranger"
+	case DropUnwanted:
+		why = "dropped: not awaited"
+	default:
+		return // acknowledged has said it
+	}
+	if i, known := t.s.place[x.Peer]; known {
+		if m, err := wire.Parse(x.Data); err == nil && m.Type == wire.Ack {
+			t.note = t.receiver(t.note, i)
+		}
+	}
+	t.note = append(t.note, why...)
 }
 
 // request makes an echo that goes out what it will be on the wire.

@@ -74,15 +74,15 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 	}
 	m, err := wire.Parse(b)
 	if err != nil && !wire.LooksLikeOffer(b) {
-		s.drop(&s.report.Dropped.Malformed, "malformed", e, b)
+		s.drop(DropMalformed, "malformed", e.Peer, b)
 		return
 	}
 	if err == nil && m.Type != wire.Offer {
-		s.drop(&s.report.Dropped.Unwanted, "not awaited", e, b)
+		s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return
 	}
 	if err == nil && m.TID == s.given && s.given != 0 { // a copy that is late
-		s.drop(&s.report.Dropped.Unwanted, "of the transaction before", e, b)
+		s.drop(DropUnwanted, "of the transaction before", e.Peer, b)
 		return
 	}
 	var offer []wire.Receiver
@@ -96,7 +96,9 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 		offer, err = wire.ParseReceivers(m.Data)
 	}
 	if err != nil {
-		s.finish(now, fmt.Errorf("%w from %v: %w", ErrBadOffer, e.Peer, err))
+		err = fmt.Errorf("%w from %v: %w", ErrBadOffer, e.Peer, err)
+		s.tellOffer(TraceOffer{m.TID, 0, err})
+		s.finish(now, err)
 		return
 	}
 	s.accept(now, m.TID, offer)
@@ -183,7 +185,11 @@ func (w *waiting) transmit(_ time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 	w.ready = false
 	w.intents++
 	e.Sock, e.Peer = sockUDP, w.s.cfg.Orchestrator
-	w.s.log.Info("intent", "orchestrator", e.Peer, "times", w.intents)
+	w.s.tell(func(t *Trace) {
+		if t.Intent != nil {
+			t.Intent(TraceIntent{w.s.cfg.Orchestrator, w.intents})
+		}
+	})
 	return wire.AppendIntent(b), true
 }
 

@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"mdalp"
-	"mdalp/sched"
 	"mdalp/wire"
 )
 
@@ -19,9 +17,8 @@ import (
 // who search logs for them: "LEVEL:__main__:text", as Python's logging has it. What the
 // original has no line for comes in the same form, with its attributes behind it.
 //
-// The session does not log the bytes of segments, and names a receiver where the
-// original prints the whole offer; the rest is taken from its reports and from the
-// payload.
+// What the original has lines for comes from the session's trace; the offer, which it prints
+// whole, from its reports, and the bytes of segments from the payload.
 type original struct {
 	w     io.Writer
 	level slog.Level
@@ -29,20 +26,15 @@ type original struct {
 	options *sendOptions
 
 	file string
-	// The payload, for the bytes of segments, which the session's records do not have.
+	// The payload, for the bytes of segments, which the trace does not have.
 	data io.ReaderAt
 	// The orchestrator.
 	from   netip.AddrPort
-	tid    int64
-	offer  bool     // has been written
-	shares []extent // by receiver
+	tid   int64
+	offer bool // has been written
 	// A line is written at once: other output may go to the same terminal.
 	line bytes.Buffer
 }
-
-// An extent is a receiver's share: the first segment and the one behind the last, and
-// the same in bytes.
-type extent struct{ seq, seqEnd, off, end int64 }
 
 // begin starts over with another file.
 func (o *original) begin(file string, p *payload, c *mdalp.Config) {
@@ -54,6 +46,53 @@ func (o *original) begin(file string, p *payload, c *mdalp.Config) {
 	}
 	o.print(slog.LevelInfo, "Parsed args: Namespace(addr=%s, file=<_io.TextIOWrapper name=%s mode='r' encoding='UTF-8'>, mode=%d, port=%d, server=%d, verbose=%d)",
 		quote(o.options.addr), quote(name), o.options.mode, o.options.port, o.options.server, o.options.verbose)
+}
+
+// trace writes the lines that the original has. They are not logged beside it.
+func (o *original) trace() *mdalp.Trace {
+	t := &mdalp.Trace{
+		Unlogged: true,
+		Intent: func(x mdalp.TraceIntent) {
+			o.print(slog.LevelDebug, "client -> %s (return 0): %s", tuple(x.Orchestrator), appendBytes(nil, wire.AppendIntent(nil)))
+			o.print(slog.LevelInfo, "Intent message sent to %s.", tuple(x.Orchestrator))
+		},
+		Offer: func(mdalp.TraceOffer) {}, // written by see, which knows what is in it
+		Share: func(x mdalp.TraceShare) {
+			// The original has this line with mode 1 only.
+			if o.options.mode == 1 {
+				o.print(slog.LevelInfo, "addr: %s, latency: %s, data_len: %d", tuple(x.Addr), number(float64(x.Latency)/1e6), x.Segments)
+			}
+		},
+		Repeat: func(x mdalp.TraceSegment) {
+			switch {
+			case x.Num != wire.Absent: // not by a timeout, most of the time
+			case o.options.mode == 1:
+				o.print(slog.LevelInfo, "Timeout! %s | seq: %d", tuple(x.Addr), x.Seq)
+			default: // with mode 2 the original's words name neither receiver nor segment
+				o.print(slog.LevelInfo, "Receive timeout!")
+			}
+		},
+	}
+	if o.level <= slog.LevelDebug {
+		t.Segment, t.Ack = o.segment, o.ack
+	}
+	return t
+}
+
+// segment writes a segment that is sent, with its bytes.
+func (o *original) segment(x mdalp.TraceSegment) {
+	data := make([]byte, x.Len)
+	n, _ := o.data.ReadAt(data, x.Off)
+	b := wire.AppendDataHeader(nil, x.TID, x.Seq)
+	if x.Num != wire.Absent {
+		b = wire.AppendSegmentHeader(nil, x.TID, x.Seq, x.Num, 1, 1)
+	}
+	o.print(slog.LevelDebug, "client -> %s (return %d): %s", tuple(x.Addr), x.Len, appendBytes(nil, append(b, data[:n]...)))
+}
+
+// ack writes an acknowledgement, as the dictionary that the original makes of it.
+func (o *original) ack(x mdalp.TraceAck) {
+	o.print(slog.LevelDebug, "Parsed data: {'Type': 3, 'TID': %d, 'SEQ': %d, 'DATA': None}", x.TID, x.Seq)
 }
 
 // see writes the offer as soon as a report has it.
@@ -100,52 +139,7 @@ func (o *original) WithGroup(string) slog.Handler { return o }
 
 // Handle implements slog.Handler.
 func (o *original) Handle(_ context.Context, r slog.Record) error {
-	at := make(map[string]slog.Value, r.NumAttrs())
-	r.Attrs(func(a slog.Attr) bool {
-		at[a.Key] = a.Value
-		return true
-	})
-	addr := func(key string) string {
-		a, _ := at[key].Any().(netip.AddrPort)
-		return tuple(a)
-	}
-	switch r.Message {
-	case "intent":
-		o.print(slog.LevelDebug, "client -> %s (return 0): b'Type:0;'", addr("orchestrator"))
-		o.print(slog.LevelInfo, "Intent message sent to %s.", addr("orchestrator"))
-	case "offer":
-		// Written by see, which knows what is in it.
-	// The session logs one for each receiver of the split, in the order of the offer, and its
-	// segments follow those of the one before.
-	case "receiver":
-		n := at["segments"].Int64()
-		var last extent
-		if len(o.shares) > 0 {
-			last = o.shares[len(o.shares)-1]
-		}
-		o.shares = append(o.shares, extent{last.seqEnd, last.seqEnd + n, last.end, last.end + at["bytes"].Int64()})
-		// The original has this line with mode 1 only.
-		if o.options.mode == 1 {
-			latency, _ := at["latency"].Any().(time.Duration)
-			o.print(r.Level, "addr: %s, latency: %s, data_len: %d", addr("addr"), number(float64(latency)/1e6), n)
-		}
-	// With mode 2 the original's words name neither receiver nor segment.
-	case "timeout: sending again":
-		if o.options.mode == 1 {
-			o.print(r.Level, "Timeout! %s | seq: %d", addr("addr"), at["seq"].Int64())
-		} else {
-			o.print(r.Level, "Receive timeout!")
-		}
-	case "sending":
-		seq, n := at["seq"].Int64(), at["bytes"].Int64()
-		b := wire.AppendData(nil, o.tid, seq, o.segment(seq, n))
-		o.print(r.Level, "client -> %s (return %d): %s", addr("peer"), n, appendBytes(nil, b))
-	case "received":
-		// An acknowledgement, as the dictionary that the original makes of it.
-		o.print(r.Level, "Parsed data: {'Type': 3, 'TID': %d, 'SEQ': %d, 'DATA': None}", o.tid, at["seq"].Int64())
-	default:
-		o.other(&r)
-	}
+	o.other(&r)
 	return nil
 }
 
@@ -175,20 +169,6 @@ func plain(v string) bool {
 		}
 	}
 	return v != ""
-}
-
-// segment reads the bytes of a segment, as they were, or will be, sent. A share begins
-// on its own segment, so offsets follow from the share and not from the sequence number
-// alone. Nil if no share has it.
-func (o *original) segment(seq, n int64) []byte {
-	b := make([]byte, n)
-	for _, x := range o.shares {
-		if seq >= x.seq && seq < x.seqEnd {
-			got, _ := o.data.ReadAt(b, x.off+(seq-x.seq)*sched.DefaultSegment)
-			return b[:got]
-		}
-	}
-	return nil
 }
 
 // print writes a line if its level is wanted.

@@ -54,6 +54,7 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 	s.watch = newWatcher(o)
 	defer s.watch.stop()
 	s.cfg.Logger, s.cfg.Progress, s.cfg.ProgressEvery = s.watch.log, s.watch.see, s.watch.every
+	s.cfg.Trace = s.watch.trace()
 	opening, cancel := after(o.deadline).on(ctx, "the file of --pcap was opened")
 	w, err := o.openCapture(opening, s.cfg)
 	cancel()

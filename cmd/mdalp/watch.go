@@ -100,6 +100,14 @@ func (w *watcher) begin(file string, p *payload, c *mdalp.Config) {
 	}
 }
 
+// trace is the session's Trace, or nil.
+func (w *watcher) trace() *mdalp.Trace {
+	if w.original == nil {
+		return nil
+	}
+	return w.original.trace()
+}
+
 // see is the session's Progress.
 func (w *watcher) see(r *mdalp.Report) {
 	w.on.report(r)
