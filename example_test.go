@@ -70,6 +70,35 @@ func ExampleSend() {
 	// 2 receivers, missing: []
 }
 
+// What happens is told as it does. Functions that are nil cost nothing.
+func ExampleTrace() {
+	home, stop, err := startServer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stop()
+
+	intents, segments, bytes := 0, 0, 0
+	payload := strings.NewReader(strings.Repeat("a segment ", 100))
+	_, err = mdalp.Send(context.Background(), payload, payload.Size(), &mdalp.Config{
+		Orchestrator: home,
+		Balance:      mdalp.BalanceEqual,
+		Base:         true, // segments of 100 bytes
+		Trace: &mdalp.Trace{
+			Intent: func(mdalp.TraceIntent) { intents++ },
+			Segment: func(s mdalp.TraceSegment) {
+				if s.Try == 1 {
+					segments++
+					bytes += s.Len
+				}
+			},
+		},
+	})
+	fmt.Println(intents, "intent,", segments, "segments with", bytes, "bytes, error:", err)
+	// Output: 1 intent, 10 segments with 1000 bytes, error: <nil>
+}
+
 // Who would get how much, with nothing sent.
 func ExamplePlan() {
 	home, stop, err := startServer()

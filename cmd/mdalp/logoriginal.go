@@ -29,7 +29,7 @@ type original struct {
 	// The payload, for the bytes of segments, which the trace does not have.
 	data io.ReaderAt
 	// The orchestrator.
-	from   netip.AddrPort
+	from  netip.AddrPort
 	tid   int64
 	offer bool // has been written
 	// A line is written at once: other output may go to the same terminal.
