@@ -157,7 +157,7 @@ func (x *blocks) mourn(now time.Time) {
 			x.buried(i)
 		}
 	}
-	s.settle(now)
+	s.refresh(now)
 }
 
 // due has no timers of its own.

@@ -21,7 +21,7 @@ type talk struct {
 
 // newTalk begins one: three segments, the first acknowledged, to one receiver that takes segments of 2,000 bytes.
 func newTalk(t *testing.T) *talk {
-	c, err := (&Config{Orchestrator: orchestrator, Balance: BalanceEqual, Segment: 2000}).withDefaults()
+	c, err := newRun(&Config{Orchestrator: orchestrator, Balance: BalanceEqual, Segment: 2000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCompleteWhileSending(t *testing.T) {
 	x.sends("Type:4;TID:7;SEQ:2;DATA:{'bytes': 5000, 'seg': 2000, 'sha256': '")
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:1;DATA:{'state': 'incomplete', 'have': '0,2'};")
 	x.sends("Type:2;TID:7;SEQ:1;NUM:03;")
-	if x.s.settle(x.now); x.s.report.Acked != 3000 || x.s.report.Left != 1 {
+	if x.s.refresh(x.now); x.s.report.Acked != 3000 || x.s.report.Left != 1 {
 		t.Errorf("%d bytes are acknowledged, %d segments left", x.s.report.Acked, x.s.report.Left)
 	}
 	x.gets(orchestrator, "Type:5;TID:7;SEQ:2;DATA:{'state': 'complete'};")

@@ -18,7 +18,7 @@ func TestConfigErrors(t *testing.T) {
 		"negative deadline": {Orchestrator: orchestrator, Deadline: -time.Second},
 		"negative echoes":   {Orchestrator: orchestrator, Echoes: -1},
 	} {
-		if _, err := c.withDefaults(); !errors.Is(err, ErrConfig) {
+		if _, err := newRun(&c); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: error %v", name, err)
 		}
 		r, err := Send(t.Context(), strings.NewReader("x"), 1, &c)

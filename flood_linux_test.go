@@ -24,7 +24,7 @@ func TestEchoFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	cfg, err := (&Config{Orchestrator: orchestrator}).withDefaults()
+	cfg, err := newRun(&Config{Orchestrator: orchestrator})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func hasWay(a netip.Addr) bool {
 //
 // src is read as it is sent, in pieces, by one goroutine.
 func Send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Report, error) {
-	c, err := cfg.withDefaults()
+	c, err := newRun(cfg)
 	if err != nil {
 		return &Report{Size: size}, err
 	}

@@ -31,8 +31,9 @@ func (a *aside) end(now time.Time) {
 }
 
 // named is a session of three receivers, two of which are names.
-func named(t *testing.T, cfg Config) (*bench, *aside) {
+func named(t *testing.T, c Config) (*bench, *aside) {
 	t.Helper()
+	cfg := run{Config: c}
 	var jobs aside
 	cfg.beside = jobs.take
 	cfg.resolve = func(host string) netip.Addr {
@@ -133,13 +134,13 @@ func TestNamesDeadline(t *testing.T) {
 func TestNamesAlone(t *testing.T) {
 	offer := "Type:1;TID:7;DATA:[{'ip_address': 'a.example'}];"
 	for _, c := range []struct {
-		cfg  Config
+		cfg  run
 		at   float64
 		want error
 	}{
-		{Config{Balance: BalanceEqual}, 10_000, ErrBadOffer},
-		{Config{Balance: BalanceEqual, offerOnly: true}, 10_000, ErrBadOffer},
-		{Config{Balance: BalanceEqual, Deadline: 3 * time.Second}, 3000, ErrDeadline},
+		{run{Config: Config{Balance: BalanceEqual}}, 10_000, ErrBadOffer},
+		{run{Config: Config{Balance: BalanceEqual}, offerOnly: true}, 10_000, ErrBadOffer},
+		{run{Config: Config{Balance: BalanceEqual, Deadline: 3 * time.Second}}, 3000, ErrDeadline},
 	} {
 		var jobs aside
 		c.cfg.beside = jobs.take
@@ -180,7 +181,7 @@ func TestWhoMayBeOffered(t *testing.T) {
 		{"a link without name", "[::1]:1", "{'ip_address': 'fe80::1'}, {'ip_address': '::1'}", false, []string{"[::1]:4650"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg := Config{Orchestrator: netip.MustParseAddrPort(c.from), Balance: BalanceEqual, ours: func(netip.Addr) bool { return c.ours }}
+			cfg := run{Config: Config{Orchestrator: netip.MustParseAddrPort(c.from), Balance: BalanceEqual}, ours: func(netip.Addr) bool { return c.ours }}
 			if c.ours {
 				cfg.Bind = netip.Addr{}
 			}

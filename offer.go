@@ -16,7 +16,7 @@ import (
 // transaction like any other, which then ends unfinished. Of the Report, TID, Wait
 // and the Addr and Name of the Receivers are filled in.
 func Offer(ctx context.Context, cfg *Config) (*Report, error) {
-	c, err := cfg.withDefaults()
+	c, err := newRun(cfg)
 	if err != nil {
 		return &Report{}, err
 	}

@@ -18,12 +18,12 @@ func (s *session) progress(now time.Time) {
 	if s.cfg.Progress == nil {
 		return
 	}
-	s.settle(now)
+	s.refresh(now)
 	s.cfg.Progress(&s.report)
 }
 
-// settle brings the report up to date.
-func (s *session) settle(now time.Time) {
+// refresh brings the report up to date.
+func (s *session) refresh(now time.Time) {
 	r := &s.report
 	r.Phase = s.phase
 	r.Elapsed = now.Sub(s.began)
@@ -104,7 +104,7 @@ func (s *session) finish(now time.Time, err error) {
 	if s.phase == PhaseFinished {
 		return
 	}
-	s.settle(now)
+	s.refresh(now)
 	s.stage = over{}
 	s.phase, s.report.Phase = PhaseFinished, PhaseFinished
 	s.err = err

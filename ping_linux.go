@@ -60,6 +60,6 @@ func ping(ctx context.Context, r *PingReport, cfg *PingConfig) error {
 	}
 	p := newPinger(time.Now(), r, cfg, addrs, len(socks)-1)
 	err := loop.Run(ctx, p, socks...)
-	p.settle(time.Now())
+	p.refresh(time.Now())
 	return err
 }

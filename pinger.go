@@ -8,10 +8,10 @@ import (
 	"mdalp/loop"
 )
 
-// settling is how long a pinger waits before its first echo: the kernel takes a
+// stampDelay is how long a pinger waits before its first echo: the kernel takes a
 // moment to switch its stamps on, and until then they come too late (see
 // [icmp.Open]).
-const settling = 4 * time.Millisecond
+const stampDelay = 4 * time.Millisecond
 
 // A pinger is Ping as a program without I/O: an icmp.Prober as a loop.Handler.
 type pinger struct {
@@ -43,7 +43,7 @@ func newPinger(now time.Time, r *PingReport, cfg *PingConfig, addrs []netip.Addr
 		}
 		p.firstOf = append(p.firstOf, k)
 	}
-	p.prober = icmp.NewProber(now.Add(settling), icmp.Config{
+	p.prober = icmp.NewProber(now.Add(stampDelay), icmp.Config{
 		Count: cfg.Count, Gap: cfg.Interval, Timeout: cfg.Timeout, ID: echoID(&cfg.key), Key: cfg.key,
 	}, hosts)
 	return p
@@ -100,7 +100,7 @@ func (p *pinger) Expire(now time.Time) {
 	p.prober.Expire(now)
 	if p.cfg.Progress != nil && !now.Before(p.tell) {
 		p.tell = now.Add(p.cfg.ProgressEvery)
-		p.settle(now)
+		p.refresh(now)
 		p.cfg.Progress(p.report)
 	}
 }
@@ -124,8 +124,8 @@ func (p *pinger) Next() (time.Time, bool) {
 	return at, ok
 }
 
-// settle writes down what is known at now.
-func (p *pinger) settle(now time.Time) {
+// refresh writes down what is known at now.
+func (p *pinger) refresh(now time.Time) {
 	p.report.Elapsed = now.Sub(p.began)
 	for host, i := range p.first {
 		p.report.Hosts[i].Echoes = p.prober.Stats(host)

@@ -35,7 +35,7 @@ func startPinger(t *testing.T, hosts []netip.Addr) *pinger {
 	}
 	p := newPinger(t0, r, &PingConfig{Count: 2, Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, hosts, 1)
 	// Before the kernel's stamps are on, nothing may be sent.
-	if b, ok := p.Transmit(t0.Add(settling-1), &loop.Envelope{}, nil); ok {
+	if b, ok := p.Transmit(t0.Add(stampDelay-1), &loop.Envelope{}, nil); ok {
 		t.Fatalf("%x is sent at once", b)
 	}
 	return p
@@ -68,7 +68,7 @@ func (e *echo) answer(p *pinger, now time.Time, from netip.Addr) {
 func TestPinger(t *testing.T) {
 	hosts := addrs("192.0.2.1", "2001:db8::1", "192.0.2.1", "192.0.2.3")
 	p := startPinger(t, hosts)
-	at := t0.Add(settling)
+	at := t0.Add(stampDelay)
 	first := round(p, at)
 	var went []string
 	for _, e := range first {
@@ -98,7 +98,7 @@ func TestPinger(t *testing.T) {
 	if _, ok := p.Next(); ok {
 		t.Fatal("it goes on after the end")
 	}
-	p.settle(end)
+	p.refresh(end)
 	ms := time.Millisecond
 	a := HostPing{Addr: hosts[0], Echoes: icmp.Stats{Sent: 2, Received: 2, Min: 3 * ms, Median: 4 * ms, Mean: 4 * ms, Max: 5 * ms}}
 	wantReport := &PingReport{
@@ -108,7 +108,7 @@ func TestPinger(t *testing.T) {
 			a, // named twice, reported twice
 			{Addr: hosts[3], Echoes: icmp.Stats{Sent: 2}},
 		},
-		Elapsed: settling + 10*ms + icmp.DefaultTimeout, Duplicate: 1, Foreign: 1, Malformed: 1,
+		Elapsed: stampDelay + 10*ms + icmp.DefaultTimeout, Duplicate: 1, Foreign: 1, Malformed: 1,
 	}
 	if diff := cmp.Diff(wantReport, p.report, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Error(diff)
@@ -126,7 +126,7 @@ func TestPinger(t *testing.T) {
 func TestPingerFail(t *testing.T) {
 	hosts := addrs("192.0.2.1", "192.0.2.2", "192.0.2.3")
 	p := startPinger(t, hosts)
-	at := t0.Add(settling)
+	at := t0.Add(stampDelay)
 	to := func(a netip.Addr) *loop.Envelope { return &loop.Envelope{Peer: netip.AddrPortFrom(a, 0)} }
 	refused := to(hosts[2])
 	refused.Remote = true
@@ -147,7 +147,7 @@ func TestPingerFail(t *testing.T) {
 	if _, ok := p.Next(); ok {
 		t.Fatal("it waits for echoes that are lost")
 	}
-	p.settle(at)
+	p.refresh(at)
 	for i, want := range []HostPing{
 		{Addr: hosts[0], Echoes: icmp.Stats{Sent: 2, Received: 1, Min: ms1, Median: ms1, Mean: ms1, Max: ms1}},
 		{Addr: hosts[1], Echoes: icmp.Stats{Sent: 2}, Err: syscall.EPERM},
@@ -195,7 +195,7 @@ func TestPingConfig(t *testing.T) {
 
 // TestOfferOnly ends with the offer: nothing is sent to the receivers.
 func TestOfferOnly(t *testing.T) {
-	b := start(t, 1, Config{Balance: BalanceEqual, offerOnly: true})
+	b := start(t, 1, run{Config: Config{Balance: BalanceEqual}, offerOnly: true})
 	if got := b.flush(t0); len(got) != 1 || got[0].Data != "Type:0;" {
 		t.Fatalf("sent %v, want an intent", got)
 	}
@@ -212,7 +212,7 @@ func TestOfferOnly(t *testing.T) {
 		t.Error(diff)
 	}
 	// Hosts that an IPv4 socket cannot reach are there as well.
-	b = start(t, 1, Config{Balance: BalanceEqual, offerOnly: true})
+	b = start(t, 1, run{Config: Config{Balance: BalanceEqual}, offerOnly: true})
 	b.in(ms(1), orchestrator, "Type:1;TID:7;DATA:[{'ip_address': '2001:db8::1'}];")
 	if err := b.ended(); err != nil || len(b.s.report.Receivers) != 1 {
 		t.Errorf("%v, %+v", err, b.s.report.Receivers)

@@ -16,7 +16,7 @@ const maxPlan = 1 << 62
 // Share and Assigned are filled in; Segments and Left are those of the whole. The
 // errors are those of Send before its first segment. A size of 0 asks nobody.
 func Plan(ctx context.Context, size int64, cfg *Config) (*Report, error) {
-	c, err := cfg.withDefaults()
+	c, err := newRun(cfg)
 	if err == nil && (size < 0 || size > maxPlan) {
 		err = bad("size", "a payload of %d bytes: %d are the most", size, int64(maxPlan))
 	}

@@ -14,7 +14,7 @@ import (
 
 // measured drives a session through the offer and the echoes of the capture, and gives
 // what it sent to others than the receivers' ICMP.
-func measured(t *testing.T, cfg Config) (*session, []sent) {
+func measured[C Config | run](t *testing.T, cfg C) (*session, []sent) {
 	b := start(t, 5000, cfg)
 	out := b.flush(t0)
 	b.in(ms(100), orchestrator, captured)
@@ -46,7 +46,7 @@ func TestPlanSession(t *testing.T) {
 	for _, balance := range []Balance{BalanceLatency, BalanceAdaptive, BalanceEqual, BalanceNone} {
 		t.Run(balance.String(), func(t *testing.T) {
 			real, _ := measured(t, Config{Balance: balance})
-			plan, out := measured(t, Config{Balance: balance, planOnly: true})
+			plan, out := measured(t, run{Config: Config{Balance: balance}, planOnly: true})
 			if diff := cmp.Diff([]sent{{sockUDP, orchestrator.String(), "Type:0;"}}, out); diff != "" {
 				t.Error(diff)
 			}
@@ -84,8 +84,7 @@ func TestPlanExtended(t *testing.T) {
 		{Config{Balance: BalanceEqual, Segment: 500}, 500, 10, [2]ReceiverReport{{Share: 2500, Assigned: 5}, {Share: 2500, Assigned: 5}}},
 		{Config{Balance: BalanceEqual, Base: true}, 0, 50, [2]ReceiverReport{{Share: 2500, Assigned: 25}, {Share: 2500, Assigned: 25}}},
 	} {
-		tt.cfg.planOnly = true
-		b := start(t, 5000, tt.cfg)
+		b := start(t, 5000, run{Config: tt.cfg, planOnly: true})
 		b.flush(t0)
 		b.in(t0, orchestrator, extendedOffer)
 		b.want(t0)

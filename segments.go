@@ -135,7 +135,7 @@ func (x *sending) expire(now time.Time) {
 			x.buried(i)
 		}
 	}
-	s.settle(now)
+	s.refresh(now)
 }
 
 // due has no timers: every segment has one in the transfer.

@@ -16,7 +16,7 @@ import (
 const lookups = 16
 
 // send opens the sockets, drives a session over them and closes them.
-func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Report, error) {
+func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, error) {
 	began := time.Now()
 	if err := cfg.atHome(); err != nil {
 		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err
@@ -96,7 +96,7 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *Config) (*Repor
 }
 
 // patience is how long what is left of a capture is waited for.
-func (c *Config) patience(ctx context.Context, began time.Time) time.Duration {
+func (c *run) patience(ctx context.Context, began time.Time) time.Duration {
 	switch left := c.Deadline - time.Since(began); {
 	case ctx.Err() != nil, c.Deadline > 0 && left < sinkGrace:
 		return sinkGrace
@@ -108,7 +108,7 @@ func (c *Config) patience(ctx context.Context, began time.Time) time.Duration {
 
 // listen opens the one UDP socket. It is an IPv6 socket that reaches IPv4 hosts
 // too only when it must be: the orchestrator, or the source, is an IPv6 address.
-func listen(cfg *Config) (*loop.Socket, error) {
+func listen(cfg *run) (*loop.Socket, error) {
 	local := netip.IPv4Unspecified()
 	if cfg.Orchestrator.Addr().Is6() {
 		local = netip.IPv6Unspecified()
@@ -122,7 +122,7 @@ func listen(cfg *Config) (*loop.Socket, error) {
 
 // echoBind is the source address of the echoes to IPv4 or IPv6 hosts. For a capture it
 // is never left out, because a datagram socket has its identifier from the bind on.
-func echoBind(cfg *Config, family int) netip.Addr {
+func echoBind(cfg *run, family int) netip.Addr {
 	switch {
 	case cfg.Capture == nil || cfg.Bind.IsValid() && cfg.Bind.Is4() == (family == 4):
 		return cfg.Bind

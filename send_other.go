@@ -9,6 +9,6 @@ import (
 )
 
 // send needs epoll and Linux's sockets.
-func send(_ context.Context, _ io.ReaderAt, size int64, _ *Config) (*Report, error) {
+func send(_ context.Context, _ io.ReaderAt, size int64, _ *run) (*Report, error) {
 	return &Report{Size: size}, errors.ErrUnsupported
 }

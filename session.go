@@ -54,7 +54,7 @@ type stage interface {
 // Its methods are called by one driver; after Next has said ok=false, or the
 // driver gave up, result tells how it ended.
 type session struct {
-	cfg *Config
+	cfg *run
 	log *slog.Logger
 	// traces are told what happens; watched says that one of them is of every segment.
 	traces  []*Trace
@@ -91,7 +91,7 @@ type session struct {
 // newSession prepares a transfer that begins at now. mode4 and mode6 say which
 // echoes can be sent; buffer is the size of the UDP socket's receive buffer in
 // bytes, or 0.
-func newSession(now time.Time, src io.ReaderAt, size int64, cfg *Config, mode4, mode6 icmp.Mode, buffer int) *session {
+func newSession(now time.Time, src io.ReaderAt, size int64, cfg *run, mode4, mode6 icmp.Mode, buffer int) *session {
 	s := &session{
 		cfg: cfg, log: cfg.Logger, size: size, reader: src,
 		began: now, entered: now, timers: sched.NewWheel(now, timers),
@@ -147,7 +147,7 @@ const mostRenewed = 3
 // renew asks for a new offer and goes on there with what this transaction brought, which
 // the server has closed. It reports false where that leads nowhere.
 func (s *session) renew(now time.Time, tid int64) bool {
-	s.settle(now)
+	s.refresh(now)
 	if s.report.Acked > s.report.Resumed {
 		s.renewed = 0
 	}

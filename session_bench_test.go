@@ -22,8 +22,7 @@ func (zeros) ReadAt(p []byte, _ int64) (int, error) {
 
 // benchSession makes a session with n receivers, and their offer.
 func benchSession(b *testing.B, now time.Time, n int, size int64) (*session, []byte) {
-	cfg := Config{Orchestrator: orchestrator, Balance: BalanceEqual}
-	c, err := cfg.withDefaults()
+	c, err := newRun(&Config{Orchestrator: orchestrator, Balance: BalanceEqual})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -229,23 +229,23 @@ func TestSegmentSize(t *testing.T) {
 	own := func(netip.Addr) bool { return true }
 	for _, tt := range []struct {
 		name, offer string
-		cfg         Config
+		cfg         run
 		try         bool // an echo of that size is sent
 		answered    bool
 		want        int
 	}{
 		{name: "no route is known", offer: offer(v4, 8192), want: 1200},
 		{name: "the least of the receivers", offer: offer(v4, 600), want: 600},
-		{name: "ethernet", offer: offer(v4, 8192), cfg: Config{mtu: routes(1500)}, try: true, answered: true, want: 1500 - 28 - header(1200)},
-		{name: "the path does not answer", offer: offer(v4, 8192), cfg: Config{mtu: routes(1500)}, try: true, want: 1200},
-		{name: "IPv6", offer: offer(v6, 8192), cfg: Config{mtu: routes(1500), Bind: netip.IPv6Unspecified()}, try: true, answered: true, want: 1500 - 48 - header(1200)},
-		{name: "this very host", offer: offer(v4, 65000), cfg: Config{mtu: routes(65536), ours: own}, want: 65000},
-		{name: "large packets, smaller segments", offer: offer(v4, 8192), cfg: Config{mtu: routes(9000)}, try: true, answered: true, want: 8192},
-		{name: "nobody can be pinged", offer: offer(v4, 8192), cfg: Config{mtu: routes(9000), Ping: icmp.Off}, want: 1200},
-		{name: "a small route", offer: offer(v4, 8192), cfg: Config{mtu: routes(576)}, want: 1200},
-		{name: "the caller's", offer: offer(v4, 8192), cfg: Config{mtu: routes(1500), Segment: 4000}, want: 4000},
-		{name: "the caller's, which is too much", offer: offer(v4, 8192), cfg: Config{Segment: 10000}, want: 8192},
-		{name: "the caller's, which is too little", offer: offer(v4, 8192), cfg: Config{Segment: 3}, want: 100},
+		{name: "ethernet", offer: offer(v4, 8192), cfg: run{mtu: routes(1500)}, try: true, answered: true, want: 1500 - 28 - header(1200)},
+		{name: "the path does not answer", offer: offer(v4, 8192), cfg: run{mtu: routes(1500)}, try: true, want: 1200},
+		{name: "IPv6", offer: offer(v6, 8192), cfg: run{mtu: routes(1500), Config: Config{Bind: netip.IPv6Unspecified()}}, try: true, answered: true, want: 1500 - 48 - header(1200)},
+		{name: "this very host", offer: offer(v4, 65000), cfg: run{mtu: routes(65536), ours: own}, want: 65000},
+		{name: "large packets, smaller segments", offer: offer(v4, 8192), cfg: run{mtu: routes(9000)}, try: true, answered: true, want: 8192},
+		{name: "nobody can be pinged", offer: offer(v4, 8192), cfg: run{mtu: routes(9000), Config: Config{Ping: icmp.Off}}, want: 1200},
+		{name: "a small route", offer: offer(v4, 8192), cfg: run{mtu: routes(576)}, want: 1200},
+		{name: "the caller's", offer: offer(v4, 8192), cfg: run{mtu: routes(1500), Config: Config{Segment: 4000}}, want: 4000},
+		{name: "the caller's, which is too much", offer: offer(v4, 8192), cfg: run{Config: Config{Segment: 10000}}, want: 8192},
+		{name: "the caller's, which is too little", offer: offer(v4, 8192), cfg: run{Config: Config{Segment: 3}}, want: 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Echoes = 1

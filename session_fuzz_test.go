@@ -122,7 +122,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte{3, 2, 1, 4, 0, 6, 3, 0, 100, 0, 100, 0, 100, 2, 0, 0, 4, 1, 0, 3, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := &script{b: b, now: t0}
-		c := Config{Base: true, Orchestrator: orchestrator, Balance: Balance(s.byte() % 4), Tries: 1 + int(s.byte()%8), key: [32]byte{1}}
+		c := run{Config: Config{Base: true, Orchestrator: orchestrator, Balance: Balance(s.byte() % 4), Tries: 1 + int(s.byte()%8)}, key: [32]byte{1}}
 		flags := s.byte()
 		if flags&1 != 0 {
 			c.RTO = RTO(100 * time.Millisecond)

@@ -27,7 +27,7 @@ func TestResume(t *testing.T) {
 	b := resumed(t, Config{Announced: func(is Transaction) { told = append(told, is) }}, Transaction{3, 1200}, "'bytes': 4800, 'seg': 1200, 'resume': 3")
 	b.in(t0, orchestrator, stateOf(0, "'open', 'have': '0,2-3'"))
 	b.want(t0, segmentOf(receiverA, 1, 0, 4800))
-	b.s.settle(t0)
+	b.s.refresh(t0)
 	if r := &b.s.report; r.Resumed != 3600 || r.Acked != 3600 || r.Left != 1 {
 		t.Errorf("%d bytes resumed, %d acknowledged, %d segments left; want 3600, 3600 and 1", r.Resumed, r.Acked, r.Left)
 	}

@@ -45,22 +45,31 @@ type bench struct {
 	s *session
 }
 
+// asRun gives a configuration as a run.
+func asRun[C Config | run](c C) run {
+	if r, ok := any(c).(run); ok {
+		return r
+	}
+	return run{Config: any(c).(Config)}
+}
+
 // start begins a session of a payload of size bytes.
-func start(t *testing.T, size int, cfg Config) *bench {
+func start[C Config | run](t *testing.T, size int, c C) *bench {
 	t.Helper()
+	cfg := asRun(c)
 	if !cfg.Orchestrator.IsValid() {
 		cfg.Orchestrator = orchestrator
 	}
 	cfg.key = [32]byte{1}
-	c, err := cfg.withDefaults()
+	d, err := cfg.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
 	mode := icmp.Off
-	if c.pings() {
+	if d.pings() {
 		mode = icmp.Raw
 	}
-	return &bench{t, newSession(t0, bytes.NewReader(payload(size)), int64(size), c, mode, mode, 0)}
+	return &bench{t, newSession(t0, bytes.NewReader(payload(size)), int64(size), d, mode, mode, 0)}
 }
 
 // payload is size bytes of every value, CR LF among them.
@@ -288,7 +297,7 @@ func TestAcksThatChangeNothing(t *testing.T) {
 			if got := b.flush(ms(10)); got != nil {
 				t.Errorf("it drew %v", got)
 			}
-			b.s.settle(ms(10))
+			b.s.refresh(ms(10))
 			if b.s.report.Acked != 0 {
 				t.Errorf("%d bytes are acknowledged", b.s.report.Acked)
 			}
@@ -312,7 +321,7 @@ func TestDuplicateAck(t *testing.T) {
 	if got := b.flush(ms(1)); len(got) != 1 || !strings.HasPrefix(got[0].Data, "Type:2;TID:3740;SEQ:1;") {
 		t.Errorf("sent %v, want SEQ 1 once", got)
 	}
-	b.s.settle(ms(1))
+	b.s.refresh(ms(1))
 	if b.s.report.Acked != 100 || b.s.report.Dropped.Duplicate != 2 {
 		t.Errorf("acked %d, duplicates %d", b.s.report.Acked, b.s.report.Dropped.Duplicate)
 	}
@@ -339,7 +348,7 @@ func TestBadOffers(t *testing.T) {
 		"port out of range": "Type:1;TID:7;DATA:[{'ip_address': '1.2.3.4', 'port': 65536}];",
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, 100, Config{resolve: func(string) netip.Addr { return netip.Addr{} }})
+			b := start(t, 100, run{resolve: func(string) netip.Addr { return netip.Addr{} }})
 			b.flush(t0)
 			b.in(t0, orchestrator, offer)
 			err := b.ended()
@@ -371,7 +380,7 @@ func TestOfferFromElsewhere(t *testing.T) {
 }
 
 func TestReceiversOfOffer(t *testing.T) {
-	b := start(t, 1000, Config{Balance: BalanceEqual, Bind: netip.IPv6Unspecified(), resolve: func(h string) netip.Addr {
+	b := start(t, 1000, run{Config: Config{Balance: BalanceEqual, Bind: netip.IPv6Unspecified()}, resolve: func(h string) netip.Addr {
 		return map[string]netip.Addr{"a.example": netip.MustParseAddr("192.0.2.9")}[h]
 	}})
 	b.flush(t0)
@@ -558,7 +567,7 @@ func TestDeadlines(t *testing.T) {
 // TestPayloadEnds: a file that shrinks while it is sent is an error, not zeros.
 func TestPayloadEnds(t *testing.T) {
 	for _, size := range []int64{1000, wholeLimit + 1000} {
-		c, _ := (&Config{Orchestrator: orchestrator, Balance: BalanceEqual}).withDefaults()
+		c, _ := newRun(&Config{Orchestrator: orchestrator, Balance: BalanceEqual})
 		b := &bench{t, newSession(t0, bytes.NewReader(payload(500)), size, c, icmp.Off, icmp.Off, 0)}
 		b.flush(t0)
 		b.in(t0, orchestrator, captured)

@@ -55,7 +55,7 @@ func newOutage(t *testing.T, r *rand.Rand, base bool) (o *outage, step time.Dura
 		cfg.Segment, cfg.Rate = 1000, int64(float64(size)/(60*step.Seconds()))
 	}
 	o.payload = payload(size)
-	c, err := cfg.withDefaults()
+	c, err := newRun(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (c *race) run(t *testing.T) (time.Duration, *Report) {
 		t.Fatal(err)
 	}
 	w.Add("server", srv, sock)
-	conf, err := (&Config{Orchestrator: home, Balance: c.balance, RTO: RTO(c.rto), Tries: 20, EchoTimeout: 20 * time.Second, key: [32]byte{1}}).withDefaults()
+	conf, err := (&run{Config: Config{Orchestrator: home, Balance: c.balance, RTO: RTO(c.rto), Tries: 20, EchoTimeout: 20 * time.Second}, key: [32]byte{1}}).withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,8 +62,8 @@ func (c *capture) replay(t *testing.T, cfg Config) (*Report, server.Result) {
 		t.Fatal(err)
 	}
 	w.Add("server", srv, sock)
-	cfg.Orchestrator, cfg.key = orchestrator, [32]byte{1}
-	conf, err := cfg.withDefaults()
+	cfg.Orchestrator = orchestrator
+	conf, err := (&run{Config: cfg, key: [32]byte{1}}).withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}

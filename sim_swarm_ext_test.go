@@ -41,7 +41,7 @@ type bulk struct {
 	clients   []*bulkWatch
 	nodes     []*sim.Node
 
-	cfg   Config // of all clients
+	cfg   run // of all clients
 	mode  icmp.Mode
 	links bulkLinks
 	route int // packets of the routes, as clients are told; 0: nothing
@@ -83,7 +83,7 @@ func newBulk(seed uint64, trace io.Writer) *bulk { return drawBulk(seed, trace, 
 
 // drawBulk draws it, with a server that is one program, or in parts.
 func drawBulk(seed uint64, trace io.Writer, parts bool) *bulk {
-	sc := &bulk{draw: newDraw(seed, 0x62756c6b), cfg: Config{Balance: Balance(seed % 4)}}
+	sc := &bulk{draw: newDraw(seed, 0x62756c6b), cfg: run{Config: Config{Balance: Balance(seed % 4)}}}
 	cfg := sim.Config{Seed: seed, Limit: 3 * time.Hour, Events: 3_000_000, Check: sc.check, Trace: trace}
 	if sc.with("mtu", 0.15) && !parts { // the first link takes no more; between parts it would not do
 		cfg.MaxDatagram = 1300 + sc.rng.IntN(4000)

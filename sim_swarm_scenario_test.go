@@ -34,8 +34,8 @@ type scenario struct {
 	host      *sim.Node   // of the server
 	apart     *apart      // its parts, or nil
 
-	cfg    Config // of all clients
-	buffer int    // receive buffer of the clients, bytes
+	cfg    run // of all clients
+	buffer int // receive buffer of the clients, bytes
 	mode   icmp.Mode
 	links  features
 
@@ -71,7 +71,7 @@ func newScenario(seed uint64, trace io.Writer) *scenario { return drawScenario(s
 
 // drawScenario draws it, with a server that is one program, or in parts.
 func drawScenario(seed uint64, trace io.Writer, parts bool) *scenario {
-	sc := &scenario{draw: newDraw(seed, 0x6d64616c70), cfg: Config{Balance: Balance(seed % 4)}}
+	sc := &scenario{draw: newDraw(seed, 0x6d64616c70), cfg: run{Config: Config{Balance: Balance(seed % 4)}}}
 	closed := []sim.State{sim.Silent, sim.Refusing}[sc.rng.IntN(2)]
 	sc.world = sim.New(sim.Config{Seed: seed, Limit: 1000 * time.Hour, Closed: closed, Check: sc.check, Trace: trace})
 	sc.drawConfig()

@@ -20,7 +20,7 @@ import (
 type bulkWatch struct {
 	sc           *bulk
 	id           int
-	cfg          *Config
+	cfg          *run
 	addr4, addr6 netip.AddrPort
 	payload      []byte
 	rng          *rand.Rand

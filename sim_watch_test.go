@@ -29,7 +29,7 @@ type flight struct {
 type watch struct {
 	sc           *scenario
 	id           int
-	cfg          *Config
+	cfg          *run
 	addr4, addr6 netip.AddrPort
 	payload      []byte
 	rng          *rand.Rand
@@ -103,7 +103,7 @@ func (w *watch) addr(peer netip.Addr) netip.AddrPort {
 }
 
 // config is that of the scenario, for this client.
-func (w *watch) config() *Config {
+func (w *watch) config() *run {
 	c := w.sc.cfg
 	c.key = [32]byte{byte(w.id), byte(w.sc.seed), byte(w.sc.seed >> 8), byte(w.sc.seed >> 16)}
 	if w.sc.names {

@@ -59,7 +59,7 @@ func TestSoftSegment(t *testing.T) {
 		if got := b.flush(ms(3002)); len(got) != 3 {
 			t.Errorf("%v, remote %t: after the timeout %d segments are sent", f.errno, f.e.Remote, len(got))
 		}
-		b.s.settle(ms(3002))
+		b.s.refresh(ms(3002))
 		if r := b.s.report.Receivers[0]; r.Err != nil || r.Soft != 3 {
 			t.Errorf("%v, remote %t: %v after %d errors", f.errno, f.e.Remote, r.Err, r.Soft)
 		}
@@ -237,7 +237,7 @@ func TestForgedErrors(t *testing.T) {
 			}
 		}
 		b.in(ms(2300), receiverA, "Type:3;TID:3740;SEQ:0;")
-		b.s.settle(ms(2300))
+		b.s.refresh(ms(2300))
 		if r := b.s.report.Receivers[0]; r.Err != nil || r.Acked != 1 {
 			t.Errorf("%q: %+v", quote, r)
 		}

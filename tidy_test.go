@@ -61,7 +61,7 @@ var imports = map[string]struct{ ours, others []string }{
 func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
-var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "outcome.go", "source.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
+var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "internal/pcapng", "internal/trace"}
 
 // stores are the files of a pure package that do I/O all the same.
 var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/list.go", "server/place_dir.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/recover.go", "server/sweep.go", "server/room.go", "server/usage.go"}

@@ -40,7 +40,7 @@ func onLink(what string, a netip.Addr) (netip.Addr, error) {
 
 // atHome completes a configuration by what only this host knows: the numbers of its
 // interfaces, and its own addresses.
-func (c *Config) atHome() error {
+func (c *run) atHome() error {
 	a, err := onLink("orchestrator", c.Orchestrator.Addr())
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func TestOnLink(t *testing.T) {
 
 // TestOurs knows the addresses of this host.
 func TestOurs(t *testing.T) {
-	c := Config{Orchestrator: orchestrator}
+	c := run{Config: Config{Orchestrator: orchestrator}}
 	if err := c.atHome(); err != nil {
 		t.Fatal(err)
 	}

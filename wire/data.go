@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // AppendDataPrefix appends what all data messages of transaction tid begin with, up to
 // and with "SEQ:". A sender that keeps it has to write no more of a header than
@@ -34,4 +37,26 @@ func Quotes(quote []byte, tid, seq int64) (agrees, whole bool) {
 	n := min(len(quote), len(want))
 	agrees = string(quote[:n]) == string(want[:n])
 	return agrees, agrees && n == len(want)
+}
+
+// LooksLikeOurs reports whether b begins as every message of the protocol does. What does not
+// parse, and still looks like one, was damaged or cut off.
+func LooksLikeOurs(b []byte) bool { return len(b) >= lenType && string(b[:lenType]) == "Type:" }
+
+// Head gives what a segment or an acknowledgement begins with, up to and with the ";" behind
+// its TID: all of its kind in one transaction have that in common. It is nil where b begins
+// otherwise.
+func Head(b []byte) []byte {
+	const kind, digits = lenType + 1, lenType + 2 + lenTID // "Type:2" and "Type:2;TID:"
+	if len(b) < digits || !LooksLikeOurs(b) || string(b[kind:digits]) != ";TID:" {
+		return nil
+	}
+	if t := Type(b[lenType] - '0'); t != Data && t != Ack {
+		return nil
+	}
+	end := bytes.IndexByte(b[digits:], ';')
+	if end < 0 {
+		return nil
+	}
+	return b[:digits+end+1]
 }

@@ -46,3 +46,28 @@ func TestQuotes(t *testing.T) {
 		}
 	}
 }
+
+func TestHead(t *testing.T) {
+	for b, want := range map[string]string{
+		"Type:2;TID:7;SEQ:1;NUM:2;DATA:x": "Type:2;TID:7;",
+		"Type:3;TID:3740;SEQ:1;":          "Type:3;TID:3740;",
+		"Type:2;TID:;":                    "Type:2;TID:;",
+		"Type:2;TID:7":                    "",
+		"Type:2;SEQ:1;DATA:TID:7;":        "",
+		"Type:0;TID:7;SEQ:1;":             "",
+		"Type:1;TID:7;DATA:[];":           "",
+		"Type:25;TID:7;":                  "",
+		"type:2;TID:7;":                   "",
+		"Type:2;TID":                      "",
+		"":                                "",
+	} {
+		if got := string(Head([]byte(b))); got != want {
+			t.Errorf("%q begins with %q, want %q", b, got, want)
+		}
+	}
+	for b, want := range map[string]bool{"Type:": true, "Type:x": true, "Type": false, "type:2": false, "": false} {
+		if got := LooksLikeOurs([]byte(b)); got != want {
+			t.Errorf("%q looks like ours: %v", b, got)
+		}
+	}
+}

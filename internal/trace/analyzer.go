@@ -107,7 +107,7 @@ func (a *Analyzer) add(d *pcapng.Datagram) {
 // single takes a datagram of UDP as it was on the wire.
 func (a *Analyzer) single(d *pcapng.Datagram) {
 	m, err := wire.Parse(d.Data)
-	ours := len(d.Data) >= 5 && string(d.Data[:5]) == "Type:"
+	ours := wire.LooksLikeOurs(d.Data)
 	switch {
 	// A number may end where the datagram does, so of one that was cut nothing is sure that
 	// is not before DATA.

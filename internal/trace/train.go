@@ -15,25 +15,18 @@ import (
 // it is a segment. A payload may have such text in it; that it has the very number is all but
 // impossible.
 
-// numHeader is the text before TID's number of those messages that leave in trains.
-const numHeader = len("Type:2;TID:")
-
 // train gives the length of the first datagram of a train, and 0 where data is none. Where
 // the capture has less than there was, cut is set.
 func train(data []byte, cut bool) int {
-	if len(data) < 2*numHeader || string(data[:5]) != "Type:" || data[5] != '2' && data[5] != '3' || data[6] != ';' {
+	// The same Type and TID as in all of the train.
+	head := wire.Head(data)
+	if head == nil || len(data) < 2*len(head) {
 		return 0
 	}
 	m, err := wire.Parse(data)
 	if err != nil || m.Num == wire.Absent || m.Data == nil {
 		return 0
 	}
-	// The same Type and TID as here, up to the ";" behind it.
-	end := bytes.IndexByte(data[numHeader:], ';')
-	if end < 0 {
-		return 0
-	}
-	head := data[:numHeader+end+1]
 	body := len(data) - len(m.Data)
 	if m.Type == wire.Ack {
 		body = len(head) // its DATA ends where ranges end
