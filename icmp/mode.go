@@ -2,8 +2,16 @@ package icmp
 
 import (
 	"fmt"
+	"io"
 	"strconv"
+	"syscall"
 )
+
+// A Conn is an open socket. It is what loop.New of this module takes.
+type Conn interface {
+	syscall.Conn
+	io.Closer
+}
 
 // A Mode is a way to send echoes. The zero value is [Auto].
 type Mode uint8

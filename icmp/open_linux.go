@@ -27,7 +27,7 @@ const receiveBuffer = 16 << 20
 // delivers the IP header with them. A datagram socket has an identifier of the
 // kernel's choice and delivers no IP header. Either stamps what it receives
 // (SO_TIMESTAMPNS) and has its receive buffer raised, beyond net.core.rmem_max
-// where the process has CAP_NET_ADMIN; [socket.Conn.ReadBuffer] tells how far.
+// where the process has CAP_NET_ADMIN; SO_RCVBUF tells how far.
 //
 // Open it some time before the first echo. When no other socket of the host asks
 // for stamps the kernel needs a moment to switch them on, from a work queue
@@ -40,7 +40,7 @@ const receiveBuffer = 16 << 20
 // satisfies errors.Is(err, [os.ErrPermission]): grant CAP_NET_RAW (raw(7)) or
 // widen net.ipv4.ping_group_range (icmp(7)). When Auto finds no way the error
 // holds those of both ways.
-func Open(family int, mode Mode, id uint16, bind netip.Addr) (*socket.Conn, Mode, error) {
+func Open(family int, mode Mode, id uint16, bind netip.Addr) (Conn, Mode, error) {
 	switch mode {
 	case Auto:
 		c, _, err := Open(family, Raw, id, bind)

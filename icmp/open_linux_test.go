@@ -37,7 +37,7 @@ func mustOpen(t *testing.T, family int, mode Mode, id uint16) *socket.Conn {
 	if got != mode {
 		t.Fatalf("mode %v, want %v", got, mode)
 	}
-	return c
+	return c.(*socket.Conn)
 }
 
 // send sends a message to a host.
@@ -270,8 +270,8 @@ func TestOpenBind(t *testing.T) {
 	defer c.Close()
 	host := loopback(1)[0]
 	es := drain(NewProber(time.Now(), Config{ID: 9}, []netip.Addr{host}), time.Now())
-	send(t, c, host, es[0].b)
-	b, _, _, ok := receive(t, c, time.Now().Add(10*time.Second))
+	send(t, c.(*socket.Conn), host, es[0].b)
+	b, _, _, ok := receive(t, c.(*socket.Conn), time.Now().Add(10*time.Second))
 	if !ok {
 		t.Fatal("no answer")
 	}
@@ -439,7 +439,7 @@ func wantAuto(t *testing.T, want Mode) {
 		if err != nil || m != want {
 			t.Fatalf("IPv%d: Auto comes to %v, %v; want %v", family, m, err, want)
 		}
-		ping(t, c, []netip.Addr{host}, 78)
+		ping(t, c.(*socket.Conn), []netip.Addr{host}, 78)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}

@@ -5,13 +5,11 @@ package icmp
 import (
 	"errors"
 	"net/netip"
-
-	"github.com/mdlayher/socket"
 )
 
 // Open is for Linux. Elsewhere it fails with [errors.ErrUnsupported], except
 // with [Off], which needs nothing.
-func Open(family int, mode Mode, id uint16, bind netip.Addr) (*socket.Conn, Mode, error) {
+func Open(family int, mode Mode, id uint16, bind netip.Addr) (Conn, Mode, error) {
 	if mode == Off {
 		return nil, Off, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"reflect"
@@ -702,5 +703,25 @@ func TestZones(t *testing.T) {
 		if encode(&sa, unix.AF_INET6, ap, &z) == 0 || decode(&sa, &z) != ap {
 			t.Errorf("%v became %v", ap, decode(&sa, &z))
 		}
+	}
+}
+
+// TestNewUDPConn takes over a socket of package net.
+func TestNewUDPConn(t *testing.T) {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	s, err := New(c, Options{PacketInfo: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.LocalAddr().Port() != want.Port() || s.ReceiveBuffer() == 0 {
+		t.Errorf("%v with a buffer of %d bytes, want %v", s.LocalAddr(), s.ReceiveBuffer(), want)
+	}
+	if err := c.Close(); err == nil {
+		t.Error("the former socket was left open")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -176,15 +175,15 @@ func (r *runner) parts(s *Socket, e *Envelope, b []byte) {
 
 // offload finds out what the kernel can do for a UDP socket, and asks it to hand on trains
 // as they are.
-func (s *Socket) offload(c *socket.Conn) {
+func (s *Socket) offload() {
 	if s.opts.Offload == OffloadOff || s.opts.Stamp {
 		return // what is stamped leaves alone
 	}
 	// A kernel before Linux 4.18 would ignore the size in the control message, and send the
 	// train as one datagram.
-	_, err := c.GetsockoptInt(unix.SOL_UDP, unix.UDP_SEGMENT)
+	_, err := s.option(unix.SOL_UDP, unix.UDP_SEGMENT)
 	s.trains = err == nil
-	s.merged = s.opts.Trains && c.SetsockoptInt(unix.SOL_UDP, unix.UDP_GRO, 1) == nil
+	s.merged = s.opts.Trains && s.setOption(unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 	if s.merged {
 		s.opts.MaxDatagram = DefaultMaxDatagram // a train is as long, and would be cut off
 	}

@@ -3,8 +3,16 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"syscall"
 )
+
+// A Conn is an open socket to give to [New], such as a [net.UDPConn].
+type Conn interface {
+	syscall.Conn
+	io.Closer
+}
 
 // Defaults of [Options].
 const (

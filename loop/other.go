@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-
-	"github.com/mdlayher/socket"
 )
 
 // A Socket is a datagram socket to give to [Run]. There is none on this platform.
@@ -17,7 +15,7 @@ type Socket struct{}
 func Listen(netip.AddrPort, Options) (*Socket, error) { return nil, errors.ErrUnsupported }
 
 // New closes c and fails with [errors.ErrUnsupported].
-func New(c *socket.Conn, _ Options) (*Socket, error) {
+func New(c Conn, _ Options) (*Socket, error) {
 	_ = c.Close()
 	return nil, errors.ErrUnsupported
 }

@@ -77,11 +77,11 @@ func Listen(addr netip.AddrPort, opts Options) (*Socket, error) {
 // New takes c over, an IPv4 or IPv6 datagram or raw socket, and closes it, also when it
 // fails: from here on the Socket is the way to it. Errors are [os.SyscallError]
 // values.
-func New(c *socket.Conn, opts Options) (*Socket, error) {
+func New(c Conn, opts Options) (*Socket, error) {
 	s := &Socket{fd: -1, opts: opts}
-	err := s.configure(c)
+	err := s.take(c)
 	if err == nil {
-		err = s.take(c)
+		err = s.configure()
 	}
 	// The Conn's own descriptor goes, and with it the socket's place in the
 	// poller of the Go runtime.
@@ -95,11 +95,11 @@ func New(c *socket.Conn, opts Options) (*Socket, error) {
 	return s, nil
 }
 
-func (s *Socket) configure(c *socket.Conn) error {
+func (s *Socket) configure() error {
 	if s.opts.MaxDatagram <= 0 {
 		s.opts.MaxDatagram = DefaultMaxDatagram
 	}
-	domain, err := c.GetsockoptInt(unix.SOL_SOCKET, unix.SO_DOMAIN)
+	domain, err := s.option(unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Socket) configure(c *socket.Conn) error {
 		return os.NewSyscallError("socket", unix.EAFNOSUPPORT)
 	}
 	s.family = uint16(domain)
-	typ, err := c.GetsockoptInt(unix.SOL_SOCKET, unix.SO_TYPE)
+	typ, err := s.option(unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
 		return err
 	}
@@ -127,21 +127,21 @@ func (s *Socket) configure(c *socket.Conn) error {
 		{s.opts.Errors && v6, unix.SOL_IPV6, unix.IPV6_RECVERR},
 	} {
 		if o.want {
-			if err := c.SetsockoptInt(o.level, o.opt, 1); err != nil {
+			if err := s.setOption(o.level, o.opt, 1); err != nil {
 				return err
 			}
 		}
 	}
-	s.offload(c)
-	if s.whole, err = wants(c, v6); err != nil {
+	s.offload()
+	if s.whole, err = s.wants(v6); err != nil {
 		return err
 	}
-	if err := s.buffers(c); err != nil {
+	if err := s.buffers(); err != nil {
 		return err
 	}
-	sa, err := c.Getsockname()
+	sa, err := unix.Getsockname(s.fd)
 	if err != nil {
-		return err
+		return os.NewSyscallError("getsockname", err)
 	}
 	var z zones
 	switch sa := sa.(type) {
@@ -158,13 +158,13 @@ func (s *Socket) configure(c *socket.Conn) error {
 
 // wants tells whether a socket was told, before it came here, to send datagrams whole or
 // not at all, as one that finds out what a path takes is (ip(7), IP_MTU_DISCOVER).
-func wants(c *socket.Conn, v6 bool) (whole bool, err error) {
+func (s *Socket) wants(v6 bool) (whole bool, err error) {
 	level, opt := unix.SOL_IP, unix.IP_MTU_DISCOVER
 	if v6 {
 		level, opt = unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER
 	}
 	// The numbers mean the same in both families.
-	v, err := c.GetsockoptInt(level, opt)
+	v, err := s.option(level, opt)
 	return v == unix.IP_PMTUDISC_DO || v == unix.IP_PMTUDISC_PROBE, err
 }
 
@@ -188,8 +188,8 @@ func (s *Socket) fragment() bool {
 // buffers raises the kernel's buffers, above the limits of the host where the
 // privilege allows (socket(7), SO_RCVBUFFORCE). What a full receive buffer drops
 // costs a retransmission timeout each. The kernel reports twice what it was asked.
-func (s *Socket) buffers(c *socket.Conn) error {
-	have, err := c.ReadBuffer()
+func (s *Socket) buffers() error {
+	have, err := s.option(unix.SOL_SOCKET, unix.SO_RCVBUF)
 	if err != nil {
 		return err
 	}
@@ -202,17 +202,36 @@ func (s *Socket) buffers(c *socket.Conn) error {
 		want = DefaultReceiveBuffer
 	}
 	if want > 0 {
-		if err = c.SetReadBuffer(want); err != nil {
+		if err = s.raise(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, want); err != nil {
 			return err
 		}
-		if s.granted, err = c.ReadBuffer(); err != nil {
+		if s.granted, err = s.option(unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil {
 			return err
 		}
 	}
-	if have, err = c.WriteBuffer(); err == nil && have < 2*DefaultReceiveBuffer {
-		err = c.SetWriteBuffer(DefaultReceiveBuffer)
+	if have, err = s.option(unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil && have < 2*DefaultReceiveBuffer {
+		err = s.raise(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, DefaultReceiveBuffer)
 	}
 	return err
+}
+
+// raise sets the size of a buffer: beyond the host's limit, or up to it.
+func (s *Socket) raise(force, within, n int) error {
+	if s.setOption(unix.SOL_SOCKET, force, n) == nil {
+		return nil
+	}
+	return s.setOption(unix.SOL_SOCKET, within, n)
+}
+
+// option gives an option of the socket (getsockopt(2)).
+func (s *Socket) option(level, name int) (int, error) {
+	v, err := unix.GetsockoptInt(s.fd, level, name)
+	return v, os.NewSyscallError("getsockopt", err)
+}
+
+// setOption sets one (setsockopt(2)).
+func (s *Socket) setOption(level, name, v int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, level, name, v))
 }
 
 // take makes the Socket's own descriptor. The Conn's cannot be used as it is: it is
@@ -220,7 +239,7 @@ func (s *Socket) buffers(c *socket.Conn) error {
 // arrival of every datagram (2 % of all CPU time with 64 peers), and wakes a thread
 // for each whenever some goroutine of the program waits for the network. Nothing
 // takes it out but closing, which leaves a duplicate (dup(2)) alive.
-func (s *Socket) take(c *socket.Conn) error {
+func (s *Socket) take(c Conn) error {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return err
