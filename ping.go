@@ -20,7 +20,7 @@ type PingConfig struct {
 	// every host has answered something, three times the largest round trip do.
 	Timeout time.Duration
 	// Mode is the kind of socket: Auto tries a raw one, then an ICMP datagram
-	// socket. Off makes no sense here.
+	// socket. Off is an error here.
 	Mode icmp.Mode
 	// Bind is the source address for hosts of its family; the kernel's choice if
 	// zero.
@@ -80,7 +80,7 @@ func (r *PingReport) Silent() (n int) {
 //
 // The Report is never nil. Silence is no error, and neither is a host that cannot be
 // sent to: see HostPing. The error is, or wraps,
-//   - [ErrConfig]: cfg makes no sense, or an address is no host's;
+//   - [ErrConfig], as a [ConfigError]: cfg cannot be used, or an address is no host's;
 //   - [os.ErrPermission]: neither CAP_NET_RAW nor a group in ping_group_range;
 //   - an [os.SyscallError] of the sockets;
 //   - the cause of ctx, when it was cancelled: stopped at once, Report as it stood.
