@@ -46,7 +46,7 @@ var balances = []mdalp.Balance{mdalp.BalanceLatency, mdalp.BalanceEqual, mdalp.B
 // newBench is the command that compares ways to send.
 func newBench() *cobra.Command {
 	// Values that config accepts, as bench has no options for these two.
-	o := benchOptions{send: sendOptions{mode: 1, server: 1}}
+	o := benchOptions{send: sendOptions{transfer: transfer{mode: 1, server: 1}}}
 	s := &o.send
 	c := &cobra.Command{
 		Use:   "bench -a ADDR -p PORT -f FILE",

@@ -30,7 +30,7 @@ type planOptions struct {
 // newPlan is the command that shows what send would do.
 func newPlan() *cobra.Command {
 	// Values that config accepts, of options that mean nothing without sending.
-	o := planOptions{send: sendOptions{rto: "adaptive", maxTries: 1}}
+	o := planOptions{send: sendOptions{transfer: transfer{rto: "adaptive", maxTries: 1}}}
 	s := &o.send
 	c := &cobra.Command{
 		Use:   "plan -a ADDR -p PORT -f FILE | plan -a ADDR -p PORT --size N",

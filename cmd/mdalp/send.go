@@ -11,36 +11,51 @@ import (
 	"mdalp/icmp"
 )
 
-// sendOptions is the command line of send.
+// sendOptions is the command line of send: who is asked, how it is sent, and what is told.
 type sendOptions struct {
-	addr, file string // file is bench's; send has files
+	target
+	transfer
+	output
+	file  string // bench's; send has files
+	files []string
+	// What the options came from, for messages.
+	flags *pflag.FlagSet
+}
+
+// A target is the orchestrator, and the way to it.
+type target struct {
+	addr       string
 	port       uint16
+	ipv4, ipv6 bool
+	bind       string
+}
+
+// A transfer is how a payload is split and sent.
+type transfer struct {
 	// As the original has them: 1 or 2, and a receiver from 1 for mode 2.
 	mode, server int
-	verbose      int
 	// Empty as long as the mode decides.
 	balance, rto string
 	ping         string
 	maxTries     int
+	noFailover   bool
 	// Times of 0 bound nothing.
 	deadline      time.Duration
 	intentTimeout time.Duration
 	// Never by default: a second intent may open a second transaction.
 	intentRetry time.Duration
-	ipv4, ipv6  bool
-	bind        string
-	noFailover  bool
 	extended    extendedOptions
-	pcap        string
+}
 
-	files      []string
+// An output is what is told of it, and where.
+type output struct {
+	verbose    int
 	progress   string
 	logFormat  string
 	quiet      bool
 	json       bool
 	jsonStream bool
-	// What the options came from, for messages.
-	flags *pflag.FlagSet
+	pcap       string
 }
 
 // newSend is the command that sends: the original's options first, as it has
