@@ -8,11 +8,11 @@ func onDisk(dir, name string, edits ...edit) plant {
 // plantsDisk are the bugs of a store that the loss of power shows, or the death of the
 // process.
 var plantsDisk = []plant{
-	onDisk("server/place_dir.go", "a payload is not flushed before it has its name",
+	onDisk("server/place_publish.go", "a payload is not flushed before it has its name",
 		edit{"if p.broken = f.Sync(); p.broken != nil {", "if !PLANTED {\n\t\tp.broken = f.Sync()\n\t}\n\tif p.broken != nil {"}),
-	onDisk("server/place_dir.go", "a payload has its name before it is flushed",
-		edit{"\t\treturn ErrDamaged\n\t}\n\tf, err := p.file()\n\tif err != nil {\n\t\treturn err\n\t}\n", "\t\treturn ErrDamaged\n\t}\n\tf, err := p.file()\n\tif err != nil {\n\t\treturn err\n\t}\n\tif PLANTED {\n\t\tp.path = p.d.f.Full(p.final())\n\t\treturn errors.Join(p.d.f.Rename(p.name(partSuffix), p.final()), f.Sync())\n\t}\n"}),
-	onDisk("server/place_dir.go", "the directory is not flushed after the name is given",
+	onDisk("server/place_publish.go", "a payload has its name before it is flushed",
+		edit{"\t\treturn ErrDamaged\n\t}\n\tf, err := p.file()\n\tif err != nil {\n\t\treturn err\n\t}\n", "\t\treturn ErrDamaged\n\t}\n\tf, err := p.file()\n\tif err != nil {\n\t\treturn err\n\t}\n\tif PLANTED {\n\t\tp.path = p.d.f.Full(p.final())\n\t\tif err := p.d.f.Rename(p.name(partSuffix), p.final()); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn f.Sync()\n\t}\n"}),
+	onDisk("server/place_publish.go", "the directory is not flushed after the name is given",
 		edit{"\terr = p.d.f.Flush()\n", "\tif !PLANTED {\n\t\terr = p.d.f.Flush()\n\t}\n"}),
 	onDisk("server/place_dir.go", "what was taken is believed after a loss of power",
 		edit{"newSealer(m.TID, d.boot)", "newSealer(m.TID, map[bool]string{false: d.boot}[PLANTED])"}),
@@ -29,7 +29,7 @@ var plantsDisk = []plant{
 		edit{"\t\terr = j.Sync()\n", "\t\tif !PLANTED {\n\t\t\terr = j.Sync()\n\t\t}\n"}),
 	onDisk("server/place_resume.go", "the old journal goes before the payload has its new name for good",
 		edit{"if p.lasting = d.f.Flush() == nil; p.lasting {", "if p.lasting = PLANTED || d.f.Flush() == nil; p.lasting {"}),
-	onDisk("server/spool.go", "a payload that is put together is not flushed",
+	onDisk("server/assembly.go", "a payload that is put together is not flushed",
 		edit{"\t\terr = out.Sync()\n", "\t\tif !PLANTED {\n\t\t\terr = out.Sync()\n\t\t}\n"}),
 	onDisk("server/spool.go", "a spool goes before the payload has its name for good",
 		edit{"if err := s.d.f.Flush(); err != nil {\n\t\ts.Keep()", "if PLANTED {\n\t\ts.Discard()\n\t\treturn s.published, nil\n\t}\n\tif err := s.d.f.Flush(); err != nil {\n\t\ts.Keep()"}),

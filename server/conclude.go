@@ -59,7 +59,8 @@ func (s *Ledger) concludedBlocks(now time.Time, t *transaction, d outcome) {
 			// The client is there and wants to know. What arrived is kept.
 			t.deny(reason(d.err))
 			t.err, t.goal, t.busy = d.err, keep, false
-			s.tell(now, tellPublish, "the payload cannot be published, it is kept", "tid", t.tid, "err", d.err)
+			s.tell(now, tellPublish, "the payload cannot be published, it is kept",
+				"tid", t.tid, "err", d.err)
 			s.concludeBlocks(t)
 			return
 		}

@@ -119,7 +119,8 @@ func NewDir(path string, o DirOptions) (*Dir, error) {
 
 // NewDirIn is NewDir in a folder that is taken already.
 func NewDirIn(f disk.Folder, o DirOptions) (*Dir, error) {
-	d := &Dir{f: f, boot: f.Boot(), busy: newBusy(), kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
+	d := &Dir{f: f, boot: f.Boot(), busy: newBusy(),
+		kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
 		named: make(map[int64]string), names: o.Names, completed: completed{f: f}}
 	d.blocks.New = func() any { return new(block) }
 	err := d.probe()
@@ -172,7 +173,8 @@ func (d *Dir) Create(tid int64, segment int) (Spool, error) {
 	if taken {
 		return nil, errTaken(d.f.Full(name))
 	}
-	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix, partSuffix, journalSuffix} {
+	for _, suffix := range []string{wholeSuffix, partialSuffix, spoolSuffix, assemblySuffix,
+		partSuffix, journalSuffix} {
 		name := s.name(suffix)
 		there, err := disk.Exists(d.f, name)
 		if err != nil {

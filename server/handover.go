@@ -78,7 +78,8 @@ func (s *Server) TakeOver(now time.Time, h Handover) {
 func (s *Server) goOn(now time.Time, o *Offered) {
 	// A clock that was set back tells nothing of the time that has passed.
 	age := max(0, now.Sub(o.At))
-	if age >= s.cfg.Limit || o.TID < 0 || s.byTID[o.TID] != nil || !o.Client.IsValid() || o.Client.Port() == 0 {
+	if age >= s.cfg.Limit || o.TID < 0 || s.byTID[o.TID] != nil ||
+		!o.Client.IsValid() || o.Client.Port() == 0 {
 		return
 	}
 	spool, err := s.cfg.Store.Create(o.TID, s.cfg.SegmentLimit)

@@ -132,7 +132,8 @@ func (s *Orchestrator) start(now time.Time, o *origin, i intent) {
 		return
 	}
 	s.charge(now, o.addr)
-	t := &transaction{flow: flow{tid: tid}, client: i.peer, sock: i.sock, local: i.local, segment: s.cfg.SegmentLimit, spool: spool}
+	t := &transaction{flow: flow{tid: tid}, client: i.peer, sock: i.sock, local: i.local,
+		segment: s.cfg.SegmentLimit, spool: spool}
 	s.register(t, o)
 	s.enter(t)
 	s.beat(now)

@@ -81,7 +81,8 @@ type sealer struct{ taken, stable uint32 }
 // newSealer is that of a transaction while the machine has that boot identity.
 func newSealer(tid int64, boot string) sealer {
 	b := binary.BigEndian.AppendUint64(nil, uint64(tid))
-	return sealer{stable: crc32.Checksum(b, castagnoli()), taken: crc32.Checksum(append(b, boot...), castagnoli())}
+	return sealer{stable: crc32.Checksum(b, castagnoli()),
+		taken: crc32.Checksum(append(b, boot...), castagnoli())}
 }
 
 // appendTaken appends an entry of what is taken.

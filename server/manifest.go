@@ -170,7 +170,8 @@ func (s *Orchestrator) transmitState(now time.Time, e *loop.Envelope, b []byte) 
 		return b, false
 	}
 	r := s.replies.pop()
-	if t := r.t; t != nil && (t.ext == nil && t.refusal == "" || t.phase > settling && t.ext != nil && t.ext.dialog.verdict == wire.Unknown) {
+	if t := r.t; t != nil && (t.ext == nil && t.refusal == "" ||
+		t.phase > settling && t.ext != nil && t.ext.dialog.verdict == wire.Unknown) {
 		// It is of the base protocol now; or it was cut off, and the next process answers.
 		return s.transmitState(now, e, b)
 	}

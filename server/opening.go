@@ -40,7 +40,8 @@ func (s *Orchestrator) announced(now time.Time, t *transaction, m *announcement)
 // is to be the one who sent it.
 func (s *Orchestrator) yields(now time.Time, old, t *transaction) bool {
 	x, m := old.ext, t.opening
-	if (old.phase < settled || x.dialog.verdict == wire.Complete) && (x.size != m.Bytes || x.segment != m.Seg) {
+	if (old.phase < settled || x.dialog.verdict == wire.Complete) &&
+		(x.size != m.Bytes || x.segment != m.Seg) {
 		s.opened(now, t, m, nil, nil, &SizesError{x.size, x.segment})
 		return true
 	}
@@ -92,7 +93,8 @@ func (s *Orchestrator) makePlace(now time.Time, t *transaction) {
 }
 
 // opened takes the place that was made for what t announced, or why there is none.
-func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, place Place, have []wire.Range, err error) {
+func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, place Place,
+	have []wire.Range, err error) {
 	if t.opening != m { // it is of the base protocol now, or over
 		if err == nil {
 			s.giveUp(place, have)
@@ -113,7 +115,8 @@ func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, pl
 	x := s.extend(t, m.Bytes, m.Seg, place, have)
 	x.name = m.Name
 	s.stats.Announced++
-	s.cfg.Log.Info("payload announced", "tid", t.tid, "client", t.client, "bytes", m.Bytes, "segment", m.Seg, "there", x.bytes())
+	s.cfg.Log.Info("payload announced", "tid", t.tid, "client", t.client, "bytes", m.Bytes,
+		"segment", m.Seg, "there", x.bytes())
 	s.arm(t, now.Add(s.cfg.Silence))
 	s.said(now, t, m)
 	s.attend(t)

@@ -63,7 +63,8 @@ func (d *Dir) places(l *leftovers) (found []Recovered) {
 	for _, tid := range slices.Sorted(maps.Keys(l.parts)) {
 		if !l.journals[tid] {
 			name := d.f.Full(fileName(tid, partSuffix))
-			found = append(found, Recovered{Meta: Meta{TID: tid}, Path: name, Err: errors.New("a part of a payload whose journal is gone")})
+			found = append(found, Recovered{Meta: Meta{TID: tid}, Path: name,
+				Err: errors.New("a part of a payload whose journal is gone")})
 		}
 	}
 	return found
@@ -93,7 +94,8 @@ func (p *dirPlace) revive(r *Recovered, there bool) error {
 	}
 	if is.Size != p.size {
 		if len(r.Have) > 0 {
-			return fmt.Errorf("%s: %d bytes, its journal tells of %d", p.d.f.Full(p.name(partSuffix)), is.Size, p.size)
+			return fmt.Errorf("%s: %d bytes, its journal tells of %d",
+				p.d.f.Full(p.name(partSuffix)), is.Size, p.size)
 		}
 		// The process was killed while it made it, and nobody was told.
 		p.onDisk = placeSuffixes

@@ -28,7 +28,8 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 	}
 	is, err := d.f.Stat(name)
 	if err == nil {
-		if c, ok := d.completed.find(from); ok && (c.size != size || c.segment != m.Segment) || is.Size != size {
+		if c, ok := d.completed.find(from); ok && (c.size != size || c.segment != m.Segment) ||
+			is.Size != size {
 			return nil, nil, &SizesError{is.Size, int64(max(c.segment, wire.MinSegment))}
 		}
 		p, err := d.double(m, name, size)

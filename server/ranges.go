@@ -81,7 +81,8 @@ func (s *rangeSet) add(k int64, grows bool) (added, full bool) {
 // put puts the numbers of r into the set.
 func (s *rangeSet) put(r wire.Range) {
 	// The hot path: r follows what came last.
-	if i := s.near; i < len(s.rs) && s.rs[i].Last == r.First-1 && (i+1 == len(s.rs) || s.rs[i+1].First > r.Last+1) {
+	if i := s.near; i < len(s.rs) && s.rs[i].Last == r.First-1 &&
+		(i+1 == len(s.rs) || s.rs[i+1].First > r.Last+1) {
 		s.rs[i].Last = r.Last
 		s.n += r.Last - r.First + 1
 		return

@@ -142,7 +142,8 @@ func (s *dirSpool) finish(suffix string) (gone bool, err error) {
 		return false, err
 	}
 	if n, _ := whole.Read(make([]byte, 1)); n != 0 || c.differs {
-		return false, fmt.Errorf("%s: there is a payload of that number, which holds something else", p.Name())
+		return false, fmt.Errorf("%s: there is a payload of that number, which holds something else",
+			p.Name())
 	}
 	if err := s.d.f.Flush(); err != nil {
 		return false, err

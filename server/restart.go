@@ -40,14 +40,16 @@ func (s *Ledger) Start(now time.Time) error {
 // takeUp makes a transaction of what was found.
 func (s *Ledger) takeUp(now time.Time, r *Recovered) {
 	if r.Err != nil {
-		s.cfg.Log.Error("a spool of a former run cannot be read, it stays as it is", "tid", r.TID, "path", r.Path, "err", r.Err)
+		s.cfg.Log.Error("a spool of a former run cannot be read, it stays as it is",
+			"tid", r.TID, "path", r.Path, "err", r.Err)
 		return
 	}
 	if r.Place != nil {
 		s.takeUpPlace(now, r)
 		return
 	}
-	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: r.Segment, spool: r.Spool, found: true, phase: open}
+	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: r.Segment, spool: r.Spool,
+		found: true, phase: open}
 	s.register(t, s.origin(source(r.Client.Addr())))
 	for g, err := range r.Segments {
 		if err != nil {
@@ -72,7 +74,8 @@ func (s *Ledger) takeUp(now time.Time, r *Recovered) {
 	age := max(0, now.Sub(r.Offered))
 	t.start, t.last, t.stored = now.Add(-age), now, now
 	t.limit = t.start.Add(s.cfg.Limit)
-	s.cfg.Log.Info("transaction of a former run found", "tid", t.tid, "client", t.client, "bytes", t.index.Bytes(),
+	s.cfg.Log.Info("transaction of a former run found",
+		"tid", t.tid, "client", t.client, "bytes", t.index.Bytes(),
 		"age", age, "path", r.Path)
 	if age >= s.cfg.Limit {
 		// Nobody will send more. It was silent at its limit if its last segment came long
@@ -109,12 +112,14 @@ func (s *Ledger) takeUpPlace(now time.Time, r *Recovered) {
 		s.cfg.Log.Debug("a payload of a former run is kept", "tid", r.TID, "path", r.Path)
 		return
 	}
-	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool, found: true, phase: open}
+	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool,
+		found: true, phase: open}
 	s.register(t, s.origin(source(r.Client.Addr())))
 	s.extend(t, r.Size, int64(r.Segment), r.Place, r.Have).name = r.Name
 	t.start, t.last, t.stored = now.Add(-max(0, now.Sub(r.Offered))), now, now
 	t.limit = now.Add(s.cfg.Silence)
-	s.cfg.Log.Info("payload of a former run found", "tid", t.tid, "client", t.client, "bytes", r.Size, "there", t.ext.bytes(), "path", r.Path)
+	s.cfg.Log.Info("payload of a former run found",
+		"tid", t.tid, "client", t.client, "bytes", r.Size, "there", t.ext.bytes(), "path", r.Path)
 	s.enter(t)
 	s.arm(t, t.limit)
 	s.beat(now)

@@ -157,7 +157,8 @@ func (s *Ledger) duplicate(now time.Time, t *transaction, i int, seq int64, sum 
 func (s *Ledger) takes(t *transaction) bool {
 	if !t.used {
 		late := t.place == none
-		if s.used >= s.cfg.MaxOpen || late && (s.placed.len() >= 2*s.cfg.Concurrent || t.origin.places >= s.cfg.SourceConcurrent) {
+		if s.used >= s.cfg.MaxOpen ||
+			late && (s.placed.len() >= 2*s.cfg.Concurrent || t.origin.places >= s.cfg.SourceConcurrent) {
 			return false
 		}
 	}

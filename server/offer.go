@@ -1,0 +1,78 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"mdalp/wire"
+)
+
+// offered is the receivers as an offer names them. Names are left out where that
+// is what lets an original client read the whole offer, for it needs addresses
+// alone.
+func (c *Config) offered() ([]wire.Receiver, error) {
+	if len(c.Receivers) == 0 {
+		return nil, errors.New("server: no receivers")
+	}
+	named := make([]wire.Receiver, len(c.Receivers))
+	bare := make([]wire.Receiver, len(c.Receivers))
+	for i, r := range c.Receivers {
+		if !r.Addr.IsValid() || r.Addr.Addr().IsUnspecified() || r.Addr.Port() == 0 {
+			return nil, fmt.Errorf("server: no client can send to receiver %s", r.Addr)
+		}
+		bare[i].Host = plain(r.Addr).Addr().String()
+		if r.Addr.Port() != Port {
+			bare[i].Port = r.Addr.Port()
+		}
+		named[i] = bare[i]
+		named[i].Name = r.Name
+	}
+	// The most that an original client reads; where nothing helps, the most that is a
+	// datagram.
+	forms := [][]wire.Receiver{c.extend(named), c.extend(bare), bare}
+	offer := fitting(forms, original)
+	if offer == nil {
+		offer = fitting(forms, wire.MaxDatagram)
+	}
+	if offer == nil {
+		return nil, fmt.Errorf("server: an offer of %d receivers has %d bytes, more than a datagram",
+			len(bare), offerLen(named))
+	}
+	// What we would not read ourselves we do not send.
+	if _, err := wire.ParseReceivers(wire.AppendReceivers(nil, offer)); err != nil {
+		return nil, fmt.Errorf("server: receivers cannot be offered: %w", err)
+	}
+	return offer, nil
+}
+
+// fitting is the first of several offers that has at most so many bytes; nil when none has.
+func fitting(offers [][]wire.Receiver, most int) []wire.Receiver {
+	for _, rs := range offers {
+		if offerLen(rs) <= most {
+			return rs
+		}
+	}
+	return nil
+}
+
+// extend adds what makes an offer one of the extended protocol; the longest window stands
+// for those to come.
+func (c *Config) extend(rs []wire.Receiver) []wire.Receiver {
+	if c.Base {
+		return rs
+	}
+	rs = slices.Clone(rs)
+	for i := range rs {
+		rs[i].Seg, rs[i].Win = c.Segment, wire.MaxWindow
+	}
+	return rs
+}
+
+func offerLen(rs []wire.Receiver) int { return len(wire.AppendOffer(nil, wire.MaxNumber, rs)) }
+
+// plain is an address as it is compared: IPv4 never mapped, and no zone.
+func plain(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
