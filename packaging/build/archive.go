@@ -31,7 +31,8 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 		files = append(files, file{filepath.Join(r.stage, arch, p), p, 0o755})
 	}
 	stage := os.DirFS(filepath.Join(r.stage, c.name))
-	err := fs.WalkDir(stage, ".", func(name string, d fs.DirEntry, err error) error { // in the order of their names
+	// In the order of their names.
+	err := fs.WalkDir(stage, ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			files = append(files, file{filepath.Join(r.stage, c.name, name), name, 0o644})
 		}
@@ -52,7 +53,8 @@ func (r *release) archive(c bundle, arch string) (string, error) {
 		}
 		// Everything lies in one folder with the version in its name. USTAR keeps whole seconds,
 		// and nobody sets an owner: nothing of the machine that builds gets in.
-		h := &tar.Header{Name: path.Join(base, f.to), Mode: f.mode, Size: int64(len(data)), ModTime: r.epoch, Format: tar.FormatUSTAR}
+		h := &tar.Header{Name: path.Join(base, f.to), Mode: f.mode, Size: int64(len(data)),
+			ModTime: r.epoch, Format: tar.FormatUSTAR}
 		if err := t.WriteHeader(h); err != nil {
 			return "", err
 		}
