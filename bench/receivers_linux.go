@@ -115,7 +115,8 @@ func Serve() {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	s, err := loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0), loop.Options{PacketInfo: true, MaxDatagram: 2048})
+	s, err := loop.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0),
+		loop.Options{PacketInfo: true, MaxDatagram: 2048})
 	if err == nil {
 		a := NewAcker(n, s.LocalAddr().Port())
 		a.Delay, a.Silent = delay, silent

@@ -53,7 +53,8 @@ type network struct {
 var networks = []network{
 	{"loopback", "127.0.0.1", 200_000_000, 20_000_000, 20_000_000},
 	{"100m-80ms", "100 Mbit/s, round trip 80 ms, queue of 1 MB", 20_000_000, 200_000, 20_000},
-	{"100m-80ms-loss", "the same, 1 % of the packets towards the server lost at random", 5_000_000, 200_000, 20_000},
+	{"100m-80ms-loss", "the same, 1 % of the packets towards the server lost at random",
+		5_000_000, 200_000, 20_000},
 }
 
 func main() {
@@ -115,7 +116,8 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.IntVar(&o.runs, "runs", 3, "`number` of runs of each program")
 	f.StringVar(&o.tools, "tools", "", "`list` of the programs to measure, with commas between (default all)")
 	f.Int64Var(&o.size, "size", 0, "`bytes` of the file (default: what suits the network)")
-	f.StringVar(&o.tcp, "tcp", "", "congestion control of TCP in emulated networks, by its `name` (default: this machine's)")
+	f.StringVar(&o.tcp, "tcp", "",
+		"congestion control of TCP in emulated networks, by its `name` (default: this machine's)")
 	f.StringVar(&o.dir, "dir", "/dev/shm", "`folder` for the file and what arrives of it")
 	// Options may stand behind a network, too.
 	err := f.Parse(args)
@@ -124,7 +126,8 @@ func parse(args []string, out io.Writer) (*options, error) {
 		err = f.Parse(f.Args()[1:])
 	}
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(out, "Compare mdalp with other ways to send a file.\n\nUsage: go run ./bench/compare [OPTION]... [NETWORK]...\n\nNetworks:\n")
+		fmt.Fprint(out, "Compare mdalp with other ways to send a file.\n\n"+
+			"Usage: go run ./bench/compare [OPTION]... [NETWORK]...\n\nNetworks:\n")
 		for _, n := range networks {
 			fmt.Fprintf(out, "  %-16s %s\n", n.name, n.about)
 		}

@@ -70,10 +70,12 @@ func (b *bench) newPlace(ctx context.Context, n *network, seed int) (*place, err
 			continue
 		}
 		// Of the namespace of who writes; the name is an argument, and no part of the script.
-		set := exec.CommandContext(ctx, "nsenter", "--net="+words[1], "sh", "-c", `echo "$1" >/proc/sys/net/ipv4/tcp_congestion_control`, "sh", b.tcp)
+		set := exec.CommandContext(ctx, "nsenter", "--net="+words[1],
+			"sh", "-c", `echo "$1" >/proc/sys/net/ipv4/tcp_congestion_control`, "sh", b.tcp)
 		if out, err := set.CombinedOutput(); err != nil {
 			p.close()
-			return nil, fmt.Errorf("-tcp %s: %w: %s; is it in net.ipv4.tcp_allowed_congestion_control?", b.tcp, err, bytes.TrimSpace(out))
+			return nil, fmt.Errorf("-tcp %s: %w: %s; is it in net.ipv4.tcp_allowed_congestion_control?",
+				b.tcp, err, bytes.TrimSpace(out))
 		}
 	}
 	return p, nil
@@ -118,7 +120,8 @@ func listens(ctx context.Context, pid, port int, gone <-chan error) error {
 			for line := range bytes.Lines(text) {
 				f := bytes.Fields(line)
 				// The states of listening and of a UDP socket without a peer (tcp_states.h).
-				if len(f) > 3 && bytes.Contains(append(f[1], ' '), []byte(want)) && (string(f[3]) == "0A" || string(f[3]) == "07") {
+				if len(f) > 3 && bytes.Contains(append(f[1], ' '), []byte(want)) &&
+					(string(f[3]) == "0A" || string(f[3]) == "07") {
 					return nil
 				}
 			}

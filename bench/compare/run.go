@@ -53,11 +53,14 @@ func newBench(ctx context.Context, o *options) (b *bench, err error) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.close()
-		return nil, fmt.Errorf("go build: %w: %s: start this from the module's folder", err, strings.Join(strings.Fields(string(out)), " "))
+		return nil, fmt.Errorf("go build: %w: %s: start this from the module's folder",
+			err, strings.Join(strings.Fields(string(out)), " "))
 	}
-	b.mdalp, b.mdalpd, b.pipe = filepath.Join(b.bin, "mdalp"), filepath.Join(b.bin, "mdalpd"), filepath.Join(b.bin, "pipe")
+	b.mdalp, b.mdalpd = filepath.Join(b.bin, "mdalp"), filepath.Join(b.bin, "mdalpd")
+	b.pipe = filepath.Join(b.bin, "pipe")
 	if keygen, err := find("ssh-keygen"); err == nil {
-		key := exec.CommandContext(ctx, keygen, "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(b.bin, "key"))
+		key := exec.CommandContext(ctx, keygen, "-q", "-t", "ed25519", "-N", "",
+			"-f", filepath.Join(b.bin, "key"))
 		if out, err := key.CombinedOutput(); err != nil {
 			b.close()
 			return nil, fmt.Errorf("ssh-keygen: %w: %s", err, bytes.TrimSpace(out))
@@ -133,7 +136,9 @@ func (b *bench) network(ctx context.Context, n *network, list []*tool, out io.Wr
 			took[i], said[i] = append(took[i], d), links
 		}
 	}
-	fmt.Fprintf(out, "\n%s: %s; TCP is %s; medians of %d\n\n| program | bytes | seconds | least to most | MB/s |\n|---|---|---|---|---|\n", n.name, n.about, b.control(n), b.runs)
+	fmt.Fprintf(out, "\n%s: %s; TCP is %s; medians of %d\n\n"+
+		"| program | bytes | seconds | least to most | MB/s |\n|---|---|---|---|---|\n",
+		n.name, n.about, b.control(n), b.runs)
 	for i, t := range list {
 		if len(took[i]) == 0 {
 			continue
@@ -161,7 +166,9 @@ func (b *bench) control(n *network) string {
 }
 
 // run is one transfer by one tool. links is what the links say of it.
-func (b *bench) run(ctx context.Context, n *network, t *tool, size int64, seed int) (took time.Duration, links string, err error) {
+func (b *bench) run(
+	ctx context.Context, n *network, t *tool, size int64, seed int,
+) (took time.Duration, links string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	if err := b.prepare(size); err != nil {

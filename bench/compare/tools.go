@@ -42,9 +42,13 @@ var tools = []tool{
 		server: mdalpd(), client: mdalp(),
 	},
 	{
-		name: "mdalp-base", about: "base protocol, one receiver: segments of 100 bytes, one at a time", least: true,
+		name: "mdalp-base", least: true,
+		about: "base protocol, one receiver: segments of 100 bytes, one at a time",
 		// Silence must not end a payload, as losses make some.
-		server: func(b *bench, p *place) []string { return mdalpd("--base", "--expect", b.payload)(b, p) }, client: mdalp("--base"),
+		server: func(b *bench, p *place) []string {
+			return mdalpd("--base", "--expect", b.payload)(b, p)
+		},
+		client: mdalp("--base"),
 	},
 	{
 		name: "scp", about: "over a server of its own, with keys of its own",
@@ -53,7 +57,8 @@ var tools = []tool{
 	{
 		name: "rsync", about: "to a daemon, without ssh", programs: []string{"rsync"},
 		server: rsyncd, client: func(b *bench, p *place) []string {
-			return []string{"rsync", b.payload, fmt.Sprintf("rsync://%s:%d/files/%s", p.far, p.port, filepath.Base(b.arrives()))}
+			return []string{"rsync", b.payload,
+				fmt.Sprintf("rsync://%s:%d/files/%s", p.far, p.port, filepath.Base(b.arrives()))}
 		},
 	},
 	{
@@ -62,14 +67,17 @@ var tools = []tool{
 			return []string{b.self, "serve", filepath.Dir(b.payload), fmt.Sprintf("%s:%d", p.near, p.port)}
 		},
 		client: func(b *bench, p *place) []string {
-			return []string{"curl", "-q", "-sS", "-f", "-o", b.arrives(), fmt.Sprintf("http://%s:%d/%s", p.near, p.port, filepath.Base(b.payload))}
+			return []string{"curl", "-q", "-sS", "-f", "-o", b.arrives(),
+				fmt.Sprintf("http://%s:%d/%s", p.near, p.port, filepath.Base(b.payload))}
 		},
 	},
 	{
-		name: "tftp", about: "curl to tftpd-hpa, blocks of 1,428 bytes, one at a time", waits: true, root: true,
+		name: "tftp", about: "curl to tftpd-hpa, blocks of 1,428 bytes, one at a time",
+		waits: true, root: true,
 		programs: []string{"curl", "in.tftpd"},
 		server: func(b *bench, p *place) []string {
-			return []string{"in.tftpd", "--foreground", "--listen", "--user", "root", "--create", "--permissive",
+			return []string{"in.tftpd", "--foreground", "--listen", "--user", "root",
+				"--create", "--permissive",
 				"--address", fmt.Sprintf("%s:%d", p.far, p.port), "--secure", filepath.Dir(b.arrives())}
 		},
 		client: func(b *bench, p *place) []string {
@@ -78,12 +86,14 @@ var tools = []tool{
 		},
 	},
 	{
-		name: "iperf3", about: "plain TCP, by its own clock; no file", programs: []string{"iperf3"}, nothing: true,
+		name: "iperf3", about: "plain TCP, by its own clock; no file",
+		programs: []string{"iperf3"}, nothing: true,
 		server: func(_ *bench, p *place) []string {
 			return []string{"iperf3", "-s", "-1", "-B", p.far, "-p", strconv.Itoa(p.port)}
 		},
 		client: func(b *bench, p *place) []string {
-			return []string{"iperf3", "-J", "-c", p.far, "-p", strconv.Itoa(p.port), "-n", strconv.FormatInt(b.size, 10)}
+			return []string{"iperf3", "-J", "-c", p.far, "-p", strconv.Itoa(p.port),
+				"-n", strconv.FormatInt(b.size, 10)}
 		},
 		took: iperfTook,
 	},
@@ -93,7 +103,8 @@ var tools = []tool{
 func (t *tool) missing() string {
 	for _, p := range t.programs {
 		if _, err := find(p); err != nil {
-			return fmt.Sprintf("there is no %s; Debian: apt-get install openssh-client openssh-server rsync tftpd-hpa curl iperf3", p)
+			return fmt.Sprintf("there is no %s; Debian: apt-get install openssh-client openssh-server "+
+				"rsync tftpd-hpa curl iperf3", p)
 		}
 	}
 	if t.root && os.Geteuid() != 0 {
@@ -114,7 +125,8 @@ func find(name string) (string, error) {
 // the file arrives.
 func mdalpd(more ...string) func(*bench, *place) []string {
 	return func(b *bench, p *place) []string {
-		return append([]string{b.mdalpd, "--listen", fmt.Sprintf("%s:%d", p.far, p.port), "--receivers", fmt.Sprintf("%s:%d", p.receiver, p.port),
+		return append([]string{b.mdalpd, "--listen", fmt.Sprintf("%s:%d", p.far, p.port),
+			"--receivers", fmt.Sprintf("%s:%d", p.receiver, p.port),
 			"--store", filepath.Dir(b.arrives()), "--first-tid", "1", "--limit", "1h"}, more...)
 	}
 }
@@ -122,15 +134,18 @@ func mdalpd(more ...string) func(*bench, *place) []string {
 // mdalp is that of the client. It must not go on with what a run before has left.
 func mdalp(more ...string) func(*bench, *place) []string {
 	return func(b *bench, p *place) []string {
-		return append([]string{b.mdalp, "-a", p.far, "-p", strconv.Itoa(p.port), "-f", b.payload, "--resume", "off", "-q"}, more...)
+		return append([]string{b.mdalp, "-a", p.far, "-p", strconv.Itoa(p.port), "-f", b.payload,
+			"--resume", "off", "-q"}, more...)
 	}
 }
 
 // sshd is the server of scp. It takes the key of this run, and looks at nothing else.
 func sshd(b *bench, p *place) []string {
 	config := filepath.Join(b.bin, "sshd_config")
-	b.write(config, fmt.Sprintf("ListenAddress %s:%d\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nUsePAM no\nStrictModes no\n"+
-		"PermitRootLogin prohibit-password\nPasswordAuthentication no\nSubsystem sftp internal-sftp\nPrintMotd no\n",
+	b.write(config, fmt.Sprintf("ListenAddress %s:%d\nHostKey %s\nAuthorizedKeysFile %s\n"+
+		"PidFile none\nUsePAM no\nStrictModes no\n"+
+		"PermitRootLogin prohibit-password\nPasswordAuthentication no\n"+
+		"Subsystem sftp internal-sftp\nPrintMotd no\n",
 		p.far, p.port, filepath.Join(b.bin, "key"), filepath.Join(b.bin, "key.pub")))
 	return []string{"sshd", "-D", "-e", "-f", config}
 }
@@ -141,19 +156,23 @@ func scp(b *bench, p *place) []string {
 	if u, err := user.Current(); err == nil {
 		me = u.Username
 	}
-	return []string{"scp", "-q", "-B", "-F", "none", "-P", strconv.Itoa(p.port), "-i", filepath.Join(b.bin, "key"), "-o", "IdentitiesOnly=yes",
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", b.payload, me + "@" + p.far + ":" + b.arrives()}
+	return []string{"scp", "-q", "-B", "-F", "none", "-P", strconv.Itoa(p.port),
+		"-i", filepath.Join(b.bin, "key"), "-o", "IdentitiesOnly=yes",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "LogLevel=ERROR", b.payload, me + "@" + p.far + ":" + b.arrives()}
 }
 
 // rsyncd is the server of rsync. As root it would else become a user who may not write.
 func rsyncd(b *bench, p *place) []string {
 	config := filepath.Join(b.bin, "rsyncd.conf")
-	text := "use chroot = no\nreverse lookup = no\n[files]\npath = " + filepath.Dir(b.arrives()) + "\nread only = no\n"
+	text := "use chroot = no\nreverse lookup = no\n[files]\npath = " +
+		filepath.Dir(b.arrives()) + "\nread only = no\n"
 	if os.Geteuid() == 0 {
 		text = "uid = root\ngid = root\n" + text
 	}
 	b.write(config, text)
-	return []string{"rsync", "--daemon", "--no-detach", "--config", config, "--address", p.far, "--port", strconv.Itoa(p.port)}
+	return []string{"rsync", "--daemon", "--no-detach", "--config", config,
+		"--address", p.far, "--port", strconv.Itoa(p.port)}
 }
 
 // iperfTook is how long the file's bytes take at the rate that arrived.

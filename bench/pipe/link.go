@@ -136,7 +136,8 @@ func (d *direction) offer(now time.Duration, b []byte, part segment) {
 	d.busy = d.link.sent(max(now, d.busy), len(b))
 	p := d.at(d.tail)
 	d.tail++
-	*p = packet{sent: d.busy, due: d.busy + d.delay, lost: d.loses(), part: part, bytes: append(p.bytes[:0], b...)}
+	*p = packet{sent: d.busy, due: d.busy + d.delay, lost: d.loses(), part: part,
+		bytes: append(p.bytes[:0], b...)}
 }
 
 // grow gives the ring twice the room.

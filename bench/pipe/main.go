@@ -82,13 +82,15 @@ func parse(args []string) (o *options, rs []row, err error) {
 	f := flag.NewFlagSet("pipe", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.BoolVar(&o.row.fair, "fair", false, "mdalp beside one TCP flow in one queue")
-	f.IntVar(&o.row.seconds, "seconds", 0, "`seconds` that a row takes (default 10, the whole trace, or 20 with -fair)")
+	f.IntVar(&o.row.seconds, "seconds", 0,
+		"`seconds` that a row takes (default 10, the whole trace, or 20 with -fair)")
 	f.IntVar(&o.row.receivers, "receivers", 0, "`number` of receivers that share the link (default 1)")
 	f.BoolVar(&o.store, "store", false, "keep the payload in a folder, and check its digest (the default)")
 	f.BoolVar(&o.row.noStore, "no-store", false, "no store, and no digest")
 	f.Int64Var(&o.row.size, "size", 0, "`bytes` of the payload (default: what takes the seconds)")
 	f.BoolVar(&o.noTCP, "no-tcp", false, "do not measure TCP")
-	f.BoolVar(&o.hold, "hold", false, "measure nothing: make the network, say where it is, and keep it until standard input ends")
+	f.BoolVar(&o.hold, "hold", false,
+		"measure nothing: make the network, say where it is, and keep it until standard input ends")
 	f.Uint64Var(&o.seed, "seed", 1, "of the `luck`")
 	f.StringVar(&o.dir, "dir", "", "`folder` in which payload and store are put (default /dev/shm)")
 	f.StringVar(&o.mdalp, "mdalp", "", "`path` of a client, instead of building it")
@@ -156,7 +158,8 @@ func (o *options) rows(networks []string) (rs []row) {
 // usage tells the options and the networks.
 func usage(f *flag.FlagSet) {
 	fmt.Print("Measure mdalp, and TCP beside it, through emulated networks.\n\n" +
-		"Usage: go run ./bench/pipe [OPTION]... [NETWORK]...\n\nWithout a network all rows of the tables are measured.\n\nNetworks:\n")
+		"Usage: go run ./bench/pipe [OPTION]... [NETWORK]...\n\n" +
+		"Without a network all rows of the tables are measured.\n\nNetworks:\n")
 	for _, p := range profiles {
 		fmt.Printf("  %-16s %s\n", p.name, p.about)
 	}

@@ -44,7 +44,9 @@ func (b *bench) random(size int64) (err error) {
 
 // serveTCP starts a server of iperf3 for one flow, and gives the arguments of its client.
 // CUBIC is asked for by name: what a kernel takes by default is its administrator's choice.
-func (b *bench) serveTCP(ctx context.Context, n *network, at netip.Addr, seconds int) (s *program, client []string, err error) {
+func (b *bench) serveTCP(
+	ctx context.Context, n *network, at netip.Addr, seconds int,
+) (s *program, client []string, err error) {
 	// Into a pipe iperf3 says nothing before it ends, unless it is told to flush.
 	if s, err = run(ctx, n.far, b.iperf, "-s", "-1", "-B", at.String(), "--forceflush"); err != nil {
 		return nil, nil, err
@@ -139,7 +141,8 @@ func (b *bench) serve(ctx context.Context, n *network, r *row) (*program, error)
 		receivers = append(receivers, netip.AddrPortFrom(receiver(i), 4650).String())
 	}
 	// No row shall end because its transaction takes long.
-	args := []string{"--listen", orchestrator.String() + ":" + port, "--receivers", strings.Join(receivers, ","), "--limit", "24h"}
+	args := []string{"--listen", orchestrator.String() + ":" + port,
+		"--receivers", strings.Join(receivers, ","), "--limit", "24h"}
 	if !r.noStore {
 		args = append(args, "--store", b.store())
 	}
@@ -210,7 +213,8 @@ func (b *bench) alone(ctx context.Context, p *profile, r *row) (res result, err 
 	}
 	// Were it another number, the share would be of something else than the payload.
 	if res.bytes = total(res.arrived); res.bytes != r.size {
-		return res, fmt.Errorf("the links carried %d bytes of a payload of %d: the client must send IPv4 without fragments", res.bytes, r.size)
+		return res, fmt.Errorf("the links carried %d bytes of a payload of %d: "+
+			"the client must send IPv4 without fragments", res.bytes, r.size)
 	}
 	// The last byte of the last link: a receiver that is done early does not shorten it.
 	last := slices.Max(res.ended)

@@ -52,7 +52,8 @@ type meter struct {
 
 // newMeter makes a meter for so many paths.
 func newMeter(paths int) *meter {
-	return &meter{sent: make(seen), arrived: make(seen), bytes: make([]int64, paths), ended: make([]time.Duration, paths)}
+	return &meter{sent: make(seen), arrived: make(seen), bytes: make([]int64, paths),
+		ended: make([]time.Duration, paths)}
 }
 
 // offered counts a segment that goes into a link, also one that the queue then drops.

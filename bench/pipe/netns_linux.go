@@ -78,7 +78,8 @@ func (n *namespace) close() {
 // setUp makes the namespace and its device. It is called on the namespace's thread.
 func (n *namespace) setUp(addresses []netip.Addr) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("network namespace: unshare: %w: run this as root, with CAP_SYS_ADMIN if in a container", err)
+		return fmt.Errorf("network namespace: unshare: %w: "+
+			"run this as root, with CAP_SYS_ADMIN if in a container", err)
 	}
 	// Without IPv6 the kernel says nothing by itself. Where there is none, that is as well.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1\n"), 0)
@@ -86,7 +87,8 @@ func (n *namespace) setUp(addresses []netip.Addr) error {
 
 	var err error
 	if n.tun, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
-		return fmt.Errorf("/dev/net/tun: %w: load the kernel's module tun, or give the device to the container", err)
+		return fmt.Errorf("/dev/net/tun: %w: "+
+			"load the kernel's module tun, or give the device to the container", err)
 	}
 	err = request(n.tun, "TUNSETIFF", unix.TUNSETIFF, device, func(r *unix.Ifreq) error {
 		r.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)

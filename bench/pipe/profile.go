@@ -47,8 +47,10 @@ func changed(p path, f func(up *link)) path {
 // profiles are the networks of the table. But for the tiny queue, each queue has the size of
 // the bandwidth-delay product, as is the rule for a single flow.
 var profiles = []profile{
-	{name: "100m-80ms", about: "100 Mbit/s, 80 ms, queue of 1 MB", paths: []path{same(100*mbit, 80*ms, 1_000_000)}},
-	{name: "20m-200ms", about: "20 Mbit/s, 200 ms, queue of 500 kB", paths: []path{same(20*mbit, 200*ms, 500_000)}},
+	{name: "100m-80ms", about: "100 Mbit/s, 80 ms, queue of 1 MB",
+		paths: []path{same(100*mbit, 80*ms, 1_000_000)}},
+	{name: "20m-200ms", about: "20 Mbit/s, 200 ms, queue of 500 kB",
+		paths: []path{same(20*mbit, 200*ms, 500_000)}},
 	{
 		name: "10m-40ms-tiny", about: "10 Mbit/s, 40 ms, queue of 5 packets",
 		// Acknowledgements have room: only the queue of the segments is tiny.
@@ -56,16 +58,21 @@ var profiles = []profile{
 	},
 	{name: "1g-2ms", about: "1 Gbit/s, 2 ms, queue of 250 kB", paths: []path{same(1000*mbit, 2*ms, 250_000)}},
 	{
-		name: "100m-20ms-loss", about: "100 Mbit/s, 20 ms, queue of 250 kB, 0.1 % of packets lost at random", share: 0.25,
+		name: "100m-20ms-loss", share: 0.25,
+		about: "100 Mbit/s, 20 ms, queue of 250 kB, 0.1 % of packets lost at random",
 		paths: []path{changed(same(100*mbit, 20*ms, 250_000), func(up *link) { up.loss = 0.001 })},
 	},
 	{
-		name: "100m-80ms-loss", about: "100 Mbit/s, 80 ms, queue of 1 MB, 1 % of packets lost at random", share: 0.02,
+		name: "100m-80ms-loss", share: 0.02,
+		about: "100 Mbit/s, 80 ms, queue of 1 MB, 1 % of packets lost at random",
 		paths: []path{changed(same(100*mbit, 80*ms, 1_000_000), func(up *link) { up.loss = 0.01 })},
 	},
 	{
-		name: "100m-20ms-burst", about: "100 Mbit/s, 20 ms, queue of 250 kB, 0.17 % of packets lost in bursts", share: 0.4,
-		paths: []path{changed(same(100*mbit, 20*ms, 250_000), func(up *link) { up.burst = burst{enter: 0.0005, leave: 0.3} })},
+		name: "100m-20ms-burst", share: 0.4,
+		about: "100 Mbit/s, 20 ms, queue of 250 kB, 0.17 % of packets lost in bursts",
+		paths: []path{changed(same(100*mbit, 20*ms, 250_000), func(up *link) {
+			up.burst = burst{enter: 0.0005, leave: 0.3}
+		})},
 	},
 	{
 		name: "trace-20ms", about: "50, 10, 50, 5, 50 Mbit/s, 5 s each, 20 ms, queue of 125 kB", seconds: 25,
@@ -77,8 +84,10 @@ var profiles = []profile{
 		})},
 	},
 	{
-		name: "three", about: "three receivers, each behind a link of its own of 100, 20 and 5 Mbit/s, 40 ms, queue of one bandwidth-delay product",
-		paths: []path{same(100*mbit, 40*ms, 500_000), same(20*mbit, 40*ms, 100_000), same(5*mbit, 40*ms, 25_000)},
+		name: "three", about: "three receivers, each behind a link of its own of 100, 20 and 5 Mbit/s, " +
+			"40 ms, queue of one bandwidth-delay product",
+		paths: []path{same(100*mbit, 40*ms, 500_000), same(20*mbit, 40*ms, 100_000),
+			same(5*mbit, 40*ms, 25_000)},
 	},
 }
 
@@ -158,7 +167,8 @@ func (r *row) complete() (*profile, error) {
 		return nil, err
 	}
 	if n := len(p.paths); n > 1 && (r.fair || r.receivers != 0 && r.receivers != n) {
-		return nil, fmt.Errorf("%s: every receiver has a link of its own there; leave out -fair and -receivers, or take another network", p.name)
+		return nil, fmt.Errorf("%s: every receiver has a link of its own there; "+
+			"leave out -fair and -receivers, or take another network", p.name)
 	}
 	if r.seconds == 0 {
 		r.seconds = 10

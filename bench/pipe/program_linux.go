@@ -28,7 +28,8 @@ type program struct {
 // run starts a program in a namespace. It is killed when ctx ends, which an interruption of
 // this program brings about too. Its standard output is kept whole for who reads JSON of it.
 func run(ctx context.Context, n *namespace, path string, args ...string) (*program, error) {
-	p := &program{cmd: exec.CommandContext(ctx, path, args...), said: &said{news: make(chan struct{})}, ended: make(chan struct{})}
+	p := &program{cmd: exec.CommandContext(ctx, path, args...), said: &said{news: make(chan struct{})},
+		ended: make(chan struct{})}
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, p.said)
 	p.cmd.Stderr = p.said
 	if err := n.start(p.cmd); err != nil {
@@ -134,7 +135,8 @@ type bench struct {
 // release is built. What fails here would fail every row.
 func newBench(ctx context.Context, o *options) (*bench, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("this user may not make network namespaces and TUN devices: run it as root, with sudo for one")
+		return nil, errors.New("this user may not make network namespaces and TUN devices: " +
+			"run it as root, with sudo for one")
 	}
 	b := &bench{mdalp: o.mdalp, mdalpd: o.mdalpd, seed: o.seed}
 	if !o.noTCP {
@@ -164,11 +166,13 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 			continue
 		}
 		*c.path = filepath.Join(b.bin, c.name)
-		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", *c.path, "mdalp/cmd/"+c.name)
+		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath",
+			"-o", *c.path, "mdalp/cmd/"+c.name)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.close()
-			return nil, fmt.Errorf("go build mdalp/cmd/%s: %w: %s: start this from the module's folder, or give -%s PATH",
+			return nil, fmt.Errorf("go build mdalp/cmd/%s: %w: %s: "+
+				"start this from the module's folder, or give -%s PATH",
 				c.name, err, strings.Join(strings.Fields(string(out)), " "), c.name)
 		}
 	}

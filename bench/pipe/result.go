@@ -35,7 +35,8 @@ type result struct {
 // emulation that was late, or that lost packets which no link has dropped.
 func (r result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  %-5s %5.1f %% of the link: %.1f MB in %.2f s; sent again %d; dropped %d by the queue and %d by chance",
+	fmt.Fprintf(&b, "  %-5s %5.1f %% of the link: %.1f MB in %.2f s; sent again %d; "+
+		"dropped %d by the queue and %d by chance",
 		r.who, 100*r.share, float64(r.bytes)/1e6, r.span.Seconds(), r.again, r.up.overflowed, r.up.lost)
 	if back := r.down.overflowed + r.down.lost; back > 0 {
 		fmt.Fprintf(&b, ", %d on the way back", back)

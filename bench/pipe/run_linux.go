@@ -35,7 +35,8 @@ func measure(ctx context.Context, o *options, rs []row, out io.Writer) error {
 	return nil
 }
 
-// row measures one row, and tells each result at once, since a row takes a while. It gives how many of its measurements failed.
+// row measures one row, and tells each result at once, since a row takes a while. It gives
+// how many of its measurements failed.
 func (b *bench) row(ctx context.Context, r *row, out io.Writer) (failed int) {
 	p, err := r.complete()
 	if err != nil {
@@ -58,7 +59,8 @@ func (b *bench) row(ctx context.Context, r *row, out io.Writer) (failed int) {
 			if r.fair && x.who == "mdalp" {
 				// Who comes first fills the queue: the shares hang on it. In memory a store
 				// takes longer to make room for a large payload than on a disk.
-				fmt.Fprintf(out, "        its first segment came %.0f ms after the first packet of either\n", x.began.Seconds()*1e3)
+				fmt.Fprintf(out, "        its first segment came %.0f ms after the first packet of either\n",
+					x.began.Seconds()*1e3)
 			}
 			if len(p.paths) > 1 && x.who == "mdalp" {
 				fmt.Fprintln(out, x.links(p))

@@ -11,7 +11,8 @@ import (
 
 // measure fails with [errors.ErrUnsupported]: network namespaces are Linux's.
 func measure(context.Context, *options, []row, io.Writer) error {
-	return fmt.Errorf("%w: network namespaces and TUN devices are Linux's, run it there", errors.ErrUnsupported)
+	return fmt.Errorf("%w: network namespaces and TUN devices are Linux's, run it there",
+		errors.ErrUnsupported)
 }
 
 // hold fails likewise.
