@@ -72,7 +72,8 @@ func Show(w io.Writer, f *Facts, checks []Check) {
 	}
 	switch mode := f.mode(); {
 	case !Sick(checks):
-		fmt.Fprintf(w, "\n%s, with pings by %s sockets\n", works, map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
+		fmt.Fprintf(w, "\n%s, with pings by %s sockets\n", works,
+			map[string]string{"raw": "raw", "dgram": "ICMP datagram"}[mode])
 	// The socket for segments is there, and a send can do without pings.
 	case mode == "off" && !Sick(slices.DeleteFunc(slices.Clone(checks), isPing)):
 		fmt.Fprintf(w, "\n%s, but without pings: all receivers get the same share\n", works)

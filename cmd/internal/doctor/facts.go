@@ -109,7 +109,8 @@ func Gather(ctx context.Context, to netip.Addr) *Facts {
 		f.dgram[i] = tryICMP(family, icmp.Datagram)
 	}
 	if f.mode() != icmp.Off.String() {
-		r, err := mdalp.Ping(ctx, []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, &mdalp.PingConfig{Timeout: time.Second})
+		r, err := mdalp.Ping(ctx, []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})},
+			&mdalp.PingConfig{Timeout: time.Second})
 		f.echo, f.rtt = err, r.Hosts[0].Echoes.Median
 		if err == nil {
 			f.echo = r.Hosts[0].Err
@@ -165,7 +166,8 @@ func container() string {
 		}
 	}
 	// What systemd and others tell their children, and what systemd notes of that.
-	for _, s := range []string{os.Getenv("container"), strings.TrimSpace(string(read("/run/systemd/container")))} {
+	named := strings.TrimSpace(string(read("/run/systemd/container")))
+	for _, s := range []string{os.Getenv("container"), named} {
 		if s != "" {
 			return s
 		}

@@ -67,7 +67,8 @@ func (f *Facts) permission() string {
 	case bounded:
 		return f.sudo("sysctl -w " + open)
 	case f.nosuid:
-		return fmt.Sprintf("sudo install %s /usr/local/bin/mdalp && sudo setcap cap_net_raw+ep /usr/local/bin/mdalp", f.path)
+		return fmt.Sprintf("sudo install %s /usr/local/bin/mdalp && "+
+			"sudo setcap cap_net_raw+ep /usr/local/bin/mdalp", f.path)
 	}
 	return f.sudo("setcap cap_net_raw+ep " + f.path)
 }
@@ -110,7 +111,8 @@ func (f *Facts) judgePings() []Check {
 		}
 	// Only a warning: receivers are elsewhere, and may answer.
 	case f.rtt == 0:
-		c.State, c.Text, c.Fix = warning, "127.0.0.1 does not answer", f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
+		c.State, c.Text = warning, "127.0.0.1 does not answer"
+		c.Fix = f.sudo("sysctl -w net.ipv4.icmp_echo_ignore_all=0")
 	default:
 		c.Text = "127.0.0.1 answered in " + table.Millis(f.rtt)
 	}
@@ -119,7 +121,8 @@ func (f *Facts) judgePings() []Check {
 
 // noIPv6 reports whether an error means that the kernel has, or was given, no IPv6.
 func noIPv6(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EPROTONOSUPPORT)
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) ||
+		errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
 // kernel is what the kernel said, without who asked what for.
@@ -145,7 +148,9 @@ func (f *Facts) judgeBuffer(receivers int) Check {
 		return Check{"receive buffer", fine, "not tried", ""}
 	}
 	room := f.buffer / loop.ShortDatagram
-	c := Check{"receive buffer", fine, fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted", f.buffer, room, receivers), ""}
+	c := Check{Name: "receive buffer", State: fine}
+	c.Text = fmt.Sprintf("%d bytes, room for %d acknowledgements at once, %d wanted",
+		f.buffer, room, receivers)
 	if room < receivers {
 		c.State = warning
 		// A send takes no more receivers at once than fit, as a full buffer drops acknowledgements.
@@ -180,7 +185,8 @@ func (w *way) judge() Check {
 		}
 		// One lost fragment loses the segment, and some firewalls let none through.
 		if mtu := w.smallest(); mtu > 0 && mtu < mostSegment {
-			c.State, c.Text = warning, c.Text+fmt.Sprintf(": segments of up to %d bytes go in fragments", mostSegment)
+			c.State = warning
+			c.Text += fmt.Sprintf(": segments of up to %d bytes go in fragments", mostSegment)
 			c.Fix = "sudo ip link set dev " + device + " mtu 1500"
 		} else if mtu > 0 {
 			w.judgeSize(&c, mtu)
@@ -200,7 +206,8 @@ func (w *way) smallest() int {
 // judgeIPv6 says whether receivers may have IPv6 addresses.
 func (f *Facts) judgeIPv6() Check {
 	if f.udp6 != nil {
-		return Check{"IPv6", warning, "no sockets for it: " + kernel(f.udp6) + "; receivers with IPv6 addresses are left out", ""}
+		return Check{"IPv6", warning,
+			"no sockets for it: " + kernel(f.udp6) + "; receivers with IPv6 addresses are left out", ""}
 	}
 	return Check{"IPv6", fine, "sockets for it can be had", ""}
 }
@@ -208,7 +215,8 @@ func (f *Facts) judgeIPv6() Check {
 // judgeClock looks at what round trips are measured with. Echoes are stamped with
 // the clock of the day, so a step of it would be part of a round trip.
 func (f *Facts) judgeClock() Check {
-	c := Check{"clock", fine, fmt.Sprintf("%s, %d ns a reading", f.clockSource, f.clockCost.Nanoseconds()), ""}
+	c := Check{"clock", fine,
+		fmt.Sprintf("%s, %d ns a reading", f.clockSource, f.clockCost.Nanoseconds()), ""}
 	if f.clockSource == "" {
 		c.Text = fmt.Sprintf("source unknown, %d ns a reading", f.clockCost.Nanoseconds())
 	}
@@ -217,14 +225,16 @@ func (f *Facts) judgeClock() Check {
 	// moment like this one does not see that much: the clock was set.
 	case step > time.Millisecond:
 		c.State = warning
-		c.Text += fmt.Sprintf("; the clock of the day moved by %s within %s: pings are wrong while it does", table.Millis(f.clockStep), table.Millis(f.clockOver))
+		c.Text += fmt.Sprintf("; the clock of the day moved by %s within %s: pings are wrong while it does",
+			table.Millis(f.clockStep), table.Millis(f.clockOver))
 	// From the vDSO it takes some 25 ns. More is a system call, as with the sources hpet and
 	// acpi_pm, and each echo takes such readings.
 	case f.clockCost > time.Microsecond:
 		c.State = warning
 		c.Text += ": slow"
 		if f.clockSource != "tsc" && strings.Contains(" "+f.clockSources+" ", " tsc ") {
-			c.Fix = "echo tsc | " + f.sudo("tee /sys/devices/system/clocksource/clocksource0/current_clocksource")
+			c.Fix = "echo tsc | " +
+				f.sudo("tee /sys/devices/system/clocksource/clocksource0/current_clocksource")
 		}
 	default:
 		c.Text += fmt.Sprintf("; no step within %s", table.Millis(f.clockOver))
@@ -248,7 +258,8 @@ func (f *Facts) judgeNamespaces() []Check {
 		return []Check{user, armor}
 	}
 	if !f.status.known { // the program was not found to be started once more
-		user.State, user.Text = warning, "unknown: /proc/self/exe cannot be read; without it the lab runs on plain loopback"
+		user.State = warning
+		user.Text = "unknown: /proc/self/exe cannot be read; without it the lab runs on plain loopback"
 		return []Check{user, armor}
 	}
 	var path *fs.PathError

@@ -30,7 +30,8 @@ func (f *Facts) judgeWindows() Check {
 		return Check{"windows", fine, "not tried", ""}
 	}
 	n := server.Window(f.buffer, server.DefaultSegment)
-	c := Check{"windows", fine, fmt.Sprintf("a server here takes %d segments of %d bytes at once", n, server.DefaultSegment), ""}
+	c := Check{"windows", fine,
+		fmt.Sprintf("a server here takes %d segments of %d bytes at once", n, server.DefaultSegment), ""}
 	if f.buffer < 2*loop.DefaultReceiveBuffer {
 		c.State = warning
 		c.Text += fmt.Sprintf(": %s for each round trip", table.Amount(int64(n)*server.DefaultSegment))
@@ -48,7 +49,8 @@ func (f *Facts) judgeOffload() Check {
 	case f.udp != nil:
 		return Check{"offload", fine, "not tried", ""}
 	case !f.trains:
-		return Check{"offload", warning, "this kernel takes no trains of segments (UDP_SEGMENT, Linux 4.18): each costs a system call's work", ""}
+		return Check{"offload", warning, "this kernel takes no trains of segments " +
+			"(UDP_SEGMENT, Linux 4.18): each costs a system call's work", ""}
 	}
 	return Check{"offload", fine, "the kernel takes trains of segments (UDP_SEGMENT)", ""}
 }

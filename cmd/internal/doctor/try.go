@@ -120,7 +120,8 @@ func (w *way) find() {
 	for _, i := range all {
 		addrs, _ := i.Addrs()
 		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().WithZone("") == w.local.WithZone("") {
+			if p, err := netip.ParsePrefix(a.String()); err == nil &&
+				p.Addr().WithZone("") == w.local.WithZone("") {
 				w.device, w.mtu = i.Name, i.MTU
 				return
 			}

@@ -36,7 +36,8 @@ func Check(name string) {
 	if err != syscall.EMFILE {
 		return
 	}
-	line := name + ": only " + digits(len(fds)) + " more files can be opened (ulimit -n " + digits(int(limit.Cur)) +
+	line := name + ": only " + digits(len(fds)) +
+		" more files can be opened (ulimit -n " + digits(int(limit.Cur)) +
 		"), and at least " + digits(least) + " are needed: raise that limit\n"
 	syscall.Write(syscall.Stderr, []byte(line))
 	syscall.Exit(exit)

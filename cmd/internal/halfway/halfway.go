@@ -15,14 +15,17 @@ import (
 func Report(n int, addr string) *mdalp.Report {
 	r := &mdalp.Report{
 		Phase: mdalp.PhaseSending, Orchestrator: netip.MustParseAddrPort("18.139.29.142:4650"), TID: 3740,
-		Size: int64(n) * 3000, Segments: int64(n) * 30, Wait: 12 * time.Second, Transfer: 10 * time.Second, Elapsed: 22 * time.Second,
+		Size: int64(n) * 3000, Segments: int64(n) * 30, Wait: 12 * time.Second, Transfer: 10 * time.Second,
+		Elapsed: 22 * time.Second,
 	}
 	a := netip.MustParseAddr(addr)
 	for i := range n {
-		x := mdalp.ReceiverReport{Addr: netip.AddrPortFrom(a, 4650), Latency: 156857 * time.Microsecond, Assigned: 30, Acked: 10, Bytes: 1000, Sent: 10, Rate: 100}
+		x := mdalp.ReceiverReport{Addr: netip.AddrPortFrom(a, 4650), Latency: 156857 * time.Microsecond,
+			Assigned: 30, Acked: 10, Bytes: 1000, Sent: 10, Rate: 100}
 		switch i {
 		case 0:
-			x.Acked, x.Bytes, x.Resent, x.AckMin, x.AckMean, x.AckMax = 30, 3000, 3, 600*time.Millisecond, 700*time.Millisecond, 800*time.Millisecond
+			x.Acked, x.Bytes, x.Resent = 30, 3000, 3
+			x.AckMin, x.AckMean, x.AckMax = 600*time.Millisecond, 700*time.Millisecond, 800*time.Millisecond
 		case 1:
 			x.Err = fmt.Errorf("data: %w", errors.New("connection refused"))
 		}

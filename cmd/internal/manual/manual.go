@@ -41,7 +41,8 @@ func (b *Book) Command() *cobra.Command {
 		Short: "Write the man pages to a folder, or the program's own to standard output",
 		Long: `Write the man pages, one for each command, to a folder, or the program's own to standard
 output. The packages bring them.`,
-		Example: fmt.Sprintf("  %s man | man -l -\n  %s man ~/.local/share/man/man%d", b.Program, b.Program, b.Section),
+		Example: fmt.Sprintf("  %s man | man -l -\n  %s man ~/.local/share/man/man%d",
+			b.Program, b.Program, b.Section),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage.Errorf("unexpected argument %q", args[1])
@@ -87,7 +88,8 @@ func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath
 func (b *Book) page(c *cobra.Command) []byte {
 	w := new(bytes.Buffer)
 	// No date: the same source gives the same page.
-	fmt.Fprintf(w, ".TH %s %d \"\" \"%s %s\"\n", quote(strings.ToUpper(pageName(c))), b.Section, b.Program, b.Version)
+	fmt.Fprintf(w, ".TH %s %d \"\" \"%s %s\"\n",
+		quote(strings.ToUpper(pageName(c))), b.Section, b.Program, b.Version)
 	fmt.Fprintf(w, ".SH NAME\n%s \\- %s\n", escape(pageName(c)), escape(lower(c.Short)))
 	w.WriteString(".SH SYNOPSIS\n")
 	for i, s := range b.synopsis(c) {
@@ -199,7 +201,8 @@ func options(w *bytes.Buffer, c *cobra.Command) {
 		}
 		// A default that means "nothing" would only be noise, and some texts tell it themselves.
 		// A flag without a value is false unless given.
-		if d := f.DefValue; value != "" && d != "" && d != "0" && d != "0s" && d != "[]" && !strings.Contains(text, "(default") {
+		if d := f.DefValue; value != "" && d != "" && d != "0" && d != "0s" && d != "[]" &&
+			!strings.Contains(text, "(default") {
 			text += " (default " + strings.Trim(d, "[]") + ")"
 		}
 		fmt.Fprintf(w, "\n%s\n", line(text))
@@ -250,7 +253,8 @@ func line(s string) string {
 }
 
 // escape keeps backslashes, and hyphens that people copy, as they are (groff_char(7)).
-var escape = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`, "^", `\(ha`, "~", `\(ti`).Replace
+var escape = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`,
+	"^", `\(ha`, "~", `\(ti`).Replace
 
 // quote makes an argument of a request. Without the quotes a blank would begin the next
 // one.

@@ -19,9 +19,11 @@ const dead = "  dead"
 func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	switch r.Phase {
 	case mdalp.PhaseWaiting:
-		return []string{table.Clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)", int(r.Wait.Seconds()), table.Address(r.Orchestrator)), cols)}
+		return []string{table.Clip(fmt.Sprintf("waiting for the offer  %d s ... (%v)",
+			int(r.Wait.Seconds()), table.Address(r.Orchestrator)), cols)}
 	case mdalp.PhasePinging:
-		return []string{table.Clip(fmt.Sprintf("pinging %d receivers  %.1f s ...", len(r.Receivers), r.Probe.Seconds()), cols)}
+		return []string{table.Clip(fmt.Sprintf("pinging %d receivers  %.1f s ...",
+			len(r.Receivers), r.Probe.Seconds()), cols)}
 	case mdalp.PhaseFinishing:
 		what := "waiting for the verdict"
 		if r.SHA256 == "" {

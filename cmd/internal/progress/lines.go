@@ -56,14 +56,16 @@ func (l *Lines) See(r *mdalp.Report) {
 	}
 	// Straight to the handler: --progress plain wants them without -v as well.
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "progress", 0)
-	line.AddAttrs(slog.String("phase", r.Phase.String()), slog.Duration("elapsed", r.Elapsed.Round(time.Millisecond)))
+	line.AddAttrs(slog.String("phase", r.Phase.String()),
+		slog.Duration("elapsed", r.Elapsed.Round(time.Millisecond)))
 	if r.Phase == mdalp.PhaseSending {
 		unit := "segments_per_second"
 		if r.Extended {
 			unit = "bytes_per_second"
 		}
 		line.AddAttrs(slog.Int64("acknowledged_bytes", r.Acked), slog.Int64("bytes", r.Size),
-			slog.Int64(unit, int64(l.pace.rate+0.5)), slog.Int64("resent", r.Resent()), slog.String("eta", eta(r, l.pace.rate)))
+			slog.Int64(unit, int64(l.pace.rate+0.5)), slog.Int64("resent", r.Resent()),
+			slog.String("eta", eta(r, l.pace.rate)))
 	}
 	l.to.Handle(context.Background(), line)
 }

@@ -21,7 +21,9 @@ func Command(t *testing.T, name string, args ...string) (stdout, stderr string, 
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	// The race detector would wait a second at the end of each program built with it.
-	c.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MDALP_") || strings.HasPrefix(v, "MDALPD_") }), "GORACE=atexit_sleep_ms=0")
+	c.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MDALP_") || strings.HasPrefix(v, "MDALPD_")
+	}), "GORACE=atexit_sleep_ms=0")
 	if err := c.Run(); err != nil && c.ProcessState == nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -67,7 +66,8 @@ func newPeer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || of(ts).peers[args[0]] != nil {
 		ts.Fatalf("usage: peer NAME [KEY=VALUE...]")
 	}
-	p := &peer{tid: 3740, ack: "right", parts: make(map[int64][]byte), marks: make(chan struct{}, 1), intents: make(chan struct{}, 1)}
+	p := &peer{tid: 3740, ack: "right", parts: make(map[int64][]byte), marks: make(chan struct{}, 1),
+		intents: make(chan struct{}, 1)}
 	addr, n := netip.AddrFrom4([4]byte{127, 0, 0, 1}), 3
 	offer, spoof := "", ""
 	for _, a := range args[1:] {
@@ -127,11 +127,13 @@ func (p *peer) listen(ts *testscript.TestScript, addr netip.Addr, n int) (port i
 		a := addr
 		for len(p.socks) < n {
 			var c *net.UDPConn
-			if c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, uint16(port)))); err != nil {
+			at := net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, uint16(port)))
+			if c, err = net.ListenUDP("udp", at); err != nil {
 				break
 			}
 			p.socks = append(p.socks, c)
-			rs = append(rs, wire.Receiver{Host: a.String(), Name: fmt.Sprintf("receiver %d", len(p.socks)), Port: uint16(port)})
+			rs = append(rs, wire.Receiver{Host: a.String(),
+				Name: fmt.Sprintf("receiver %d", len(p.socks)), Port: uint16(port)})
 			a = a.Next()
 		}
 		if err == nil {
@@ -242,83 +244,5 @@ func (p *peer) segment(i int, from netip.AddrPort, m *wire.Message) {
 	p.socks[i].WriteToUDPAddrPort(right, from)
 	if p.ack == "twice" {
 		p.socks[i].WriteToUDPAddrPort(right, from)
-	}
-}
-
-// got is the command got.
-func got(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 || of(ts).peers[args[0]] == nil {
-		ts.Fatalf("usage: got NAME KEY=VALUE...")
-	}
-	p := of(ts).peers[args[0]]
-	p.quiet(ts)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.wrong != "" {
-		ts.Fatalf("the peer was sent what is wrong: %s", p.wrong)
-	}
-	only := 0
-	for _, a := range args[1:] {
-		k, v, _ := strings.Cut(a, "=")
-		all, left := 0, 0
-		for i, n := range p.data {
-			if all += n; i+1 != only {
-				left += n
-			}
-		}
-		have := ""
-		switch k {
-		case "intents":
-			have = strconv.Itoa(p.intent)
-		case "data":
-			have = strconv.Itoa(all)
-		case "only":
-			only, _ = strconv.Atoi(v)
-			have = v
-		case "left":
-			have = strconv.Itoa(left)
-		case "payload":
-			var b []byte
-			for seq := range int64(len(p.parts)) {
-				b = append(b, p.parts[seq]...)
-			}
-			if string(b) != ts.ReadFile(v) {
-				ts.Fatalf("the payload of %d bytes is not %s", len(b), v)
-			}
-			have = v
-		default:
-			ts.Fatalf("unknown key %s", k)
-		}
-		if have != v {
-			ts.Fatalf("%s is %s instead of %s", k, have, v)
-		}
-	}
-}
-
-// asked is the command asked: it waits for an intent.
-func asked(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 || of(ts).peers[args[0]] == nil {
-		ts.Fatalf("usage: asked NAME")
-	}
-	p := of(ts).peers[args[0]]
-	select {
-	case <-p.intents:
-	case <-time.After(patience):
-		ts.Fatalf("nobody asks the peer")
-	}
-}
-
-// quiet waits until every socket has read what was sent to it before: a datagram of our
-// own comes behind all of that. Without it a count would depend on how far the
-// goroutines have come.
-func (p *peer) quiet(ts *testscript.TestScript) {
-	for _, c := range p.socks {
-		_, err := p.other.WriteToUDPAddrPort([]byte("mark"), c.LocalAddr().(*net.UDPAddr).AddrPort())
-		ts.Check(err)
-		select {
-		case <-p.marks:
-		case <-time.After(patience):
-			ts.Fatalf("the peer hangs")
-		}
 	}
 }

@@ -58,33 +58,10 @@ func (o *output) look() (string, <-chan struct{}) {
 // values that the script gave them since; more comes by env(1). Else the options of
 // whoever runs the tests, in MDALP_ variables, would get in.
 func begin(ts *testscript.TestScript, args []string) *process {
+	m, args := options(ts, args)
 	p := &process{done: make(chan struct{})}
-	attr := &syscall.SysProcAttr{}
-	in := ""
-	var broken, stuckOut, stuckErr bool
-	for len(args) > 1 && args[0][0] == '-' {
-		switch args[0] {
-		case "-nobody":
-			// Supplementary groups and capabilities go with it (execve(2)).
-			attr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-			args = args[1:]
-		case "-broken":
-			broken, args = true, args[1:]
-		case "-stuckout":
-			stuckOut, args = true, args[1:]
-		case "-stuckerr":
-			stuckErr, args = true, args[1:]
-		case "-in":
-			in, args = ts.MkAbs(args[1]), args[2:]
-		default:
-			ts.Fatalf("unknown option %s", args[0])
-		}
-	}
-	if len(args) == 0 {
-		ts.Fatalf("which program?")
-	}
 	p.cmd = exec.Command(args[0], args[1:]...)
-	p.cmd.SysProcAttr = attr
+	p.cmd.SysProcAttr = &m.attr
 	p.cmd.Dir = ts.MkAbs(".")
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	// A program left behind may hold the pipes open.
@@ -93,15 +70,15 @@ func begin(ts *testscript.TestScript, args []string) *process {
 		name, _, _ := strings.Cut(v, "=")
 		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
 	}
-	if in != "" {
-		f, err := os.Open(in)
+	if m.in != "" {
+		f, err := os.Open(m.in)
 		ts.Check(err)
 		p.stdin = f
 		p.cmd.Stdin = f
 	}
 	// The end that writes is closed by the return, when the program has a copy of it: a write
 	// then fails with EPIPE, or kills by SIGPIPE (pipe(7)).
-	if broken {
+	if m.broken {
 		r, w, err := os.Pipe()
 		ts.Check(err)
 		r.Close()
@@ -109,11 +86,11 @@ func begin(ts *testscript.TestScript, args []string) *process {
 		p.cmd.Stdout = w
 	}
 	var full []*os.File
-	if stuckOut {
+	if m.stuckOut {
 		full = append(full, fullPipe(ts)...)
 		p.cmd.Stdout = full[1]
 	}
-	if stuckErr {
+	if m.stuckErr {
 		full = append(full, fullPipe(ts)...)
 		p.cmd.Stderr = full[len(full)-1]
 	}

@@ -108,7 +108,8 @@ func Run(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"run": run, "start": start, "await": await, "signal": signal, "finish": finish, "threads": threads,
+			"run": run, "start": start, "await": await, "signal": signal,
+			"finish": finish, "threads": threads,
 			"oneline": oneline, "payload": payload, "fifo": fifo, "want": want,
 			"ask": ask, "peer": newPeer, "got": got, "asked": asked,
 		},

@@ -155,15 +155,18 @@ func NewDecode(h Head, name string, t *trace.Trace) Decode {
 		return j
 	}
 	s := &t.Stats
-	j.First, j.Last, j.Packets, j.Messages, j.Malformed = instant(s.First), instant(s.Last), s.Frames, t.Messages, t.Malformed
-	j.Echoes, j.Copies, j.Fragments, j.BadPackets, j.UnknownLink, j.Cut = t.Echoes, t.Copies, s.Fragments, s.Malformed, s.Strange, s.Cut
+	j.First, j.Last = instant(s.First), instant(s.Last)
+	j.Packets, j.Messages, j.Malformed = s.Frames, t.Messages, t.Malformed
+	j.Echoes, j.Copies, j.Fragments = t.Echoes, t.Copies, s.Fragments
+	j.BadPackets, j.UnknownLink, j.Cut = s.Malformed, s.Strange, s.Cut
 	j.CutMessages, j.CutHeaders, j.Untimed, j.Foreign = t.Cut, s.Short, s.Untimed, t.Foreign
 	j.SetBack, j.Back = t.SetBack, t.Back.Seconds()
 	for _, x := range s.Skips {
 		j.Skipped = append(j.Skipped, Skip{x.String(), x.Count})
 	}
 	for _, i := range t.Unanswered {
-		j.Unanswered = append(j.Unanswered, Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
+		j.Unanswered = append(j.Unanswered,
+			Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
 	}
 	for _, x := range t.Transactions {
 		j.Transactions = append(j.Transactions, newTransaction(x))
@@ -192,7 +195,8 @@ func newTransaction(t *trace.Transaction) Transaction {
 		x := TracedReceiver{
 			Peer: newPeer(r.Addr), Name: r.Name, Offered: r.Offered,
 			// The same keys as in the JSON of send, from the same code.
-			Echoes:   newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: r.Answered, Min: e.Min, Median: e.Median, Mean: e.Mean, Max: e.Max}),
+			Echoes: newEchoes(&icmp.Stats{Sent: r.EchoesSent, Received: r.Answered, Min: e.Min,
+				Median: e.Median, Mean: e.Mean, Max: e.Max}),
 			EchoesMS: []float64{},
 			Traced:   Traced{r.Segments, r.Bytes, r.Datagrams, r.Again(), r.Lost, r.Acked, r.Duplicate},
 			Unsent:   r.Unsent, Acks: r.Acks, Doubled: r.Doubled, UnseenNums: r.Unseen, Flight: r.Flight,
@@ -211,7 +215,8 @@ func newTransaction(t *trace.Transaction) Transaction {
 		}
 		if len(r.Delays) > 0 {
 			d := r.AckDelays()
-			x.AckMinMS, x.AckMedianMS, x.AckMeanMS, x.AckMaxMS = Ptr(InMillis(d.Min)), Ptr(InMillis(d.Median)), Ptr(InMillis(d.Mean)), Ptr(InMillis(d.Max))
+			x.AckMinMS, x.AckMedianMS = Ptr(InMillis(d.Min)), Ptr(InMillis(d.Median))
+			x.AckMeanMS, x.AckMaxMS = Ptr(InMillis(d.Mean)), Ptr(InMillis(d.Max))
 		}
 		j.Receivers = append(j.Receivers, x)
 	}

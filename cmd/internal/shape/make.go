@@ -16,7 +16,8 @@ import (
 // ended.
 func NewResult(h Head, file string, r *mdalp.Report) *Result {
 	j := &Result{
-		Event: "finished", Schema: h.Schema, Version: h.Version, ExitCode: h.ExitCode, Error: h.Error, Status: "complete",
+		Event: "finished", Schema: h.Schema, Version: h.Version, ExitCode: h.ExitCode,
+		Error: h.Error, Status: "complete",
 		Missing: []Range{}, Receivers: []Receiver{},
 	}
 	if file != "" {
@@ -50,7 +51,8 @@ func NewResult(h Head, file string, r *mdalp.Report) *Result {
 	for _, m := range r.Missing {
 		j.Missing = append(j.Missing, Range(m))
 	}
-	j.Wait, j.Probe, j.Transfer, j.Elapsed = inSeconds(r.Wait), inSeconds(r.Probe), inSeconds(r.Transfer), inSeconds(r.Elapsed)
+	j.Wait, j.Probe = inSeconds(r.Wait), inSeconds(r.Probe)
+	j.Transfer, j.Elapsed = inSeconds(r.Transfer), inSeconds(r.Elapsed)
 	j.Dropped, j.Extension, j.Host = Drops(r.Dropped), newVerdict(r), SocketCounts(r.Socket)
 	for i := range r.Receivers {
 		x := newReceiver(&r.Receivers[i])
@@ -97,7 +99,8 @@ func newPeer(a netip.AddrPort) Peer { return Peer{a.Addr().String(), a.Port()} }
 func newEchoes(e *icmp.Stats) Echoes {
 	j := Echoes{Sent: e.Sent, Received: e.Received}
 	if e.Received > 0 {
-		j.MinMS, j.MedianMS, j.MeanMS, j.MaxMS = Ptr(InMillis(e.Min)), Ptr(InMillis(e.Median)), Ptr(InMillis(e.Mean)), Ptr(InMillis(e.Max))
+		j.MinMS, j.MedianMS = Ptr(InMillis(e.Min)), Ptr(InMillis(e.Median))
+		j.MeanMS, j.MaxMS = Ptr(InMillis(e.Mean)), Ptr(InMillis(e.Max))
 	}
 	return j
 }
@@ -117,7 +120,8 @@ func newReceiver(x *mdalp.ReceiverReport) Receiver {
 	j := Receiver{
 		Peer: newPeer(x.Addr), Name: x.Name, Echoes: newEchoes(&x.Echoes), Latency: newLatency(x),
 		Part: Part{x.Share, x.Assigned}, Done: newDone(x),
-		AckMinMS: maybe(x.AckMin), AckMeanMS: maybe(x.AckMean), AckMaxMS: maybe(x.AckMax), Rate: math.Round(x.Rate*1e3) / 1e3,
+		AckMinMS: maybe(x.AckMin), AckMeanMS: maybe(x.AckMean), AckMaxMS: maybe(x.AckMax),
+		Rate: math.Round(x.Rate*1e3) / 1e3,
 	}
 	if x.Err != nil {
 		j.Error = Ptr(Cause(x.Err).Error())

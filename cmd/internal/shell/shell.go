@@ -31,7 +31,8 @@ var shells = []struct {
 // them, and so finds nothing behind a comma that was typed.
 var commas = strings.NewReplacer(
 	`[[ $comp == "$cur"* ]] || continue`, `[[ ${comp//\\,/,} == "$cur"* ]] || continue`,
-	`COMPREPLY[0]=$(printf "%q" "${COMPREPLY[0]%%$tab*}")`, `COMPREPLY[0]=$(printf "%q" "${COMPREPLY[0]%%$tab*}"); COMPREPLY[0]=${COMPREPLY[0]//\\,/,}`,
+	`COMPREPLY[0]=$(printf "%q" "${COMPREPLY[0]%%$tab*}")`,
+	`COMPREPLY[0]=$(printf "%q" "${COMPREPLY[0]%%$tab*}"); COMPREPLY[0]=${COMPREPLY[0]//\\,/,}`,
 )
 
 // bash writes the script for bash.
@@ -51,14 +52,17 @@ func Command(program string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print the completion script of a shell",
-		Long: strings.ReplaceAll(`Print the completion script of a shell. The packages install it; by hand it is
+		Long: strings.ReplaceAll(
+			`Print the completion script of a shell. The packages install it; by hand it is
 one of
 
   . <(PROGRAM completion bash)                    # in .bashrc; needs bash-completion
   PROGRAM completion zsh >"${fpath[1]}/_PROGRAM"
   PROGRAM completion fish >~/.config/fish/completions/PROGRAM.fish
   PROGRAM completion powershell | Out-String | Invoke-Expression`, "PROGRAM", program),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(
+			_ *cobra.Command, args []string, _ string,
+		) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 			for _, s := range shells {
 				if len(args) == 0 {
 					names = append(names, s.name)
@@ -105,9 +109,11 @@ func Complete(root *cobra.Command, values Values) {
 			}
 			switch {
 			case ok:
-				c.RegisterFlagCompletionFunc(f.Name, complete(list, strings.HasSuffix(f.Value.Type(), "Slice")))
+				c.RegisterFlagCompletionFunc(f.Name,
+					complete(list, strings.HasSuffix(f.Value.Type(), "Slice")))
 			case f.Name == "store":
-				c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+				c.RegisterFlagCompletionFunc(f.Name,
+					cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 			case !slices.Contains([]string{"file", "expect", "hosts", "pcap"}, f.Name):
 				c.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
 			}
@@ -141,7 +147,8 @@ func tooMany(c *cobra.Command, args []string) bool {
 
 // Asked reports whether it is a completion script that runs the program.
 func Asked(args []string) bool {
-	return len(args) > 1 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
+	return len(args) > 1 &&
+		(args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
 // complete offers the values; of a list, those that are not there yet, each behind

@@ -75,8 +75,12 @@ var (
 		"Payload stored that came to a receiver, in bytes.",
 		"receiver",
 	)
-	receiverSegments = metric("receiver_segments_total", "Segments stored that came to a receiver.", "receiver")
-	receiverRepeats  = metric(
+	receiverSegments = metric(
+		"receiver_segments_total",
+		"Segments stored that came to a receiver.",
+		"receiver",
+	)
+	receiverRepeats = metric(
 		"receiver_repeated_segments_total",
 		"Segments that came to a receiver and were stored before.",
 		"receiver",
@@ -93,8 +97,10 @@ var (
 	diskBytes    = metric("store_disk_bytes", "The size of its disk, in bytes.")
 
 	described = []*prometheus.Desc{
-		buildInfo, datagrams, ignored, intents, segments, payload, offers, acks, acksDropped, sendErrors, stalls,
-		transactions, notStarted, retried, settle, open, placed, places, waiting, draining, livePages, kernelDrop,
+		buildInfo, datagrams, ignored, intents, segments, payload,
+		offers, acks, acksDropped, sendErrors, stalls,
+		transactions, notStarted, retried, settle, open, placed, places,
+		waiting, draining, livePages, kernelDrop,
 		receiverBytes, receiverSegments, receiverRepeats,
 		storeBytes, storeBound, storeRoom, storeReserve, diskFree, diskBytes,
 	}

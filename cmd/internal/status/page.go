@@ -115,7 +115,8 @@ func (p *Page) Serve(src Source) {
 	}
 	p.log.Info("status page", "http", p.o.Addr)
 	if !p.o.private() {
-		p.log.Warn("the status page is open to all who can reach it: it asks for no password", "http", p.o.Addr)
+		p.log.Warn("the status page is open to all who can reach it: it asks for no password",
+			"http", p.o.Addr)
 	}
 	go func() {
 		defer close(p.over)

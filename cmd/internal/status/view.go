@@ -103,7 +103,8 @@ func ended(s *State, most int) EndedView {
 	for i := len(s.Verdicts) - 1; i >= 0 && len(e.Shown) < most; i-- {
 		v := &s.Verdicts[i]
 		w := VerdictView{
-			TID: v.TID, Client: v.Client.String(), IP: v.Client.Addr().String(), Status: v.Status, Comment: v.Comment,
+			TID: v.TID, Client: v.Client.String(), IP: v.Client.Addr().String(),
+			Status: v.Status, Comment: v.Comment,
 			Outcome: v.Outcome.String(), At: v.At.UTC(), Name: text(v.Name),
 			Protocol: protocol(v.Extended), Bytes: v.Bytes, Segments: v.Segments,
 			Elapsed: round(v.Elapsed.Seconds()), Settle: round(v.Settle.Seconds()), Error: text(v.Err),

@@ -82,7 +82,8 @@ func (p *Page) guard(next http.Handler) http.Handler {
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
-			refuse(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here")
+			refuse(w, http.StatusMethodNotAllowed,
+				"only GET and HEAD are answered: nothing can be changed here")
 			return
 		}
 		c := http.NewResponseController(w)
@@ -143,7 +144,8 @@ func (p *Page) status(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query().Get("verdicts"); q != "" {
 		n, err := strconv.Atoi(q)
 		if err != nil || n < 0 || n > mostVerdicts {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("verdicts=%s: it is 0 to %d", usage.Name(q), mostVerdicts))
+			refuse(w, http.StatusBadRequest,
+				fmt.Sprintf("verdicts=%s: it is 0 to %d", usage.Name(q), mostVerdicts))
 			return
 		}
 		most = n

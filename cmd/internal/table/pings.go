@@ -37,7 +37,8 @@ func pingTotal(out *bytes.Buffer, r *mdalp.PingReport) {
 		sent, received = sent+r.Hosts[i].Echoes.Sent, received+r.Hosts[i].Echoes.Received
 	}
 	n := len(r.Hosts)
-	fmt.Fprintf(out, "%d hosts: %d answered, %d silent; %d of %d echoes answered", n, n-silent, silent, received, sent)
+	fmt.Fprintf(out, "%d hosts: %d answered, %d silent; %d of %d echoes answered",
+		n, n-silent, silent, received, sent)
 	if sent > 0 {
 		// Rounded down, as above.
 		fmt.Fprintf(out, ", %d %% lost", 100*(sent-received)/sent)

@@ -22,15 +22,18 @@ func Plan(w io.Writer, r *mdalp.Report) {
 	j := shape.NewPlan(shape.Head{}, r)
 	// Rounded so that the column adds up to 100 %.
 	weights := permille(shape.Weights(r))
-	fmt.Fprintf(w, "transaction %d was opened at %v to ask; it stays unfinished, nothing of the payload was sent\n", r.TID, r.Orchestrator)
+	fmt.Fprintf(w, "transaction %d was opened at %v to ask; "+
+		"it stays unfinished, nothing of the payload was sent\n", r.TID, r.Orchestrator)
 	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n",
 		r.Size, r.Segments, len(r.Receivers), r.Balance, Seconds(r.Wait), echoed(r))
 	if r.Extended {
-		fmt.Fprintf(w, "extended: segments of up to %d bytes, at most %s at a receiver at once as offered\n", r.Segment, windows(r))
+		fmt.Fprintf(w, "extended: segments of up to %d bytes, at most %s at a receiver at once as offered\n",
+			r.Segment, windows(r))
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "receiver\tlatency\tanswered\tmin/median/max\tweight\tbytes\tfrom\tsegments\tSEQ\tat least\t")
+	fmt.Fprintln(t,
+		"receiver\tlatency\tanswered\tmin/median/max\tweight\tbytes\tfrom\tsegments\tSEQ\tat least\t")
 	for i := range r.Receivers {
 		x, y := &r.Receivers[i], &j.Receivers[i]
 		e := &x.Echoes
@@ -44,7 +47,8 @@ func Plan(w io.Writer, r *mdalp.Report) {
 		if y.Least != nil {
 			least = Seconds(x.Latency * time.Duration(x.Assigned))
 		}
-		fmt.Fprintf(t, "%v\t%s\t%d/%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n", printableName(x), Latency(x), e.Received, e.Sent, rtt, weight,
+		fmt.Fprintf(t, "%v\t%s\t%d/%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n",
+			printableName(x), Latency(x), e.Received, e.Sent, rtt, weight,
 			x.Share, y.Offset, x.Assigned, y.Sequence(), least)
 	}
 	t.Flush()

@@ -56,7 +56,8 @@ func roundTrip(x *mdalp.ReceiverReport) string {
 
 // sacrifices are the columns that go, in this order, until the table is narrow enough.
 // Address, segments and state stay in any case.
-var sacrifices = []string{"ack min/mean/max", "rtt", "window", "bytes/s", tookOver, "timeouts", "latency", "bytes", "resent", "lost"}
+var sacrifices = []string{"ack min/mean/max", "rtt", "window", "bytes/s", tookOver, "timeouts", "latency",
+	"bytes", "resent", "lost"}
 
 // receivers writes the table. What killed a receiver stands below it, as it may be
 // long. Where even the shortest table is too wide, each receiver has two lines.
@@ -80,7 +81,8 @@ func receivers(w io.Writer, r *mdalp.Report, width int) {
 	order := sacrifices
 	if slices.ContainsFunc(r.Receivers, func(x mdalp.ReceiverReport) bool { return x.Took > 0 }) {
 		// Who took over is what one wants to know then: that goes last.
-		order = append(slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == tookOver }), tookOver)
+		order = slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == tookOver })
+		order = append(order, tookOver)
 	}
 	for _, s := range order {
 		if all > width {

@@ -33,7 +33,8 @@ func Summarize(w io.Writer, r *mdalp.Report, failure error, width int, verbose b
 	}
 	if len(r.Missing) > 0 {
 		// Not broken up: whoever searches for the line wants all of it.
-		fmt.Fprintf(w, "not acknowledged: %d of %d segments, SEQ %s\n", r.Left, r.Segments, wire.AppendRanges(nil, r.Missing))
+		fmt.Fprintf(w, "not acknowledged: %d of %d segments, SEQ %s\n",
+			r.Left, r.Segments, wire.AppendRanges(nil, r.Missing))
 	}
 }
 
@@ -58,7 +59,8 @@ func Interim(w io.Writer, r *mdalp.Report, width int) {
 	case mdalp.PhaseWaiting:
 		wrap(w, width, "waiting for the offer of %v: %s so far", r.Orchestrator, Seconds(r.Wait))
 	case mdalp.PhasePinging:
-		wrap(w, width, "transaction %d: pinging %d receivers: %s so far", r.TID, len(r.Receivers), Seconds(r.Probe))
+		wrap(w, width, "transaction %d: pinging %d receivers: %s so far",
+			r.TID, len(r.Receivers), Seconds(r.Probe))
 	case mdalp.PhaseSending, mdalp.PhaseFinishing:
 		// One write, so that nothing comes in between.
 		var b strings.Builder
@@ -69,8 +71,10 @@ func Interim(w io.Writer, r *mdalp.Report, width int) {
 
 // figures writes what is known of a transfer that has begun.
 func figures(w io.Writer, r *mdalp.Report, width int, state string) {
-	wrap(w, width, "transaction %d: %s, %d of %d bytes acknowledged in %s", r.TID, state, r.Acked, r.Size, Seconds(r.Elapsed))
-	times := fmt.Sprintf("waited %s, pinged %s, sent %s", Seconds(r.Wait), Seconds(r.Probe), Seconds(r.Transfer))
+	wrap(w, width, "transaction %d: %s, %d of %d bytes acknowledged in %s",
+		r.TID, state, r.Acked, r.Size, Seconds(r.Elapsed))
+	times := fmt.Sprintf("waited %s, pinged %s, sent %s",
+		Seconds(r.Wait), Seconds(r.Probe), Seconds(r.Transfer))
 	if r.Verdict > 0 {
 		times += ", verdict " + Seconds(r.Verdict)
 	}
@@ -83,8 +87,10 @@ func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 	}
 	// Nothing is dropped on most networks, so the line is worth reading where it is there.
 	if n := r.Dropped.Total(); n > 0 {
-		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, %d acks of segments never sent, %d duplicate acks\n",
-			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted, r.Dropped.Unsent, r.Dropped.Duplicate)
+		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, "+
+			"%d acks of segments never sent, %d duplicate acks\n",
+			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted,
+			r.Dropped.Unsent, r.Dropped.Duplicate)
 	}
 }
 
@@ -94,7 +100,8 @@ func extended(r *mdalp.Report) string {
 	for i := range r.Receivers {
 		window, lost = max(window, r.Receivers[i].Window), lost+r.Receivers[i].Lost
 	}
-	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again", r.Segment, Amount(window), lost)
+	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again",
+		r.Segment, Amount(window), lost)
 	if r.Transfer > 0 {
 		line += ", " + Speed(float64(r.Acked-r.Resumed)/r.Transfer.Seconds())
 	}
@@ -119,7 +126,8 @@ func costs(w io.Writer, r *mdalp.Report) {
 		fmt.Fprintf(w, "hashing took %s of CPU time, beside the sending\n", Seconds(r.Hashing))
 	}
 	k := &r.Socket
-	fmt.Fprintf(w, "socket: %d datagrams dropped for want of a receive buffer, %d too long, %d not sent for want of memory; send buffer full %d times; %d trains\n",
+	fmt.Fprintf(w, "socket: %d datagrams dropped for want of a receive buffer, %d too long, "+
+		"%d not sent for want of memory; send buffer full %d times; %d trains\n",
 		k.Drops, k.Truncated, k.Lost, k.Blocked, k.Trains)
 }
 

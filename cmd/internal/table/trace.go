@@ -27,7 +27,8 @@ func Trace(w io.Writer, name string, t *trace.Trace) {
 	if !s.First.IsZero() {
 		fmt.Fprintf(w, ", %s to %s UTC", s.First.UTC().Format("2006-01-02 15:04:05.000000"), clock(s.Last))
 	}
-	fmt.Fprintf(w, "; %s, %s\n", Count(t.Messages, "MDALP message"), Count(t.Echoes, "ICMP echo or answer", "ICMP echoes and answers"))
+	fmt.Fprintf(w, "; %s, %s\n", Count(t.Messages, "MDALP message"),
+		Count(t.Echoes, "ICMP echo or answer", "ICMP echoes and answers"))
 	// Only what is there: in most captures nothing is, and a row of zeroes would hide the one
 	// that matters.
 	var odd []string
@@ -35,9 +36,13 @@ func Trace(w io.Writer, name string, t *trace.Trace) {
 		n         int64
 		one, many string
 	}{
-		{t.Malformed, "malformed MDALP message", ""}, {t.Cut, "MDALP message cut short by the capture", "MDALP messages cut short by the capture"},
-		{t.Copies, "further copy", "further copies"}, {s.Fragments, "fragment without the others of its datagram", "fragments without the others of their datagram"},
-		{s.Malformed, "malformed packet", ""}, {s.Short, "packet cut within its headers", "packets cut within their headers"},
+		{t.Malformed, "malformed MDALP message", ""},
+		{t.Cut, "MDALP message cut short by the capture", "MDALP messages cut short by the capture"},
+		{t.Copies, "further copy", "further copies"},
+		{s.Fragments, "fragment without the others of its datagram",
+			"fragments without the others of their datagram"},
+		{s.Malformed, "malformed packet", ""},
+		{s.Short, "packet cut within its headers", "packets cut within their headers"},
 		{s.Cut, "packet cut short by the capture", "packets cut short by the capture"},
 		{s.Untimed, "packet without a time", "packets without a time"}, {t.Foreign, "other datagram", ""},
 	} {
@@ -59,10 +64,12 @@ func Trace(w io.Writer, name string, t *trace.Trace) {
 		fmt.Fprintf(w, "not read: %s\n", strings.Join(odd, ", "))
 	}
 	if t.SetBack > 0 {
-		fmt.Fprintf(w, "the clock was set back %s, by %s in all: later times are told as if it had not been\n", often(t.SetBack), Seconds(t.Back))
+		fmt.Fprintf(w, "the clock was set back %s, by %s in all: "+
+			"later times are told as if it had not been\n", often(t.SetBack), Seconds(t.Back))
 	}
 	for _, i := range t.Unanswered {
-		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n", i.Client, i.Orchestrator, clock(i.At), often(i.Times))
+		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n",
+			i.Client, i.Orchestrator, clock(i.At), often(i.Times))
 	}
 	if len(t.Transactions) == 0 {
 		fmt.Fprintln(w, "no transaction")
@@ -115,10 +122,12 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 		line("unseen", "not in the capture: SEQ %s", wire.AppendRanges(nil, t.Unseen))
 	}
 	if !t.Extended && !t.Offer.IsZero() && t.End.Sub(t.Offer) > transactionLimit {
-		line("limit", "it went on for %s after the offer; receivers may fall silent after %v", Seconds(t.End.Sub(t.Offer)), transactionLimit)
+		line("limit", "it went on for %s after the offer; receivers may fall silent after %v",
+			Seconds(t.End.Sub(t.Offer)), transactionLimit)
 	}
 	if low := neglected(t); len(low) > 0 {
-		line("balance", "a server may see a violation: less than %d bytes to %s", sched.MinShare(t.Bytes, int(inOffer(t))), strings.Join(low, ", "))
+		line("balance", "a server may see a violation: less than %d bytes to %s",
+			sched.MinShare(t.Bytes, int(inOffer(t))), strings.Join(low, ", "))
 	}
 	showReceivers(w, t)
 }
@@ -133,7 +142,8 @@ func aboutOffer(t *trace.Transaction) string {
 	case t.BadOffer != nil:
 		return fmt.Sprintf("%s  from %v, bad: %s", at, t.Orchestrator, usage.Line(t.BadOffer))
 	case t.CutOffer:
-		return fmt.Sprintf("%s  from %v, cut short by the capture: %s of it and perhaps more", at, t.Orchestrator, what)
+		return fmt.Sprintf("%s  from %v, cut short by the capture: %s of it and perhaps more",
+			at, t.Orchestrator, what)
 	case t.Intents == 0:
 		return fmt.Sprintf("%s  from %v, %s; the intent is not in the capture", at, t.Orchestrator, what)
 	}
@@ -154,7 +164,8 @@ func showAnnounced(line func(what, format string, args ...any), t *trace.Transac
 		if t.Resume != wire.Absent {
 			text += fmt.Sprintf(", resumes transaction %d", t.Resume)
 		}
-		line("payload", "%s  %s; sent %s, answered %s", clock(t.Announced), text, often(t.Manifests), often(t.States))
+		line("payload", "%s  %s; sent %s, answered %s",
+			clock(t.Announced), text, often(t.Manifests), often(t.States))
 	}
 	for _, r := range t.Reports {
 		text := r.Standing.String()
@@ -196,7 +207,8 @@ func showReceivers(w io.Writer, t *trace.Transaction) {
 	if t.Extended {
 		more = "acks\tin flight\tbytes/s\t"
 	}
-	fmt.Fprintln(tw, "receiver\tname\techoes\trtt mean ms\tsegments\tbytes\tresent\tlost\tacked\tduplicate\t"+more+"ack delay min/median/mean/max ms\t")
+	fmt.Fprintln(tw, "receiver\tname\techoes\trtt mean ms\tsegments\tbytes\tresent\tlost\tacked\tduplicate\t"+
+		more+"ack delay min/median/mean/max ms\t")
 	for _, r := range t.Receivers {
 		rtt, delay := "-", "-"
 		if len(r.Echoes) > 0 {
@@ -204,7 +216,8 @@ func showReceivers(w io.Writer, t *trace.Transaction) {
 		}
 		if len(r.Delays) > 0 {
 			s := r.AckDelays()
-			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", shape.InMillis(s.Min), shape.InMillis(s.Median), shape.InMillis(s.Mean), shape.InMillis(s.Max))
+			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", shape.InMillis(s.Min),
+				shape.InMillis(s.Median), shape.InMillis(s.Mean), shape.InMillis(s.Max))
 		}
 		if t.Extended {
 			rate := "-"
@@ -213,7 +226,8 @@ func showReceivers(w io.Writer, t *trace.Transaction) {
 			}
 			more = fmt.Sprintf("%d\t%d\t%s\t", r.Acks, r.Flight, rate)
 		}
-		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s%s\t\n", r.Addr, shown(r.Name), r.Answered, r.EchoesSent, rtt,
+		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s%s\t\n",
+			r.Addr, shown(r.Name), r.Answered, r.EchoesSent, rtt,
 			r.Segments, r.Bytes, r.Again(), r.Lost, r.Acked, r.Duplicate, more, delay)
 	}
 	tw.Flush()

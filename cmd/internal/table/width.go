@@ -16,7 +16,8 @@ func Columns(s string) (n int) {
 }
 
 // wideScripts are those of East Asia.
-var wideScripts = []*unicode.RangeTable{unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo, unicode.Yi}
+var wideScripts = []*unicode.RangeTable{unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana,
+	unicode.Bopomofo, unicode.Yi}
 
 // runeColumns is columns of a letter. What is in doubt takes two: a line that is too short
 // looks odd, one that is too long is broken into two.
@@ -26,7 +27,8 @@ func runeColumns(r rune) int {
 		return 1
 	case unicode.In(r, unicode.Mn, unicode.Me):
 		return 0
-	case r >= 0x1F000, r >= 0x3000 && r < 0x3100, r >= 0xFF00, r >= 0x231A && r < 0x2E80 && unicode.Is(unicode.So, r),
+	case r >= 0x1F000, r >= 0x3000 && r < 0x3100, r >= 0xFF00,
+		r >= 0x231A && r < 0x2E80 && unicode.Is(unicode.So, r),
 		unicode.In(r, wideScripts...):
 		return 2
 	}

@@ -49,7 +49,9 @@ func Help(root *cobra.Command) {
 		Use:   "help [COMMAND]",
 		Short: "Tell how a command is used",
 		Long:  "Tell how a command is used: what \"" + root.Name() + " COMMAND --help\" prints, too.",
-		ValidArgsFunction: func(_ *cobra.Command, args []string, begin string) (names []string, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(
+			_ *cobra.Command, args []string, begin string,
+		) (names []string, _ cobra.ShellCompDirective) {
 			for _, c := range root.Commands() {
 				if len(args) == 0 && c.IsAvailableCommand() && strings.HasPrefix(c.Name(), begin) {
 					names = append(names, c.Name()+"\t"+c.Short)

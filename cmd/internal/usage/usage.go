@@ -84,9 +84,11 @@ func Value(err error) error {
 	case "bool":
 		return fmt.Errorf("%q is neither true nor false", e.GetValue())
 	case "size":
-		return fmt.Errorf("%q is no size: it is bytes, or a number and K, M, G or T, of 1,024 each", e.GetValue())
+		return fmt.Errorf("%q is no size: it is bytes, or a number and K, M, G or T, of 1,024 each",
+			e.GetValue())
 	case "duration":
-		return fmt.Errorf("%q is no time: it is seconds, or a number and a unit such as 500ms or 2m", e.GetValue())
+		return fmt.Errorf("%q is no time: it is seconds, or a number and a unit such as 500ms or 2m",
+			e.GetValue())
 	}
 	return fmt.Errorf("%q: %w", e.GetValue(), e.Unwrap())
 }
