@@ -47,7 +47,8 @@ func lookUp(ctx context.Context, host string, port uint16, family int) (netip.Ad
 	}
 	a := to.Addr()
 	if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
-		return to, fmt.Errorf("-a %s: it is no address of one host", host) // whose answer could be told from others
+		// None whose answer could be told from others.
+		return to, fmt.Errorf("-a %s: it is no address of one host", host)
 	}
 	if err := zoned(a); err != nil {
 		return to, fmt.Errorf("-a %s: %w", host, err)

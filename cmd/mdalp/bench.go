@@ -4,11 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -21,7 +16,6 @@ import (
 
 	"mdalp"
 	"mdalp/cmd/internal/progress"
-	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/table"
 	"mdalp/cmd/internal/usage"
 )
@@ -84,12 +78,15 @@ what was measured so far. SIGQUIT (Ctrl-\) and SIGUSR1 print that too, and it go
 	f.StringVarP(&s.file, "file", "f", "", "`file` to send, - for standard input")
 	f.IntVar(&o.runs, "runs", 10, "measured runs of each way to send")
 	f.IntVar(&o.warmup, "warmup", 1, "runs before that are not measured")
-	f.StringSliceVar(&o.balances, "balance", []string{"icmp"}, "ways to balance: a `list` of icmp, equal and adaptive")
+	f.StringSliceVar(&o.balances, "balance", []string{"icmp"},
+		"ways to balance: a `list` of icmp, equal and adaptive")
 	f.StringVar(&o.format, "format", "table", "table, json or benchfmt (for benchstat)")
-	f.StringVar(&s.rto, "rto", "adaptive", "repeat a segment after the measured time (adaptive) or 3 s (fixed)")
+	f.StringVar(&s.rto, "rto", "adaptive",
+		"repeat a segment after the measured time (adaptive) or 3 s (fixed)")
 	f.IntVar(&s.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
 	usage.Duration(f, &s.deadline, "deadline", 0, "give up a run after this time (0: never)")
-	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0, "give up waiting for an offer after this time (0: never)")
+	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0,
+		"give up waiting for an offer after this time (0: never)")
 	s.common(f)
 	return c
 }
@@ -115,7 +112,8 @@ func (o *benchOptions) config() (*mdalp.Config, []*series, error) {
 	for i, name := range o.balances {
 		at := slices.IndexFunc(balances, func(b mdalp.Balance) bool { return b.String() == name })
 		if at < 0 {
-			return nil, nil, usage.Errorf("--balance %s: it is a list of icmp, equal and adaptive", usage.Shown(name))
+			return nil, nil, usage.Errorf("--balance %s: it is a list of icmp, equal and adaptive",
+				usage.Shown(name))
 		}
 		if slices.Contains(o.balances[:i], name) {
 			return nil, nil, usage.Errorf("--balance %s: it is there twice", name)
@@ -153,7 +151,8 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	if err != nil {
 		return err
 	}
-	preparing, cancel := after(o.send.deadline).on(ctx, "-f "+o.send.file+" was read, or the address of -a looked up")
+	preparing, cancel := after(o.send.deadline).on(ctx,
+		"-f "+o.send.file+" was read, or the address of -a looked up")
 	defer cancel()
 	p, err := openPayload(preparing, o.send.file)
 	if err != nil {
@@ -216,90 +215,4 @@ func cpuTime() time.Duration {
 		panic("mdalp: getrusage: " + err.Error()) // of ourselves: it cannot fail
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// measure makes the runs, a round of all ways after the other, so that what changes
-// with time changes for all. A run that is incomplete is counted, and the others go on;
-// any other error ends it all. The error is the last incomplete run's, wrapped, or what
-// ended it all; nil means that every run was complete.
-func (b *benchmark) measure() error {
-	var failed error
-	for round := -b.Warmup; round < b.Runs; round++ {
-		// The first run of all tells how many receivers there are.
-		for i := 0; i < len(b.Series); i++ {
-			s := b.Series[i]
-			x, err := b.send(s.Balance, s.Server)
-			var sig interrupted
-			switch {
-			case errors.As(err, &sig):
-				b.Interrupted = true
-				return err
-			// Each run has an offer of its own, and this one was shorter than the first. That is the
-			// run's bad luck, and no mistake on the command line.
-			case errors.Is(err, mdalp.ErrConfig) && s.Server > 0:
-				err = fmt.Errorf("%w: this offer has no receiver %d", mdalp.ErrIncomplete, s.Server)
-			case errors.Is(err, mdalp.ErrUnverified), errors.Is(err, mdalp.ErrDamaged):
-			case err != nil && !errors.Is(err, mdalp.ErrIncomplete):
-				return err
-			}
-			b.log.Info("run", "round", round+1, "way", s.name(), "elapsed", x.Elapsed, "err", err)
-			b.meet(x.Receivers)
-			// It is not measured, and its failure counts for nothing.
-			if round < 0 {
-				continue
-			}
-			if s.add(x, err); err != nil {
-				failed = err
-			}
-		}
-	}
-	if failed == nil {
-		return nil
-	}
-	return fmt.Errorf("some runs failed, the last: %w", failed)
-}
-
-// meet adds the receivers of the first offer, each to be sent to alone. A later offer
-// may name others. They get no series, as it would have too few runs to be compared.
-func (b *benchmark) meet(receivers []string) {
-	if b.Receivers > 0 {
-		return
-	}
-	b.Receivers = len(receivers)
-	for i, r := range receivers {
-		b.Series = append(b.Series, &series{Balance: mdalp.BalanceNone, Server: i + 1, Receiver: r})
-	}
-}
-
-// A benchmark is a comparison, as far as it has come.
-type benchmark struct {
-	Orchestrator netip.AddrPort
-	Size         int64 // bytes
-	Runs, Warmup int
-	// 0 until there was an offer.
-	Receivers   int // of the first offer
-	Series      []*series
-	Interrupted bool
-
-	// A field, so that tests can play runs without a network. The measurement is valid with an
-	// error too.
-	send func(balance mdalp.Balance, server int) (measurement, error)
-	log  *slog.Logger
-}
-
-// measured reports whether there is something to show.
-func (b *benchmark) measured() bool {
-	return slices.ContainsFunc(b.Series, func(s *series) bool { return len(s.Samples)+s.Failed > 0 })
-}
-
-// show writes it in a format. err is how it ended.
-func (b *benchmark) show(w io.Writer, format string, err error) {
-	switch format {
-	case "json":
-		shape.Encode(w, b.json(err))
-	case "benchfmt":
-		b.benchfmt(w)
-	default:
-		b.table(w)
-	}
 }

@@ -22,7 +22,8 @@ func (b *benchmark) table(w io.Writer) {
 	if b.Interrupted {
 		state = ", interrupted"
 	}
-	fmt.Fprintf(w, "%d bytes by %v, %d receivers, %d runs of each (and %d before, not measured)%s: median (least..most)\n\n",
+	fmt.Fprintf(w, "%d bytes by %v, %d receivers, %d runs of each (and %d before, not measured)%s: "+
+		"median (least..most)\n\n",
 		b.Size, b.Orchestrator, b.Receivers, b.Runs, b.Warmup, state)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	columns := "mode\tway\truns\telapsed ms\twait ms\tping ms\tsend ms\tCPU us/segment\tresent\ttimeouts\t"
@@ -32,7 +33,9 @@ func (b *benchmark) table(w io.Writer) {
 	}
 	fmt.Fprintln(t, columns)
 	// Seconds to milliseconds, to a microsecond.
-	ms := func(s *series, get func(*measurement) float64) string { return spreadText(s.spreadOf(get), 1e3, 3) }
+	ms := func(s *series, get func(*measurement) float64) string {
+		return spreadText(s.spreadOf(get), 1e3, 3)
+	}
 	for _, s := range b.Series {
 		way := s.Balance.String()
 		if s.Server > 0 {
@@ -45,7 +48,8 @@ func (b *benchmark) table(w io.Writer) {
 		cells := []string{strconv.Itoa(s.mode()), way, runs}
 		if len(s.Samples) > 0 {
 			cells = append(cells, ms(s, ofElapsed), ms(s, ofWait), ms(s, ofPing), ms(s, ofSend),
-				spreadText(s.spreadOf(ofCPU), 1e-3, 1), spreadText(s.spreadOf(ofResent), 1, 0), spreadText(s.spreadOf(ofTimeouts), 1, 0))
+				spreadText(s.spreadOf(ofCPU), 1e-3, 1), spreadText(s.spreadOf(ofResent), 1, 0),
+				spreadText(s.spreadOf(ofTimeouts), 1, 0))
 			if extended {
 				cells = append(cells, spreadText(s.spreadOf(ofSpeed), 1e-6, 1))
 			}
@@ -70,8 +74,10 @@ func (b *benchmark) table(w io.Writer) {
 	fmt.Fprintln(w)
 	for _, s := range b.Series {
 		if s.mode() == 1 && len(s.Samples) > 0 {
-			fmt.Fprintf(w, "%s is %.2f times as fast as the best receiver alone (%s), without the wait for the offer\n",
-				s.Balance, single.spreadOf(ofActive).Median/s.spreadOf(ofActive).Median, usage.Name(single.Receiver))
+			fmt.Fprintf(w,
+				"%s is %.2f times as fast as the best receiver alone (%s), without the wait for the offer\n",
+				s.Balance, single.spreadOf(ofActive).Median/s.spreadOf(ofActive).Median,
+				usage.Name(single.Receiver))
 		}
 	}
 }
@@ -105,9 +111,11 @@ func (b *benchmark) benchfmt(w io.Writer) {
 		}
 		for i := range s.Samples {
 			x := &s.Samples[i]
-			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op",
+			fmt.Fprintf(w, "%s-%d\t1\t%d ns/op\t%.9f wait-sec\t%.9f ping-sec\t%.9f send-sec\t"+
+				"%.1f cpu-ns/segment\t%d resent/op\t%d timeouts/op",
 				name, // ours: name
-				runtime.GOMAXPROCS(0), x.Elapsed.Nanoseconds(), x.Wait.Seconds(), x.Ping.Seconds(), x.Send.Seconds(),
+				runtime.GOMAXPROCS(0), x.Elapsed.Nanoseconds(), x.Wait.Seconds(),
+				x.Ping.Seconds(), x.Send.Seconds(),
 				x.cpuPerSegment(), x.Resent, x.Timeouts)
 			if x.Extended {
 				fmt.Fprintf(w, "\t%.0f B/s", x.Speed)

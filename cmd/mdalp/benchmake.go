@@ -28,7 +28,8 @@ func (b *benchmark) json(err error) shape.Bench {
 
 // json makes the JSON of one way to send.
 func (s *series) json() shape.Series {
-	x := shape.Series{Mode: s.mode(), Balance: s.Balance.String(), Changed: s.Changed, Failed: s.Failed, Samples: []shape.Sample{}}
+	x := shape.Series{Mode: s.mode(), Balance: s.Balance.String(), Changed: s.Changed, Failed: s.Failed,
+		Samples: []shape.Sample{}}
 	if s.Server > 0 {
 		x.Server = &s.Server
 	}
@@ -42,12 +43,14 @@ func (s *series) json() shape.Series {
 		}
 		return shape.Ptr(s.spreadOf(get))
 	}
-	x.Elapsed, x.Wait, x.Probe, x.Transfer, x.CPU = sum(ofElapsed), sum(ofWait), sum(ofPing), sum(ofSend), sum(ofCPU)
+	x.Elapsed, x.Wait, x.Probe = sum(ofElapsed), sum(ofWait), sum(ofPing)
+	x.Transfer, x.CPU = sum(ofSend), sum(ofCPU)
 	x.Speed = sum(ofSpeed)
 	for i := range s.Samples {
 		r := &s.Samples[i]
 		x.Samples = append(x.Samples, shape.Sample{
-			TID: r.TID, Elapsed: r.Elapsed.Seconds(), Wait: r.Wait.Seconds(), Probe: r.Ping.Seconds(), Transfer: r.Send.Seconds(),
+			TID: r.TID, Elapsed: r.Elapsed.Seconds(), Wait: r.Wait.Seconds(),
+			Probe: r.Ping.Seconds(), Transfer: r.Send.Seconds(),
 			CPU: r.CPU.Seconds(), Segments: r.Segments, Resent: r.Resent, Timeouts: r.Timeouts,
 			Verdict: r.Verdict.Seconds(), Extended: r.Extended, Speed: r.Speed,
 		})

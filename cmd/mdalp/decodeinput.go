@@ -39,7 +39,8 @@ type input struct {
 
 // newInput begins to read name, "-" for standard input.
 func newInput(name string) *input {
-	in := &input{name: name, stop: make(chan struct{}), done: make(chan struct{}), chunks: make(chan []byte), spare: make(chan []byte, 2)}
+	in := &input{name: name, stop: make(chan struct{}), done: make(chan struct{}), chunks: make(chan []byte),
+		spare: make(chan []byte, 2)}
 	for range cap(in.spare) {
 		in.spare <- make([]byte, 64<<10)
 	}
@@ -65,7 +66,8 @@ func (in *input) watch(signals chan os.Signal) {
 			return
 		case s := <-signals:
 			if s == syscall.SIGQUIT { // Go would end it with a dump of goroutines
-				fmt.Fprintf(os.Stderr, "mdalp: %s: %d bytes of the capture so far\n", usage.Text(in.name), in.got.Load())
+				fmt.Fprintf(os.Stderr, "mdalp: %s: %d bytes of the capture so far\n",
+					usage.Text(in.name), in.got.Load())
 				continue
 			}
 			if first != nil || in.name != "-" {

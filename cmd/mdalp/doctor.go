@@ -108,7 +108,8 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 func (o *doctorOptions) look(ctx context.Context) (*doctor.Facts, error) {
 	switch {
 	case o.receivers < 1 || o.receivers > wire.MaxReceivers:
-		return nil, usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name", o.receivers, wire.MaxReceivers)
+		return nil, usage.Errorf("--receivers %d: it is 1 to %d, as many as an offer may name",
+			o.receivers, wire.MaxReceivers)
 	// No address is of both, so it cannot be meant.
 	case o.ipv4 && o.ipv6:
 		return nil, usage.Errorf("-4 and -6 exclude each other")

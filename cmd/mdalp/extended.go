@@ -36,11 +36,13 @@ type extendedOptions struct {
 // declare adds the options to f.
 func (o *extendedOptions) declare(f *pflag.FlagSet) {
 	f.Var(&o.segment, "segment", "`bytes` in a segment, 100 to 65000; auto: what path and receivers take")
-	f.IntVar(&o.window, "window", 0, "`segments` out at a receiver at most (0: as many as the network carries)")
+	f.IntVar(&o.window, "window", 0,
+		"`segments` out at a receiver at most (0: as many as the network carries)")
 	f.Var(&o.rate, "rate", "`bits` a second over all receivers, as 10M, or bytes as 1.5MB (0: no bound)")
 	f.BoolVar(&o.base, "base", false, "speak the base protocol, also where all could more")
 	f.StringVar(&o.offload, "offload", "auto", "let the kernel cut trains of segments: auto or off")
-	f.BoolVar(&o.noVerify, "no-verify", false, "send no digest and ask for no verdict: acknowledged is enough")
+	f.BoolVar(&o.noVerify, "no-verify", false,
+		"send no digest and ask for no verdict: acknowledged is enough")
 	f.Lookup("rate").DefValue = "0" // which the help leaves out, as it does for numbers
 }
 

@@ -69,9 +69,11 @@ not; with a command, the command's own.`,
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.profile, "profile", "", "network to play: "+strings.Join(names, ", ")+", or a JSON file (default "+names[0]+")")
+	f.StringVar(&o.profile, "profile", "",
+		"network to play: "+strings.Join(names, ", ")+", or a JSON file (default "+names[0]+")")
 	f.Uint64Var(&o.seed, "seed", 8, "seed of everything that is left to chance")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors; a command prints what it likes; wins over -v")
+	f.BoolVarP(&o.quiet, "quiet", "q", false,
+		"print nothing but errors; a command prints what it likes; wins over -v")
 	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
 	return c
 }
@@ -95,7 +97,8 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 	switch {
 	// In a container without namespaces a lab with late segments is better than none.
 	case err != nil && !o.quiet:
-		fmt.Fprintf(stderr, "mdalp: %s; on plain loopback instead, where only segments are late and pings are not\n", usage.Line(err))
+		fmt.Fprintf(stderr, "mdalp: %s; on plain loopback instead, "+
+			"where only segments are late and pings are not\n", usage.Line(err))
 	// All output has been written by the process inside, errors too.
 	case err == nil && network == nil: // it ran in there and has ended
 		if code == exitOK {
@@ -104,7 +107,8 @@ func (o *labOptions) run(ctx context.Context, command []string) error {
 		return exited(code)
 	}
 	signal.Ignore(syscall.SIGPIPE)
-	cfg := lab.Config{Network: network, Profile: profile, Seed: o.seed, Log: newLogger(verbosity(o.verbose, o.quiet))}
+	cfg := lab.Config{Network: network, Profile: profile, Seed: o.seed,
+		Log: newLogger(verbosity(o.verbose, o.quiet))}
 	if len(command) > 0 {
 		return o.command(ctx, cfg, command)
 	}
@@ -186,7 +190,8 @@ const verdictLines = 8
 func verdicts(w io.Writer, all []server.Result) {
 	if len(all) <= verdictLines {
 		for i := range all {
-			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]), usage.Text(all[i].Comment))
+			fmt.Fprintf(w, "lab: transaction %d: %s: %s\n", all[i].TID, arrived(&all[i]),
+				usage.Text(all[i].Comment))
 		}
 		return
 	}

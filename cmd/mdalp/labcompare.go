@@ -98,7 +98,9 @@ func (o *labOptions) compare(ctx context.Context, cfg lab.Config) error {
 }
 
 // play sends the payload in all ways at the same time, until the last has ended.
-func (o *labOptions) play(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, asked *asked) []trial {
+func (o *labOptions) play(
+	ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, asked *asked,
+) []trial {
 	far := newFar(asked, len(l.Receivers())+1, len(payload), o.quiet)
 	defer far.stop()
 	// The first is balanced, the others to the receiver of that number.
@@ -128,7 +130,9 @@ func (o *labOptions) play(ctx context.Context, l *lab.Lab, cfg lab.Config, paylo
 }
 
 // send runs the trial, and waits for the verdict if all was acknowledged.
-func (t *trial) send(ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, progress func(*mdalp.Report)) {
+func (t *trial) send(
+	ctx context.Context, l *lab.Lab, cfg lab.Config, payload []byte, progress func(*mdalp.Report),
+) {
 	c := &mdalp.Config{Base: true, Orchestrator: l.Addr(), Logger: cfg.Log, Progress: progress}
 	if t.server > 0 {
 		c.Balance, c.Receiver = mdalp.BalanceNone, t.server
@@ -164,7 +168,8 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		case t.verdict.SHA256 != want:
 			same = "NOT EQUAL"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", mode, who, delay, counts(r), r.Timeouts(), table.Seconds(r.Elapsed), same,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
+			mode, who, delay, counts(r), r.Timeouts(), table.Seconds(r.Elapsed), same,
 			usage.Text(t.verdict.Comment))
 		balanced := t.server == 0 || len(receivers) == 1
 		switch {
@@ -185,14 +190,16 @@ func show(out io.Writer, trials []trial, receivers []server.Receiver, want [32]b
 		}
 	}
 	if best != nil && trials[0].err == nil {
-		fmt.Fprintf(out, "\nbalanced is %.1f times as fast as the best single receiver", float64(best.Elapsed)/float64(trials[0].report.Elapsed))
+		fmt.Fprintf(out, "\nbalanced is %.1f times as fast as the best single receiver",
+			float64(best.Elapsed)/float64(trials[0].report.Elapsed))
 		if len(receivers) > 1 {
 			fmt.Fprint(out, "; sending to one is a violation by the rules")
 		}
 		fmt.Fprintln(out)
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%w: %d of %d transactions did not end as they should", mdalp.ErrIncomplete, wrong, len(trials))
+		return fmt.Errorf("%w: %d of %d transactions did not end as they should",
+			mdalp.ErrIncomplete, wrong, len(trials))
 	}
 	return nil
 }
@@ -223,7 +230,8 @@ func counts(r *mdalp.Report) string {
 func sample(size int, seed uint64) []byte {
 	// The same payload for the same seed, so that hashes can be compared between runs.
 	rng := rand.New(rand.NewPCG(seed, 5000))
-	words := strings.Fields("lorem ipsum dolor sit amet consectetur adipiscing elit aliquam viverra quis risus sed luctus")
+	words := strings.Fields("lorem ipsum dolor sit amet consectetur adipiscing elit aliquam " +
+		"viverra quis risus sed luctus")
 	var b bytes.Buffer
 	// Among them are the characters that the protocol's own syntax is made of: a payload must
 	// not be read as one.

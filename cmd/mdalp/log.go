@@ -16,8 +16,8 @@ import (
 )
 
 // newLogger writes to standard error: warnings only, or with -v what happens, or with
-// -vv every datagram, or with -q (-1) nothing but errors; in colour on a terminal unless NO_COLOR is set. send replaces it
-// by one that minds its bars and formats, see newWatcher.
+// -vv every datagram, or with -q (-1) nothing but errors; in colour on a terminal unless
+// NO_COLOR is set. send replaces it by one that minds its bars and formats, see newWatcher.
 func newLogger(verbose int) *slog.Logger {
 	return slog.New(newHandler(stderr, "text", level(verbose)))
 }
@@ -45,7 +45,8 @@ func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	// Elsewhere lines are key=value, for grep and for the journal.
 	case progress.IsTerminal(os.Stderr):
 		return tint.NewTextHandler(w, &tint.Options{
-			Level: level, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: printable,
+			Level: level, TimeFormat: "15:04:05.000",
+			NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: printable,
 		})
 	}
 	// slog's own handler quotes what is not printable, so it needs no printable.

@@ -44,8 +44,11 @@ func (o *original) begin(file string, p *payload, c *mdalp.Config) {
 	if file == "-" {
 		name = "<stdin>"
 	}
-	o.print(slog.LevelInfo, "Parsed args: Namespace(addr=%s, file=<_io.TextIOWrapper name=%s mode='r' encoding='UTF-8'>, mode=%d, port=%d, server=%d, verbose=%d)",
-		quote(o.options.addr), quote(name), o.options.mode, o.options.port, o.options.server, o.options.verbose)
+	o.print(slog.LevelInfo, "Parsed args: Namespace(addr=%s, "+
+		"file=<_io.TextIOWrapper name=%s mode='r' encoding='UTF-8'>, "+
+		"mode=%d, port=%d, server=%d, verbose=%d)",
+		quote(o.options.addr), quote(name), o.options.mode, o.options.port,
+		o.options.server, o.options.verbose)
 }
 
 // trace writes the lines that the original has. They are not logged beside it.
@@ -53,14 +56,16 @@ func (o *original) trace() *mdalp.Trace {
 	t := &mdalp.Trace{
 		Unlogged: true,
 		Intent: func(x mdalp.TraceIntent) {
-			o.print(slog.LevelDebug, "client -> %s (return 0): %s", tuple(x.Orchestrator), appendBytes(nil, wire.AppendIntent(nil)))
+			o.print(slog.LevelDebug, "client -> %s (return 0): %s",
+				tuple(x.Orchestrator), appendBytes(nil, wire.AppendIntent(nil)))
 			o.print(slog.LevelInfo, "Intent message sent to %s.", tuple(x.Orchestrator))
 		},
 		Offer: func(mdalp.TraceOffer) {}, // written by see, which knows what is in it
 		Share: func(x mdalp.TraceShare) {
 			// The original has this line with mode 1 only.
 			if o.options.mode == 1 {
-				o.print(slog.LevelInfo, "addr: %s, latency: %s, data_len: %d", tuple(x.Addr), number(float64(x.Latency)/1e6), x.Segments)
+				o.print(slog.LevelInfo, "addr: %s, latency: %s, data_len: %d",
+					tuple(x.Addr), number(float64(x.Latency)/1e6), x.Segments)
 			}
 		},
 		Repeat: func(x mdalp.TraceSegment) {
@@ -87,7 +92,8 @@ func (o *original) segment(x mdalp.TraceSegment) {
 	if x.Num != wire.Absent {
 		b = wire.AppendSegmentHeader(nil, x.TID, x.Seq, x.Num, 1, 1)
 	}
-	o.print(slog.LevelDebug, "client -> %s (return %d): %s", tuple(x.Addr), x.Len, appendBytes(nil, append(b, data[:n]...)))
+	o.print(slog.LevelDebug, "client -> %s (return %d): %s",
+		tuple(x.Addr), x.Len, appendBytes(nil, append(b, data[:n]...)))
 }
 
 // ack writes an acknowledgement, as the dictionary that the original makes of it.
@@ -110,7 +116,8 @@ func (o *original) see(r *mdalp.Report) {
 		}
 		rs = append(rs, x)
 	}
-	text := fmt.Sprintf("{'Type': 1, 'TID': %d, 'SEQ': None, 'DATA': %s}", r.TID, wire.AppendReceivers(nil, rs))
+	text := fmt.Sprintf("{'Type': 1, 'TID': %d, 'SEQ': None, 'DATA': %s}",
+		r.TID, wire.AppendReceivers(nil, rs))
 	o.print(slog.LevelDebug, "Parsed data: %s", text)
 	o.print(slog.LevelInfo, "Response: %s", text)
 }

@@ -128,7 +128,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, mdalp.ErrNoOffer), errors.Is(err, mdalp.ErrBadOffer):
 		return exitNoOffer
-	case errors.Is(err, mdalp.ErrRefused), errors.Is(err, mdalp.ErrDamaged), errors.Is(err, mdalp.ErrUnverified):
+	case errors.Is(err, mdalp.ErrRefused), errors.Is(err, mdalp.ErrDamaged),
+		errors.Is(err, mdalp.ErrUnverified):
 		return exitUnverified
 	case errors.Is(err, mdalp.ErrIncomplete):
 		return exitIncomplete
@@ -154,7 +155,8 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 				for _, s := range c.Commands() {
 					names = append(names, s.Name())
 				}
-				return usage.Errorf("there is no command %q among %s; a file goes behind -f", args[0], strings.Join(names, ", "))
+				return usage.Errorf("there is no command %q among %s; a file goes behind -f",
+					args[0], strings.Join(names, ", "))
 			}
 			return usage.Errorf("say what to do: -a ADDR -p PORT -f FILE sends a file")
 		},
@@ -178,7 +180,8 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 
 // addOthers adds the commands beside send, which does not wait for them to be built.
 func addOthers(root *cobra.Command) {
-	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newUnfinished(), newVersion(), shell.Command("mdalp"), newMan())
+	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newUnfinished(),
+		newVersion(), shell.Command("mdalp"), newMan())
 }
 
 // noArgs refuses arguments that are no options. cobra's own would speak of "unknown

@@ -11,10 +11,12 @@ import (
 func newMan() *cobra.Command {
 	// Only what the help does not say: the rest of the page is made from that.
 	b := manual.Book{
-		Program: "mdalp", Version: mdalp.Version, Section: 1, See: []string{"mdalpd(8)", "ping(8)", "capabilities(7)"},
+		Program: "mdalp", Version: mdalp.Version, Section: 1,
+		See:   []string{"mdalpd(8)", "ping(8)", "capabilities(7)"},
 		Usage: "-a ADDR -p PORT -f FILE [OPTION...]", Main: "send",
 		Root: []manual.Section{
-			{Title: "ENVIRONMENT", Text: `Every option of a command can come from the environment: --intent-timeout from
+			{Title: "ENVIRONMENT",
+				Text: `Every option of a command can come from the environment: --intent-timeout from
 MDALP_INTENT_TIMEOUT. The command line wins. NO_COLOR keeps colour from a terminal,
 TMPDIR says where what is no plain file is kept while it is sent.`},
 			{Title: "EXIT STATUS", Text: `Of send; the pages of the other commands tell theirs.

@@ -98,7 +98,8 @@ func spool(f *os.File) (*payload, error) {
 	dir := os.TempDir()
 	tmp, err := os.CreateTemp(dir, "mdalp-*")
 	if err != nil {
-		return nil, fmt.Errorf("it is no plain file and must be kept while it is sent, but in %s: %w; TMPDIR names another folder", dir, usage.File(err))
+		return nil, fmt.Errorf("it is no plain file and must be kept while it is sent, "+
+			"but in %s: %w; TMPDIR names another folder", dir, usage.File(err))
 	}
 	// At once, so that nothing stays behind however the process ends.
 	if err := os.Remove(tmp.Name()); err != nil {
@@ -109,7 +110,8 @@ func spool(f *os.File) (*payload, error) {
 	case err == nil:
 		return &payload{ReaderAt: tmp, Closer: tmp, size: size}, nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
-		err = fmt.Errorf("it is no plain file and must be kept while it is sent, but after %d bytes %s has no room: %w; TMPDIR names another folder",
+		err = fmt.Errorf("it is no plain file and must be kept while it is sent, "+
+			"but after %d bytes %s has no room: %w; TMPDIR names another folder",
 			size, dir, shape.Cause(err))
 	}
 	tmp.Close()
@@ -120,7 +122,8 @@ func spool(f *os.File) (*payload, error) {
 // "" where that is none for a protocol (PROTOCOL.md, "Messages").
 func title(path string) string {
 	name := filepath.Base(path)
-	if path == "-" || len(name) > 255 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+	if path == "-" || len(name) > 255 || !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, unicode.IsControl) {
 		return ""
 	}
 	return name

@@ -45,7 +45,8 @@ func newPing() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ping HOST... | ping -f FILE | ping -a ADDR -p PORT",
 		Short: "Ping many hosts at once, or the receivers of an offer",
-		Long: fmt.Sprintf(`Ping up to %d hosts side by side: addresses, names, or networks such as 192.0.2.0/28, of
+		Long: fmt.Sprintf(
+			`Ping up to %d hosts side by side: addresses, names, or networks such as 192.0.2.0/28, of
 which network and broadcast address are left out. With - they come from standard input, with
 -f from a file, one a line; # begins a comment. With -a and -p, ask the orchestrator for
 receivers and ping those.
@@ -62,7 +63,8 @@ before that.
 
 The exit code is 0 if all hosts answered, 1 if some answered nothing, 2 if the
 command line is wrong, 3 if there is no offer, 4 if a name has no address or a
-socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands.`, pingLimit),
+socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands.`,
+			pingLimit),
 		Example: `  mdalp ping 192.0.2.1 receiver.example
   mdalp ping -c 10 -i 0.5 192.0.2.0/28 fd00::/120
   mdalp ping --json - <hosts
@@ -88,12 +90,16 @@ socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the
 	f.SortFlags = false
 	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of an orchestrator whose receivers to ping")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
-	f.StringArrayVarP(&o.lists, "hosts", "f", nil, "`file` with hosts, one a line, - for standard input; again for more")
+	f.StringArrayVarP(&o.lists, "hosts", "f", nil,
+		"`file` with hosts, one a line, - for standard input; again for more")
 	f.IntVarP(&o.count, "count", "c", icmp.DefaultCount, "echoes to each host")
-	usage.DurationP(f, &o.interval, "interval", "i", icmp.DefaultGap, "time between the rounds; a plain number is seconds")
-	usage.DurationP(f, &o.timeout, "timeout", "W", icmp.DefaultTimeout, "wait for answers after the last echo")
+	usage.DurationP(f, &o.interval, "interval", "i", icmp.DefaultGap,
+		"time between the rounds; a plain number is seconds")
+	usage.DurationP(f, &o.timeout, "timeout", "W", icmp.DefaultTimeout,
+		"wait for answers after the last echo")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "print only the summary at the end; wins over -v")
-	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
+	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0,
+		"give up waiting for the offer after this time (0: never)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.mode, "ping", "auto", "sockets: raw, dgram or auto")
 	f.BoolVarP(&s.ipv4, "ipv4", "4", false, "use IPv4 only")
@@ -220,7 +226,8 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		case c.Bind.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL):
 			err = fmt.Errorf("--bind %s: this host has no such address", o.orchestrator.bind)
 		case errors.Is(err, os.ErrPermission):
-			err = fmt.Errorf("%w; grant pings with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", err)
+			err = fmt.Errorf("%w; grant pings with `setcap cap_net_raw+ep` on the command, "+
+				"or open net.ipv4.ping_group_range", err)
 		case errors.As(err, &wrong):
 			err = usage.Errorf("%w", wrong.Err)
 		}

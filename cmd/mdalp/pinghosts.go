@@ -44,14 +44,17 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, on *asked
 	s := &o.orchestrator
 	switch {
 	case s.addr == "" && s.port == 0:
-		return targets{}, usage.Errorf("say whom to ping: HOST..., - for standard input, -f FILE, or -a ADDR -p PORT")
+		return targets{}, usage.Errorf("say whom to ping: " +
+			"HOST..., - for standard input, -f FILE, or -a ADDR -p PORT")
 	case s.addr == "":
 		return targets{}, usage.Errorf("the orchestrator's address is needed: -a ADDR (or MDALP_ADDR)")
 	case s.port == 0:
-		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: -p PORT (or MDALP_PORT)")
+		return targets{}, usage.Errorf("the orchestrator's port, 1 to 65535, is needed: " +
+			"-p PORT (or MDALP_PORT)")
 	}
 	// The family of --bind is the orchestrator's here; for the echoes it is looked at again.
-	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log, Progress: on.report, ProgressEvery: lookEvery}
+	c := &mdalp.Config{IntentTimeout: o.intentTimeout, Logger: log, Progress: on.report,
+		ProgressEvery: lookEvery}
 	if err := s.resolve(ctx, c); err != nil {
 		return targets{}, err
 	}

@@ -87,7 +87,8 @@ func appendList(all []string, in io.Reader, what string) ([]string, error) {
 	}
 	switch err := lines.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return nil, usage.Errorf("%s has a line of more than %d bytes, which is no host: one a line", what, bufio.MaxScanTokenSize)
+		return nil, usage.Errorf("%s has a line of more than %d bytes, which is no host: one a line",
+			what, bufio.MaxScanTokenSize)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", what, usage.File(err))
 	}

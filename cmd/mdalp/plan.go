@@ -80,7 +80,8 @@ interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print how far it is, and it goes on.`,
 	f.StringVar(&s.balance, "balance", "", "how to split: icmp (mode 1), none (mode 2), equal or adaptive")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	usage.Duration(f, &s.deadline, "deadline", 0, "give up after this time (0: never)")
-	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
+	usage.Duration(f, &s.intentTimeout, "intent-timeout", 0,
+		"give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &s.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
 	s.common(f)
 	return c

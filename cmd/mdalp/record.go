@@ -218,7 +218,8 @@ func (s *sender) resume(file string, p *payload) *keeper {
 		log.Warn("another mdalp sends this file to this server: it is sent a second time", "file", file)
 		return nil
 	case err != nil:
-		log.Warn("this transfer cannot be resumed if it is cut off: no record of it can be kept", "err", usage.File(err))
+		log.Warn("this transfer cannot be resumed if it is cut off: no record of it can be kept",
+			"err", usage.File(err))
 		return nil
 	}
 	s.cfg.Announced = k.announced
@@ -226,7 +227,8 @@ func (s *sender) resume(file string, p *payload) *keeper {
 		return k
 	}
 	if why := was.changed(&k.is); why != "" {
-		log.Warn("the file has changed since a transfer of it was cut off: it is sent anew", "file", file, "tid", was.TID, "why", why)
+		log.Warn("the file has changed since a transfer of it was cut off: it is sent anew",
+			"file", file, "tid", was.TID, "why", why)
 		return k
 	}
 	s.cfg.Resume = &mdalp.Transaction{TID: was.TID, Segment: was.Segment}

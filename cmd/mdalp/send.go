@@ -106,20 +106,25 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	f.IntVarP(&o.mode, "mode", "m", 1, "1: balance the load over all receivers, 2: send to one")
 	f.IntVarP(&o.server, "server", "s", 1, "with mode 2, the receiver to use, from 1")
 	f.StringVar(&o.balance, "balance", "", "how to split: icmp (mode 1), none (mode 2), equal or adaptive")
-	f.StringVar(&o.rto, "rto", "adaptive", "repeat a segment after the measured time (adaptive) or 3 s (fixed)")
+	f.StringVar(&o.rto, "rto", "adaptive",
+		"repeat a segment after the measured time (adaptive) or 3 s (fixed)")
 	f.IntVar(&o.maxTries, "max-tries", 8, "how often a segment is sent before its receiver is dead")
 	f.BoolVar(&o.noFailover, "no-failover", false, "do not give the segments of a dead receiver to others")
 	usage.Duration(f, &o.deadline, "deadline", 0, "give up after this time (0: never)")
-	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0, "give up waiting for the offer after this time (0: never)")
+	usage.Duration(f, &o.intentTimeout, "intent-timeout", 0,
+		"give up waiting for the offer after this time (0: never)")
 	usage.Duration(f, &o.intentRetry, "intent-retry", 0, "ask again at this interval (0: ask once)")
 	o.common(f)
 	f.Var(&o.extended.resume, "resume", "go on with a transfer that was cut off: auto, off or the `TID`")
 	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
-	f.StringVar(&o.progress, "progress", "auto", "bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
+	f.StringVar(&o.progress, "progress", "auto",
+		"bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors, and JSON if asked for; wins over -v")
 	f.BoolVar(&o.json, "json", false, "print a JSON object for each file instead of the summary")
-	f.BoolVar(&o.jsonStream, "json-stream", false, "print events as JSON, one a line; the last of a file is what --json prints")
-	f.StringVar(&o.logFormat, "log-format", "text", "log lines as text, json, or like the original client's (original)")
+	f.BoolVar(&o.jsonStream, "json-stream", false,
+		"print events as JSON, one a line; the last of a file is what --json prints")
+	f.StringVar(&o.logFormat, "log-format", "text",
+		"log lines as text, json, or like the original client's (original)")
 	return c
 }
 

@@ -110,7 +110,8 @@ var (
 // pings and sending; nil if none was measured.
 func (b *benchmark) fastest(want func(*series) bool) (best *series) {
 	for _, s := range b.Series {
-		if len(s.Samples) > 0 && want(s) && (best == nil || s.spreadOf(ofActive).Median < best.spreadOf(ofActive).Median) {
+		if len(s.Samples) > 0 && want(s) &&
+			(best == nil || s.spreadOf(ofActive).Median < best.spreadOf(ofActive).Median) {
 			best = s
 		}
 	}

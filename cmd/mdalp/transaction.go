@@ -208,7 +208,8 @@ func (s *sender) print(ctx context.Context, file string, r *mdalp.Report, err er
 		if len(s.o.files) > 1 {
 			fmt.Fprintf(&text, "%s:\n", usage.Text(file))
 		}
-		table.Summarize(&text, r, err, progress.Width(os.Stdout), s.o.verbose > 0 && s.o.logFormat != "original")
+		table.Summarize(&text, r, err, progress.Width(os.Stdout),
+			s.o.verbose > 0 && s.o.logFormat != "original")
 	}
 	return deliver(ctx, text.Bytes())
 }

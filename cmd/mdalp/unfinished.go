@@ -22,7 +22,8 @@ func newUnfinished() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "unfinished",
 		Short: "List transfers that were cut off, or forget them",
-		Long: fmt.Sprintf(`List the transfers of this user that were cut off: the same command that began one goes
+		Long: fmt.Sprintf(
+			`List the transfers of this user that were cut off: the same command that began one goes
 on with it. Only extended transfers of files of %d MiB and more are kept in mind, for
 %d days; the records are in $XDG_STATE_HOME/mdalp, or else ~/.local/state/mdalp.
 
@@ -114,7 +115,8 @@ func recordTable(all []found) []byte {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "transaction\tbytes\tbegan\tserver\tfile")
 	for _, r := range all {
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", r.TID, r.Size, r.When.Format(time.DateTime), usage.Name(r.Server), usage.Name(r.Path))
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", r.TID, r.Size, r.When.Format(time.DateTime),
+			usage.Name(r.Server), usage.Name(r.Path))
 	}
 	w.Flush()
 	return b.Bytes()
