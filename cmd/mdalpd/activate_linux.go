@@ -64,7 +64,8 @@ func inherit() (*passed, error) {
 		}
 		for _, other := range p.socks[:i] {
 			if other.addr == k.addr {
-				return nil, fmt.Errorf("%s listens on %v, as %s does: pass each socket once", k.what, k.addr, other.what)
+				return nil, fmt.Errorf("%s listens on %v, as %s does: pass each socket once",
+					k.what, k.addr, other.what)
 			}
 		}
 	}
@@ -204,7 +205,8 @@ func (p *passed) rest() error {
 	}
 	for _, k := range p.socks {
 		if !k.taken {
-			return fmt.Errorf("%s listens on %v, which is neither --listen nor one of --receivers: make them agree",
+			return fmt.Errorf("%s listens on %v, which is neither --listen nor one of --receivers: "+
+				"make them agree",
 				k.what, k.addr)
 		}
 	}

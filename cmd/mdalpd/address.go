@@ -37,7 +37,8 @@ func (o *options) offered(listen netip.AddrPort) ([]server.Receiver, error) {
 	if len(o.receivers) == 0 {
 		// A zone names an interface of this host (RFC 4007), which means nothing to others.
 		if listen.Addr().Zone() != "" {
-			return nil, usage.Errorf("--listen %s: clients cannot use an address with a zone: give others by --receivers",
+			return nil, usage.Errorf("--listen %s: clients cannot use an address with a zone: "+
+				"give others by --receivers",
 				o.listen)
 		}
 		o.receivers = []string{netip.AddrPortFrom(own(listen.Addr()), listen.Port()).String()}
@@ -56,7 +57,8 @@ func (o *options) offered(listen netip.AddrPort) ([]server.Receiver, error) {
 			return nil, usage.Errorf("--receivers %s: give an address that clients can send to", text)
 		case a.Addr().Is6() && a.Addr().IsLinkLocalUnicast():
 			// It would need a zone, and each client's is another.
-			return nil, usage.Errorf("--receivers %s: clients cannot use a link-local address: give another one", text)
+			return nil, usage.Errorf("--receivers %s: clients cannot use a link-local address: "+
+				"give another one", text)
 		case seen[a]:
 			return nil, usage.Errorf("--receivers: receiver %v is given twice", a)
 		}

@@ -87,8 +87,9 @@ func (t *trial) run() error {
 		t.ports(&cfg, socks)
 	}
 	t.store(&cfg, len(socks))
-	t.say("limits", "%d transactions at once, %d intents that wait, %v for each transaction of the base protocol, "+
-		"%v of silence for extended ones", cfg.Concurrent, o.queue, o.limit, o.silence)
+	t.say("limits", "%d transactions at once, %d intents that wait, "+
+		"%v for each transaction of the base protocol, %v of silence for extended ones",
+		cfg.Concurrent, o.queue, o.limit, o.silence)
 	if cfg.Expect != nil {
 		t.say("expects", "%s, %d bytes, sha256 %x", usage.Text(o.expect), cfg.Expect.Size, cfg.Expect.SHA256)
 	}
@@ -206,7 +207,8 @@ func (t *trial) contents(usable bool) {
 		n[es[i].Kind]++
 		bytes[es[i].Kind] += es[i].Bytes
 		if es[i].Err != nil && usable {
-			t.note("%s cannot be read, and stays as it is: %s", usage.Text(es[i].Files[0]), usage.Line(es[i].Err))
+			t.note("%s cannot be read, and stays as it is: %s",
+				usage.Text(es[i].Files[0]), usage.Line(es[i].Err))
 		}
 	}
 	for k := range n {

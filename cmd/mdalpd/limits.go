@@ -13,8 +13,8 @@ const spare = 32
 
 // descriptors holds --concurrent, and how many payloads may be under way in all, against
 // the limit of open files (RLIMIT_NOFILE, getrlimit(2)), since each has one, or two in the
-// extended protocol: beyond it, segments could not be stored. Go has raised the soft limit to the hard one already. What
-// was asked for is refused, defaults are lowered.
+// extended protocol: beyond it, segments could not be stored. Go has raised the soft limit
+// to the hard one already. What was asked for is refused, defaults are lowered.
 func (o *options) descriptors(cfg *server.Config, socks int) error {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
@@ -31,7 +31,8 @@ func (o *options) descriptors(cfg *server.Config, socks int) error {
 		return nil
 	case room < 1 || o.asked && room < cfg.Concurrent:
 		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: "+
-			"raise that limit or ask for at most %d", cfg.Concurrent, limit.Cur, cfg.Concurrent*each+others, max(room, 0))
+			"raise that limit or ask for at most %d",
+			cfg.Concurrent, limit.Cur, cfg.Concurrent*each+others, max(room, 0))
 	}
 	cfg.MaxOpen, cfg.Concurrent = room, min(room, cfg.Concurrent)
 	cfg.Log.Warn("fewer payloads than usual may be under way: few open files are allowed (ulimit -n)",

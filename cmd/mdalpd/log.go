@@ -23,13 +23,15 @@ const (
 func newLog(w *asyncio.Writer, format string) *slog.Logger {
 	if format == "json" {
 		w.Notice = func(n int) string {
-			return fmt.Sprintf(`{"time":"%s","level":"WARN","msg":"lines of this log are lost","lines":%d}`+"\n",
+			return fmt.Sprintf(
+				`{"time":"%s","level":"WARN","msg":"lines of this log are lost","lines":%d}`+"\n",
 				time.Now().Format(stamp), n)
 		}
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: logline.JSON}))
 	}
 	w.Notice = func(n int) string {
-		return fmt.Sprintf("time=%s level=WARN msg=\"lines of this log are lost\" lines=%d\n", time.Now().Format(stamp), n)
+		return fmt.Sprintf("time=%s level=WARN msg=\"lines of this log are lost\" lines=%d\n",
+			time.Now().Format(stamp), n)
 	}
 	return slog.New(slog.NewTextHandler(w, nil))
 }

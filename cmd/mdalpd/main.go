@@ -163,33 +163,51 @@ systemd is told when all is ready (sd_notify(3)).`,
 func (o *options) define(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&o.listen, "listen", ":4650", "address and port for intents; without ADDR, all of this host")
-	f.StringSliceVar(&o.receivers, "receivers", nil, "addresses of this host to offer, each ADDR or ADDR:PORT (default: that of the default route)")
-	f.StringSliceVar(&o.names, "names", nil, "names of the receivers in the offer, in the same order (default: Receiver 1...)")
+	f.StringSliceVar(&o.receivers, "receivers", nil,
+		"addresses of this host to offer, each ADDR or ADDR:PORT (default: that of the default route)")
+	f.StringSliceVar(&o.names, "names", nil,
+		"names of the receivers in the offer, in the same order (default: Receiver 1...)")
 	f.StringVar(&o.store, "store", "", "directory for the payloads (default: keep none)")
-	f.BoolVar(&o.clientNames, "names-from-clients", false, "name an extended payload TID-NAME, as its client calls it, instead of TID.bin")
+	f.BoolVar(&o.clientNames, "names-from-clients", false,
+		"name an extended payload TID-NAME, as its client calls it, instead of TID.bin")
 	f.StringVar(&o.expect, "expect", "", "the payload that every transaction must bring")
 	usage.Duration(f, &o.limit, "limit", server.DefaultLimit, "how long a transaction may take; then silence")
-	usage.Duration(f, &o.idle, "idle", server.DefaultIdle, "without --expect, silence after which data without a hole is complete")
+	usage.Duration(f, &o.idle, "idle", server.DefaultIdle,
+		"without --expect, silence after which data without a hole is complete")
 	usage.Duration(f, &o.delay, "offer-delay", 0, "hold every offer back, as a busy orchestrator does")
 	f.IntVar(&o.concurrent, "concurrent", server.DefaultConcurrent, "transactions at the same time")
-	f.IntVar(&o.sourceConcurrent, "source-concurrent", 0, "of these, how many one source may have (default: a quarter, and at least 8)")
+	f.IntVar(&o.sourceConcurrent, "source-concurrent", 0,
+		"of these, how many one source may have (default: a quarter, and at least 8)")
 	f.IntVar(&o.queue, "queue", server.DefaultQueue, "intents that may wait for their turn")
-	f.Int64Var(&o.maxBytes, "max-bytes", server.DefaultMaxBytes, "largest payload of a transaction, in bytes; unless given, of the base protocol's alone")
+	f.Int64Var(&o.maxBytes, "max-bytes", server.DefaultMaxBytes,
+		"largest payload of a transaction, in bytes; unless given, of the base protocol's alone")
 	f.BoolVar(&o.base, "base", false, "speak the base protocol alone")
-	f.IntVar(&o.segment, "segment", server.DefaultSegment, "most bytes that a receiver takes in one extended segment")
-	f.IntVar(&o.window, "window", 0, "most segments that a receiver takes before it has acknowledged them (default: what its buffer holds)")
-	usage.Duration(f, &o.silence, "silence", server.DefaultSilence, "how long an extended transaction may be silent")
-	usage.Size(f, &o.sourceBytes, "source-bytes", 0, "payload that one source may have in open transactions (0: no bound)")
+	f.IntVar(&o.segment, "segment", server.DefaultSegment,
+		"most bytes that a receiver takes in one extended segment")
+	f.IntVar(&o.window, "window", 0,
+		"most segments that a receiver takes before it has acknowledged them "+
+			"(default: what its buffer holds)")
+	usage.Duration(f, &o.silence, "silence", server.DefaultSilence,
+		"how long an extended transaction may be silent")
+	usage.Size(f, &o.sourceBytes, "source-bytes", 0,
+		"payload that one source may have in open transactions (0: no bound)")
 	usage.Size(f, &o.storeBytes, "store-bytes", 0, "most that the store may hold (0: no bound)")
-	usage.Size(f, &o.reserve, "reserve", -1, "what stays free on the store's disk (default: a hundredth of it)")
-	usage.Duration(f, &o.keep, "keep", server.DefaultKeep, "how long what came of incomplete payloads is kept (0: for ever)")
+	usage.Size(f, &o.reserve, "reserve", -1,
+		"what stays free on the store's disk (default: a hundredth of it)")
+	usage.Duration(f, &o.keep, "keep", server.DefaultKeep,
+		"how long what came of incomplete payloads is kept (0: for ever)")
 	usage.Size(f, &o.keepBytes, "keep-bytes", 0, "and how much of it, the oldest goes first (0: no bound)")
-	f.BoolVar(&o.bindClients, "bind-clients", false, "take segments from the address alone that the intent came from")
-	usage.Size(f, &o.offerRate, "offer-rate", server.DefaultOfferRate, "bytes of offers a second to all clients together (0: no bound)")
-	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate, "intents a second that one source may send (negative: any)")
+	f.BoolVar(&o.bindClients, "bind-clients", false,
+		"take segments from the address alone that the intent came from")
+	usage.Size(f, &o.offerRate, "offer-rate", server.DefaultOfferRate,
+		"bytes of offers a second to all clients together (0: no bound)")
+	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate,
+		"intents a second that one source may send (negative: any)")
 	f.Int64Var(&o.firstTID, "first-tid", 0, "number the transactions from here (default: random numbers)")
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")
-	usage.Duration(f, &o.drain, "drain", 0, "at the first signal, let open transactions end for so long (default: whole ones alone, for --idle); a second one ends it at once")
+	usage.Duration(f, &o.drain, "drain", 0,
+		"at the first signal, let open transactions end for so long "+
+			"(default: whole ones alone, for --idle); a second one ends it at once")
 	o.http.Flags(f)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log counters at the end")
 	f.StringVar(&o.logFormat, "log-format", "text",

@@ -9,16 +9,19 @@ import (
 // be what the doc comment of the command says, and the unit file relies on 2: such an
 // end is not started again.
 var book = manual.Book{
-	Program: "mdalpd", Version: mdalp.Version, Section: 8, See: []string{"mdalp(1)", "systemd.unit(5)", "systemd.socket(5)"},
+	Program: "mdalpd", Version: mdalp.Version, Section: 8,
+	See:   []string{"mdalp(1)", "systemd.unit(5)", "systemd.socket(5)"},
 	Usage: "[OPTION...]",
 	Root: []manual.Section{
-		{Title: "SIGNALS", Text: `SIGINT, SIGTERM and SIGHUP settle what is open, and end it. With --drain the first one
+		{Title: "SIGNALS",
+			Text: `SIGINT, SIGTERM and SIGHUP settle what is open, and end it. With --drain the first one
 only ends the offers, and open transactions have that long to end. What is cut off is in
 the store, and the next start goes on with it. SIGQUIT and SIGUSR1 log the counters.
 
 With sockets that systemd passes the first one ends it at once: what comes from then on waits
 in them for the next start, which goes on with what is open.`},
-		{Title: "ENVIRONMENT", Text: `Every option can come from the environment: --store-bytes from MDALPD_STORE_BYTES. The
+		{Title: "ENVIRONMENT",
+			Text: `Every option can come from the environment: --store-bytes from MDALPD_STORE_BYTES. The
 command line wins, and an empty variable is none.
 
 LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES pass UDP sockets (sd_listen_fds(3)). Each must be

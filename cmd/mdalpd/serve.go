@@ -59,6 +59,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	for _, k := range socks {
 		defer k.Close()
+		cfg.Buffers = append(cfg.Buffers, k.ReceiveBuffer())
 	}
 	in.warn(log)
 	page, err := status.Open(o.http, log)
@@ -82,13 +83,11 @@ func (o *options) run(ctx context.Context) error {
 	}
 	defer w.Close()
 	cfg.Beside = w.Beside(besides)
-	for _, k := range socks {
-		cfg.Buffers = append(cfg.Buffers, k.ReceiveBuffer())
-	}
 	d := &daemon{waker: w, log: log, drain: o.drain, idle: o.idle, socks: socks,
 		passed: in != nil, store: cfg.Store, dir: o.store, manager: newManager(log)}
 	if d.passed && o.drain > 0 {
-		log.Warn("there is no --drain: the sockets are passed on, and the next process goes on with what is open", "drain", o.drain)
+		log.Warn("there is no --drain: the sockets are passed on, and the next process goes on "+
+			"with what is open", "drain", o.drain)
 	}
 	if d.Server, err = server.New(cfg); err != nil {
 		return err
@@ -97,14 +96,19 @@ func (o *options) run(ctx context.Context) error {
 		return fmt.Errorf("--store %s: what former runs left cannot be read: %w", o.store, usage.File(err))
 	}
 	d.resume(time.Now(), o.limit)
+	o.announce(log, &cfg, socks[0].LocalAddr())
+	page.Serve(status.Source{Server: d.Server, Waker: w, Sockets: socks, Store: cfg.Store, Path: o.store})
+	return d.run(ctx, calls, o.verbose)
+}
+
+// announce tells the log that intents are taken, and what cannot go well.
+func (o *options) announce(log *slog.Logger, cfg *server.Config, at netip.AddrPort) {
 	if cfg.Expect == nil && cfg.Idle >= cfg.Limit {
 		log.Warn("no payload of the base protocol can become complete: --idle is not shorter than --limit",
 			"idle", cfg.Idle, "limit", cfg.Limit)
 	}
-	log.Info("listening", "intents", socks[0].LocalAddr(), "receivers", len(cfg.Receivers), "store", o.store,
+	log.Info("listening", "intents", at, "receivers", len(cfg.Receivers), "store", o.store,
 		"offers", cfg.Receivers[0].Addr)
-	page.Serve(status.Source{Server: d.Server, Waker: w, Sockets: socks, Store: cfg.Store, Path: o.store})
-	return d.run(ctx, calls, o.verbose)
 }
 
 // plan makes of the options all that can be known before anything is opened.

@@ -81,7 +81,8 @@ func (d *daemon) linger(now, most time.Time, stop func()) {
 	}
 	if !d.lingers {
 		d.lingers = true
-		d.log.Info("no offers any more; payloads that are whole may be silent first, a second signal ends it at once",
+		d.log.Info("no offers any more; payloads that are whole may be silent first, "+
+			"a second signal ends it at once",
 			"payloads", n, "most", most.Sub(now))
 		d.Drain(now)
 	}

@@ -43,7 +43,8 @@ func open(in *passed, listen netip.AddrPort, rs []server.Receiver) (socks []*loo
 			return socks, fmt.Errorf("%s: %w", what, err)
 		}
 		// A socket of its own gets what is for its address, whatever else is open.
-		if r.Addr == listen || in.find(r.Addr) == nil && r.Addr.Port() == listen.Port() && covers(first.LocalAddr().Addr(), a) {
+		if r.Addr == listen ||
+			in.find(r.Addr) == nil && r.Addr.Port() == listen.Port() && covers(first.LocalAddr().Addr(), a) {
 			continue
 		}
 		s, err := in.bind(what, r.Addr)

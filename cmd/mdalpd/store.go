@@ -41,7 +41,9 @@ unfinished base (segments as they came).`,
 			}
 			return nil
 		},
-		RunE: func(*cobra.Command, []string) error { return usage.Errorf("say what to do: store ls, verify or rm") },
+		RunE: func(*cobra.Command, []string) error {
+			return usage.Errorf("say what to do: store ls, verify or rm")
+		},
 	}
 	var asJSON bool
 	ls := &cobra.Command{
@@ -105,7 +107,8 @@ type entryJSON struct {
 
 // newEntry makes the JSON of an entry.
 func newEntry(e *server.Entry) entryJSON {
-	j := entryJSON{TID: e.TID, Kind: e.Kind.String(), Bytes: e.Bytes, Modified: e.Modified, Name: e.Name, Files: e.Files}
+	j := entryJSON{TID: e.TID, Kind: e.Kind.String(), Bytes: e.Bytes, Modified: e.Modified,
+		Name: e.Name, Files: e.Files}
 	if e.Size > 0 {
 		j.Size = &e.Size
 	}
@@ -147,7 +150,8 @@ func list(dir string, asJSON bool) error {
 	fmt.Fprintln(w, "transaction\tkind\tbytes\tof\tmodified\tclient\tsha256\tfile")
 	for i := range es {
 		e := &es[i]
-		fmt.Fprintf(w, "%d\t%v\t%d\t%s\t%s\t%s\t%s\t%s%s\n", e.TID, e.Kind, e.Bytes, size(e), e.Modified.Format(time.DateTime), told(e.Client),
+		fmt.Fprintf(w, "%d\t%v\t%d\t%s\t%s\t%s\t%s\t%s%s\n",
+			e.TID, e.Kind, e.Bytes, size(e), e.Modified.Format(time.DateTime), told(e.Client),
 			digest(e.SHA256), usage.Name(filepath.Base(e.Files[0])), wrong(e.Err))
 	}
 	w.Flush()

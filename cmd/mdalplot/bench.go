@@ -96,7 +96,8 @@ func readBench(name string) (*bench, error) {
 		for _, x := range s.Samples {
 			// What no run takes would leave no axis to draw on.
 			if x.Ping < 0 || x.Send < 0 || x.Ping > longest || x.Send > longest {
-				return nil, fmt.Errorf("it holds a run whose times, %g s and %g s, cannot be right", x.Ping, x.Send)
+				return nil, fmt.Errorf("it holds a run whose times, %g s and %g s, cannot be right",
+					x.Ping, x.Send)
 			}
 		}
 		s.sum()

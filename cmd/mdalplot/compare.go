@@ -32,7 +32,8 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 	number := style(10, black, false)
 	number.YAlign = draw.YCenter
 	box := func(fill color.Color, from, to float64, at vg.Length) {
-		c.FillPolygon(fill, []vg.Point{{X: x(from), Y: at - half}, {X: x(to), Y: at - half}, {X: x(to), Y: at + half}, {X: x(from), Y: at + half}})
+		c.FillPolygon(fill, []vg.Point{{X: x(from), Y: at - half}, {X: x(to), Y: at - half},
+			{X: x(to), Y: at + half}, {X: x(from), Y: at + half}})
 	}
 	for i, s := range b.all {
 		// The axis grows upwards, and the first series stands on top.
@@ -68,6 +69,20 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 // mode in.
 func modeColour(mode int) color.RGBA { return colours[(mode-1)&1] }
 
+// foremost gives those of the series that are drawn, and how many are left out. They are
+// sorted only where some have to go: else the order of the offer is kept, which people know.
+func foremost(alone []*sery) (drawn []*sery, left int) {
+	if left = len(alone) - maxBars; left <= 0 {
+		return alone, 0
+	}
+	slices.SortStableFunc(alone, func(x, y *sery) int {
+		// Those without a run go last.
+		return cmp.Or(cmp.Compare(min(1, len(y.Samples)), min(1, len(x.Samples))),
+			cmp.Compare(x.both, y.both))
+	})
+	return alone[:maxBars], left
+}
+
 // compare draws balanced sending against each receiver alone. What failed in every run
 // has a row all the same, which says so.
 func compare(b *bench) (*picture, error) {
@@ -85,26 +100,19 @@ func compare(b *bench) (*picture, error) {
 	if runs == 0 {
 		return nil, errors.New("no run in it ended well")
 	}
-	// Sorted only where some have to go: else the order of the offer is kept, which people
-	// know.
-	left := len(alone) - maxBars
-	if left > 0 {
-		slices.SortStableFunc(alone, func(x, y *sery) int {
-			// Those without a run go last.
-			return cmp.Or(cmp.Compare(min(1, len(y.Samples)), min(1, len(x.Samples))), cmp.Compare(x.both, y.both))
-		})
-		alone = alone[:maxBars]
-	}
+	alone, left := foremost(alone)
 	shown = append(shown, alone...)
 
 	about := fmt.Sprintf("%s to %s, median of %s, without the wait for the offer",
 		count(b.Size, "byte"), count(b.Receivers, "receiver"), count(b.Runs, "run"))
 	// One unit for all bars, by the longest.
 	scale, unit := timeAxis(most)
-	p := newPicture("Balanced sending and each receiver alone", about, "time for pings and sending ("+unit+")", "")
+	p := newPicture("Balanced sending and each receiver alone", about,
+		"time for pings and sending ("+unit+")", "")
 	if x, y := b.fastest(1), b.fastest(2); x != nil && y != nil && x.both > 0 {
 		// Only if both were measured: a picture without the one or the other keeps its plain title.
-		p.title = fmt.Sprintf("Balanced (%s) is %.1f times as fast as %s, the best receiver alone", short(x.Balance, 12), y.both/x.both, short(y.receiver(), 46))
+		p.title = fmt.Sprintf("Balanced (%s) is %.1f times as fast as %s, the best receiver alone",
+			short(x.Balance, 12), y.both/x.both, short(y.receiver(), 46))
 	}
 	labels := make([]string, len(shown))
 	for i, s := range shown {
@@ -136,9 +144,11 @@ func compare(b *bench) (*picture, error) {
 				entry{text: "pings", mark: square(pale(modeColour(m.mode)))})
 		}
 	}
-	p.legend = append(p.legend, entry{text: "Both"}, entry{text: "least to most", mark: line(draw.LineStyle{Color: black, Width: 1})})
+	p.legend = append(p.legend, entry{text: "Both"},
+		entry{text: "least to most", mark: line(draw.LineStyle{Color: black, Width: 1})})
 	if left > 0 {
-		p.legend = append(p.legend, entry{note: fmt.Sprintf("%s left out", count(int64(left), "slower receiver"))})
+		p.legend = append(p.legend,
+			entry{note: fmt.Sprintf("%s left out", count(int64(left), "slower receiver"))})
 	}
 	return p, nil
 }

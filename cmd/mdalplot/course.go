@@ -97,10 +97,13 @@ func window(t *transfer) (*picture, error) {
 		return nil, errNoCourse
 	}
 	scale, unit := timeAxis(float64(len(all[0])) * step)
-	p := newPicture(t.title("Segments in flight"), t.about()+"; steps of "+span(step), "time since the first segment ("+unit+")", "segments in flight, the most of each step")
+	p := newPicture(t.title("Segments in flight"), t.about()+"; steps of "+span(step),
+		"time since the first segment ("+unit+")", "segments in flight, the most of each step")
 	p.plot.Y.Tick.Marker = ticks{10, true}
 	t.course(p, all, step, scale, func(b bin) float64 { return float64(b.flight) })
-	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) { return square(colourOf(i)) }, func(r *receiver) string {
+	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) {
+		return square(colourOf(i))
+	}, func(r *receiver) string {
 		s := fmt.Sprintf("at most %s", commas(r.flight))
 		if r.win > 0 {
 			s += fmt.Sprintf(" of %s offered", commas(int64(r.win)))
@@ -128,9 +131,12 @@ func rate(t *transfer) (*picture, error) {
 	}
 	up, high := bitAxis(most)
 	scale, unit := timeAxis(float64(len(all[0])) * step)
-	p := newPicture(t.title("Rate of acknowledgement"), t.about()+"; steps of "+span(step), "time since the first segment ("+unit+")", "acknowledged payload ("+high+")")
+	p := newPicture(t.title("Rate of acknowledgement"), t.about()+"; steps of "+span(step),
+		"time since the first segment ("+unit+")", "acknowledged payload ("+high+")")
 	t.course(p, all, step, scale, func(b bin) float64 { return float64(b.acked) * 8 / step * up })
-	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) { return square(colourOf(i)) }, func(r *receiver) string {
+	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) {
+		return square(colourOf(i))
+	}, func(r *receiver) string {
 		if r.rate == 0 {
 			return "nothing acknowledged"
 		}
@@ -148,7 +154,8 @@ func (p *picture) againEntry(all [][]bin) {
 	}) {
 		g := triangle(dim)
 		g.Radius = 3.5
-		p.legend = append(p.legend, entry{text: "Steps"}, entry{text: "with segments sent again", mark: glyph(g)})
+		p.legend = append(p.legend, entry{text: "Steps"},
+			entry{text: "with segments sent again", mark: glyph(g)})
 	}
 }
 

@@ -3,8 +3,9 @@
 //	mdalplot sequence run.pcapng -o sequence.svg
 //
 // draws which segment went to which receiver when; delay how long acknowledgements took,
-// share who got how much, window and rate how a transfer went on, and compare balanced sending against each receiver alone. It
-// is a command of its own so that the client does not carry what draws.
+// share who got how much, window and rate how a transfer went on, and compare balanced
+// sending against each receiver alone. It is a command of its own so that the client does
+// not carry what draws.
 //
 // Exit codes: 0 the pictures are written; 2 the command line is wrong; 4 a file
 // cannot be read or written, or holds nothing to draw.
@@ -83,7 +84,8 @@ and from comparisons of mdalp bench --format json.`,
 		Args:          cobra.ArbitraryArgs, // else cobra looks for the command itself, and says less
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage.Errorf("there is no picture %q: it is sequence, delay, share, window, rate or compare", args[0])
+				return usage.Errorf("there is no picture %q: "+
+					"it is sequence, delay, share, window, rate or compare", args[0])
 			}
 			return usage.Errorf("say what to draw: sequence, delay, share, window, rate or compare")
 		},
@@ -92,20 +94,25 @@ and from comparisons of mdalp bench --format json.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Flag(err) })
 	usage.Help(root)
 	root.AddCommand(
-		newDrawing("sequence", "Draw which segment went to which receiver when", `Draw the segments over time in the colours of their receivers: when each was sent, when
+		newDrawing("sequence", "Draw which segment went to which receiver when",
+			`Draw the segments over time in the colours of their receivers: when each was sent, when
 it was acknowledged, what was sent again, and which datagrams nothing answered.
 
 The events of --json-stream do not tell single segments: from them, draw how many each
 receiver had acknowledged.`, sequence),
-		newDrawing("delay", "Draw how long acknowledgements took", `Draw how long each segment took to be acknowledged, counted from the transmission that
+		newDrawing("delay", "Draw how long acknowledgements took",
+			`Draw how long each segment took to be acknowledged, counted from the transmission that
 the acknowledgement belongs to, and the mean of the pings as a dashed line. Only a
 capture tells that.`, delay),
-		newDrawing("share", "Draw who got how much, against the latency", `Draw the bytes of each receiver against the latency that its pings measured, beside the
+		newDrawing("share", "Draw who got how much, against the latency",
+			`Draw the bytes of each receiver against the latency that its pings measured, beside the
 curve of shares in inverse proportion to the latency.`, share),
-		newDrawing("window", "Draw how many segments were in flight", `Draw over time how many segments were out at each receiver at once: one in the base
+		newDrawing("window", "Draw how many segments were in flight",
+			`Draw over time how many segments were out at each receiver at once: one in the base
 protocol, and as many as window and network allow in the extended one. Only a capture
 tells that.`, window),
-		newDrawing("rate", "Draw how fast each receiver acknowledged", `Draw over time how many bits of the payload each receiver acknowledged in a second, and
+		newDrawing("rate", "Draw how fast each receiver acknowledged",
+			`Draw over time how many bits of the payload each receiver acknowledged in a second, and
 when segments were sent again. Only a capture tells that.`, rate),
 		newCompare(), shell.Command("mdalplot"), book.Command(),
 	)
@@ -213,7 +220,8 @@ func oneFile(c *cobra.Command, args []string) error {
 // addOutputs adds the option -o.
 func addOutputs(c *cobra.Command, outputs *[]string) {
 	c.Flags().SortFlags = false
-	c.Flags().StringArrayVarP(outputs, "output", "o", nil, "`file` to write, whose name ends with .svg or .png; again for more")
+	c.Flags().StringArrayVarP(outputs, "output", "o", nil,
+		"`file` to write, whose name ends with .svg or .png; again for more")
 }
 
 // checkOutputs looks at the names before anything is read. All of them are to be right,

@@ -135,7 +135,8 @@ func line(s draw.LineStyle) func(*draw.Canvas, vg.Point) {
 // square makes the legend's mark of a colour.
 func square(fill color.Color) func(*draw.Canvas, vg.Point) {
 	return func(c *draw.Canvas, at vg.Point) {
-		c.FillPolygon(fill, []vg.Point{{X: at.X - 6, Y: at.Y - 4}, {X: at.X + 6, Y: at.Y - 4}, {X: at.X + 6, Y: at.Y + 4}, {X: at.X - 6, Y: at.Y + 4}})
+		c.FillPolygon(fill, []vg.Point{{X: at.X - 6, Y: at.Y - 4}, {X: at.X + 6, Y: at.Y - 4},
+			{X: at.X + 6, Y: at.Y + 4}, {X: at.X - 6, Y: at.Y + 4}})
 	}
 }
 

@@ -100,7 +100,9 @@ func newPicture(title, about, x, y string) *picture {
 }
 
 // receivers adds the legend of receivers: name and address, and what note says.
-func (p *picture) receivers(all []*receiver, mark func(i int) func(*draw.Canvas, vg.Point), note func(*receiver) string) {
+func (p *picture) receivers(
+	all []*receiver, mark func(i int) func(*draw.Canvas, vg.Point), note func(*receiver) string,
+) {
 	p.legend = append(p.legend, entry{text: "Receivers"})
 	names := make([]string, len(all))
 	for i, r := range all {
@@ -112,7 +114,8 @@ func (p *picture) receivers(all []*receiver, mark func(i int) func(*draw.Canvas,
 	for i, r := range all {
 		// One more fits as well as the line that would stand for it.
 		if i == maxEntries && len(all) > maxEntries+1 {
-			p.legend = append(p.legend, entry{note: fmt.Sprintf("and %s more; colours repeat", commas(int64(len(all)-i)))})
+			p.legend = append(p.legend,
+				entry{note: fmt.Sprintf("and %s more; colours repeat", commas(int64(len(all)-i)))})
 			break
 		}
 		p.legend = append(p.legend, entry{text: names[i], note: note(r), mark: mark(i)})

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"image/color"
 	"math"
 	"slices"
 	"strings"
@@ -44,7 +45,8 @@ func sequence(t *transfer) (*picture, error) {
 		}
 	}
 	scale, unit := timeAxis(last)
-	p := newPicture(t.title("Segments over time"), t.about(), "time since the first segment ("+unit+")", "segment (SEQ)")
+	p := newPicture(t.title("Segments over time"), t.about(),
+		"time since the first segment ("+unit+")", "segment (SEQ)")
 	p.plot.Y.Tick.Marker = ticks{10, true}
 	// So that marks at the edge are whole, and a single segment has an axis at all.
 	pad := max(0.6, (most-least)*0.02)
@@ -54,46 +56,16 @@ func sequence(t *transfer) (*picture, error) {
 	lost, lostAgain := &dots{glyph: lostMark}, &dots{glyph: lostMark}
 	lostAgain.glyph.Shape = cross{bare: true} // its edge would hide the triangle below
 	for i, r := range t.receivers {
-		colour := colourOf(i)
-		flight := &lines{style: draw.LineStyle{Color: pale(colour), Width: 1.6}}
-		climb := &lines{style: draw.LineStyle{Color: pale(colour), Width: 0.6}}
-		silent := &lines{style: draw.LineStyle{Color: colour, Width: 1, Dashes: []vg.Length{3, 3}}}
-		sent, again := &dots{glyph: disc(colour)}, &dots{glyph: triangle(colour)}
-		// Dots of the usual size would cover each other.
-		if t.segments > dense {
-			sent.glyph.Radius = 1.2
-		}
-		for k, s := range r.shots {
-			at, y := s.at*scale, float64(s.seq)
-			switch {
-			case s.state == answered:
-				end := (s.at + s.took.Seconds()) * scale
-				flight.all = append(flight.all, []point{{at, y}, {end, y}})
-				// Where one segment is out at a time, the next follows its acknowledgement.
-				// A later segment is no answer to this acknowledgement: such a line would run across the
-				// whole picture. A quarter of the delay is what sending on may take.
-				if k+1 < len(r.shots) && r.shots[k+1].at*scale >= end && (r.shots[k+1].at-s.at)*4 < s.took.Seconds()*5 {
-					next := r.shots[k+1]
-					climb.all = append(climb.all, []point{{end, y}, {next.at * scale, float64(next.seq)}})
-				}
-			// Sent again: the dashes are as long as the timeout was.
-			case s.state == unanswered && s.next > s.at:
-				silent.all = append(silent.all, []point{{at, y}, {s.next * scale, y}})
-			}
-			if s.try == 1 {
-				sent.at = append(sent.at, point{at, y})
-			} else {
-				again.at = append(again.at, point{at, y})
-			}
+		p.shots(r.shots, colourOf(i), scale, t.segments > dense)
+		for _, s := range r.shots {
+			at := point{s.at * scale, float64(s.seq)}
 			switch {
 			case s.state == unanswered && s.try == 1:
-				lost.at = append(lost.at, point{at, y})
+				lost.at = append(lost.at, at)
 			case s.state == unanswered:
-				lostAgain.at = append(lostAgain.at, point{at, y})
+				lostAgain.at = append(lostAgain.at, at)
 			}
 		}
-		// Lines below, marks above; receivers in the order of the offer.
-		p.plot.Add(flight, climb, silent, sent, again)
 	}
 	p.plot.Add(lost, lostAgain) // over all others
 
@@ -117,9 +89,48 @@ func sequence(t *transfer) (*picture, error) {
 			entry{text: "acknowledgement was lost", mark: func(*draw.Canvas, vg.Point) {}})
 	}
 	if t.lost() > 0 && t.resent() > 0 {
-		p.legend = append(p.legend, entry{text: "until the timeout", mark: line(draw.LineStyle{Color: dim, Width: 1, Dashes: []vg.Length{3, 3}})})
+		p.legend = append(p.legend, entry{text: "until the timeout",
+			mark: line(draw.LineStyle{Color: dim, Width: 1, Dashes: []vg.Length{3, 3}})})
 	}
 	return p, nil
+}
+
+// shots adds the segments of one receiver, and what came of them.
+func (p *picture) shots(shots []shot, colour color.RGBA, scale float64, cloud bool) {
+	flight := &lines{style: draw.LineStyle{Color: pale(colour), Width: 1.6}}
+	climb := &lines{style: draw.LineStyle{Color: pale(colour), Width: 0.6}}
+	silent := &lines{style: draw.LineStyle{Color: colour, Width: 1, Dashes: []vg.Length{3, 3}}}
+	sent, again := &dots{glyph: disc(colour)}, &dots{glyph: triangle(colour)}
+	// Dots of the usual size would cover each other.
+	if cloud {
+		sent.glyph.Radius = 1.2
+	}
+	for k, s := range shots {
+		at, y := s.at*scale, float64(s.seq)
+		switch {
+		case s.state == answered:
+			end := (s.at + s.took.Seconds()) * scale
+			flight.all = append(flight.all, []point{{at, y}, {end, y}})
+			// Where one segment is out at a time, the next follows its acknowledgement.
+			// A later segment is no answer to this acknowledgement: such a line would run across the
+			// whole picture. A quarter of the delay is what sending on may take.
+			if k+1 < len(shots) && shots[k+1].at*scale >= end &&
+				(shots[k+1].at-s.at)*4 < s.took.Seconds()*5 {
+				next := shots[k+1]
+				climb.all = append(climb.all, []point{{end, y}, {next.at * scale, float64(next.seq)}})
+			}
+		// Sent again: the dashes are as long as the timeout was.
+		case s.state == unanswered && s.next > s.at:
+			silent.all = append(silent.all, []point{{at, y}, {s.next * scale, y}})
+		}
+		if s.try == 1 {
+			sent.at = append(sent.at, point{at, y})
+		} else {
+			again.at = append(again.at, point{at, y})
+		}
+	}
+	// Lines below, marks above; receivers in the order of the offer.
+	p.plot.Add(flight, climb, silent, sent, again)
 }
 
 // figures counts what a receiver got. They are counted from what is drawn, so that
@@ -158,10 +169,12 @@ func progress(t *transfer) (*picture, error) {
 		steps += len(r.steps)
 	}
 	if steps == 0 {
-		return nil, errors.New("it tells only how the transfer ended: give the events of --json-stream, or a capture")
+		return nil, errors.New("it tells only how the transfer ended: " +
+			"give the events of --json-stream, or a capture")
 	}
 	scale, unit := timeAxis(last)
-	p := newPicture(t.title("Progress"), t.about(), "time since the split ("+unit+")", "segments acknowledged")
+	p := newPicture(t.title("Progress"), t.about(),
+		"time since the split ("+unit+")", "segments acknowledged")
 	p.plot.Y.Tick.Marker = ticks{10, true}
 	p.plot.X.Min, p.plot.X.Max = 0, max(last*scale*1.02, 1e-9)
 	p.plot.Y.Min, p.plot.Y.Max = 0, max(float64(most)*1.04, 1)

@@ -100,7 +100,8 @@ func (t *transfer) take(e *shape.Line, at float64) {
 	// They tell of an instant and not of progress, so the step stays on the height it had.
 	case "retransmission", "dead":
 		if r := t.find(&e.LineReceiver); r != nil {
-			r.steps = append(r.steps, step{at, r.acked, e.Event.Event == "retransmission", e.Event.Event == "dead"})
+			r.steps = append(r.steps,
+				step{at, r.acked, e.Event.Event == "retransmission", e.Event.Event == "dead"})
 		}
 		return
 	}

@@ -115,7 +115,8 @@ func (t *transfer) title(what string) string { return fmt.Sprintf("%s, TID %d", 
 
 // about is a line that sums up.
 func (t *transfer) about() string {
-	s := fmt.Sprintf("%s in %s to %s", count(t.size, "byte"), count(t.segments, "segment"), count(int64(len(t.receivers)), "receiver"))
+	s := fmt.Sprintf("%s in %s to %s", count(t.size, "byte"), count(t.segments, "segment"),
+		count(int64(len(t.receivers)), "receiver"))
 	if !t.events && !t.large {
 		s += fmt.Sprintf("; %s sent again, %s unanswered", commas(int64(t.resent())), commas(int64(t.lost())))
 	}
@@ -125,7 +126,8 @@ func (t *transfer) about() string {
 // single reports an error for a picture of single segments, if they are not known.
 func (t *transfer) single() error {
 	if t.large {
-		return fmt.Errorf("it has more than %s datagrams with segments: draw its window, rate or share", commas(maxSendings))
+		return fmt.Errorf("it has more than %s datagrams with segments: draw its window, rate or share",
+			commas(maxSendings))
 	}
 	return nil
 }
@@ -218,7 +220,8 @@ func open(name string) (in *bufio.Reader, isJSON bool, done func() error, err er
 		}
 		return nil, false, nil, plain(err)
 	}
-	return in, b[0] == '{', f.Close, nil // a pcapng file begins with a line feed, not with white space of JSON
+	// A pcapng file begins with a line feed, not with white space of JSON.
+	return in, b[0] == '{', f.Close, nil
 }
 
 // plain leaves out of an error what the name in front of it says already.
