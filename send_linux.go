@@ -46,23 +46,8 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 			s.Close()
 		}
 	}()
-	mode4, mode6 := icmp.Off, icmp.Off
-	if cfg.pings() && size > 0 {
-		if cfg.key == ([32]byte{}) {
-			// The first read of a process takes 60 µs, which only who pings has to pay.
-			rand.Read(cfg.key[:])
-		}
-		var s4, s6 *loop.Socket
-		if s4, mode4, err = listenEcho(4, cfg.Ping, &cfg.key, echoBind(cfg, 4)); err == nil {
-			socks = append(socks, s4)
-			if s6, mode6, err = listenEcho(6, cfg.Ping, &cfg.key, echoBind(cfg, 6)); err == nil {
-				socks = append(socks, s6)
-			}
-		}
-		if mode4 == icmp.Off {
-			cfg.Logger.Warn("pings are not possible: all receivers get the same share; grant them with `setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", "err", err)
-		}
-	}
+	echo, mode4, mode6 := openEchoes(cfg, size)
+	socks = append(socks, echo...)
 	if cfg.DropPrivileges {
 		cfg.seal = func() {
 			if err := dropCapabilities(); err != nil {
@@ -93,6 +78,31 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 		Blocked: int64(st.Blocked), Trains: int64(st.Trains),
 	}
 	return &s.report, s.err
+}
+
+// openEchoes opens what receivers are pinged by, as far as that is possible and wanted.
+func openEchoes(c *run, size int64) (socks []*loop.Socket, mode4, mode6 icmp.Mode) {
+	mode4, mode6 = icmp.Off, icmp.Off
+	if !c.pings() || size == 0 {
+		return nil, mode4, mode6
+	}
+	if c.key == ([32]byte{}) {
+		// The first read of a process takes 60 µs, which only who pings has to pay.
+		rand.Read(c.key[:])
+	}
+	s4, mode4, err := listenEcho(4, c.Ping, &c.key, echoBind(c, 4))
+	if err == nil {
+		socks = append(socks, s4)
+		var s6 *loop.Socket
+		if s6, mode6, err = listenEcho(6, c.Ping, &c.key, echoBind(c, 6)); err == nil {
+			socks = append(socks, s6)
+		}
+	}
+	if mode4 == icmp.Off {
+		c.Logger.Warn("pings are not possible: all receivers get the same share; grant them with "+
+			"`setcap cap_net_raw+ep` on the command, or open net.ipv4.ping_group_range", "err", err)
+	}
+	return socks, mode4, mode6
 }
 
 // patience is how long what is left of a capture is waited for.
