@@ -134,7 +134,8 @@ func (x *blocks) expire(now time.Time) {
 		}
 		r.Timeouts = st.Timeouts
 		silent := x.transfer.Flow(i).Silent
-		if silent >= unfit && st.Acked == 0 && r.Echoes.Received > 0 && x.segment > safeSegment && !s.here(s.peers[i].addr.Addr()) {
+		if silent >= unfit && st.Acked == 0 && r.Echoes.Received > 0 && x.segment > safeSegment &&
+			!s.here(s.peers[i].addr.Addr()) {
 			s.anew(now, "the path takes in pings and no segments of this size")
 			return
 		}

@@ -86,8 +86,8 @@ type Config struct {
 	Announced func(Transaction)
 
 	// DropPrivileges makes the process give up its capabilities for good: once the
-	// sockets are open, and before it looks at any datagram. It is for commands, not for programs that go on needing
-	// them.
+	// sockets are open, and before it looks at any datagram. It is for commands, not for
+	// programs that go on needing them.
 	DropPrivileges bool
 	// Logger gets what happens; nobody if nil. Retransmissions and the split are at
 	// level Info, datagrams at Debug, what a user should know at Warn. It is called in
@@ -121,14 +121,17 @@ func (c *Config) check() error {
 	case c.Receiver < 0:
 		return bad("Receiver", "receiver %d: receivers count from 1", c.Receiver)
 	case c.Resume != nil && (c.Resume.TID < 0 || c.Resume.Segment < 0):
-		return bad("Resume", "transaction %d with segments of %d bytes is none", c.Resume.TID, c.Resume.Segment)
+		return bad("Resume", "transaction %d with segments of %d bytes is none", c.Resume.TID,
+			c.Resume.Segment)
 	}
 	for _, n := range []struct {
 		field string
 		value int64
 	}{
-		{"Echoes", int64(c.Echoes)}, {"EchoTimeout", int64(c.EchoTimeout)}, {"RTO", int64(c.RTO)}, {"Tries", int64(c.Tries)},
-		{"Deadline", int64(c.Deadline)}, {"IntentTimeout", int64(c.IntentTimeout)}, {"IntentRetry", int64(c.IntentRetry)},
+		{"Echoes", int64(c.Echoes)}, {"EchoTimeout", int64(c.EchoTimeout)}, {"RTO", int64(c.RTO)},
+		{"Tries", int64(c.Tries)},
+		{"Deadline", int64(c.Deadline)}, {"IntentTimeout", int64(c.IntentTimeout)},
+		{"IntentRetry", int64(c.IntentRetry)},
 		{"Segment", int64(c.Segment)}, {"Window", int64(c.Window)}, {"Rate", c.Rate},
 	} {
 		if n.value < 0 {

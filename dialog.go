@@ -62,7 +62,8 @@ func (d *dialog) take(segment int64, why string) {
 		why = fmt.Sprintf("its segments of %d bytes do not fit any more", segment)
 	}
 	if why != "" {
-		s.log.Warn("the payload is sent anew: what there is cannot be resumed", "tid", s.resume.TID, "why", why)
+		s.log.Warn("the payload is sent anew: what there is cannot be resumed",
+			"tid", s.resume.TID, "why", why)
 		s.resume, d.manifest.Resume, d.manifest.Seg = nil, wire.Absent, int64(d.largest)
 		return
 	}
@@ -110,7 +111,8 @@ func (d *dialog) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	d.seq++
 	s.tell(func(t *Trace) {
 		if t.Manifest != nil {
-			t.Manifest(TraceManifest{s.cfg.Orchestrator, seq, d.manifest.Bytes, d.manifest.Seg, d.manifest.SHA256 != ""})
+			t.Manifest(TraceManifest{s.cfg.Orchestrator, seq, d.manifest.Bytes, d.manifest.Seg,
+				d.manifest.SHA256 != ""})
 		}
 	})
 	return wire.AppendManifest(b, s.tid, seq, &d.manifest), true
@@ -124,7 +126,8 @@ func (d *dialog) due(now time.Time) {
 	case d.undecided() && d.tries >= announcements:
 		d.stop()
 		d.failed = true
-		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol", "manifests", d.tries)
+		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol",
+			"manifests", d.tries)
 		s.pinging.proceed(now)
 	case d.opened && now.Sub(d.since) >= askGiveUp:
 		s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
@@ -255,7 +258,8 @@ func (d *dialog) opening(now time.Time, st *wire.State) {
 
 // Why an extended transfer failed.
 var (
-	ErrRefused  = errors.New("the server refuses it")
-	ErrDamaged  = errors.New("what arrived has another digest: the payload may have changed while it was sent")
+	ErrRefused = errors.New("the server refuses it")
+	ErrDamaged = errors.New("what arrived has another digest: " +
+		"the payload may have changed while it was sent")
 	ErrNoAnswer = errors.New("no answer")
 )

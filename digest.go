@@ -21,7 +21,8 @@ func digest(r io.ReaderAt, size int64) (sum [sha256.Size]byte, took time.Duratio
 	defer runtime.UnlockOSThread()
 	began := threadTime()
 	h := sha256.New()
-	n, err := io.CopyBuffer(onlyWriter{h}, io.NewSectionReader(r, 0, size), make([]byte, min(hashBlock, size)))
+	n, err := io.CopyBuffer(onlyWriter{h}, io.NewSectionReader(r, 0, size),
+		make([]byte, min(hashBlock, size)))
 	if err == nil && n < size {
 		err = fmt.Errorf("it ends at byte %d instead of %d: %w", n, size, io.ErrUnexpectedEOF)
 	}

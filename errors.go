@@ -65,5 +65,6 @@ func (e *PeerError) Unwrap() error { return e.Err }
 // port, or UDP, is unreachable. Any other error, of the network or of this host, may be
 // gone a moment later, and counts as a loss (RFC 1122, section 4.2.3.9).
 func hard(e *loop.Envelope, err error) bool {
-	return e.Remote && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOPROTOOPT) || errors.Is(err, syscall.EPROTO))
+	return e.Remote && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOPROTOOPT) ||
+		errors.Is(err, syscall.EPROTO))
 }

@@ -29,7 +29,7 @@ const (
 	BalanceLatency  Balance = iota // by inverse latency of ICMP echoes: the protocol's rule (mode 1)
 	BalanceEqual                   // the same to each; nobody is pinged
 	BalanceNone                    // everything to one receiver (mode 2); nobody is pinged
-	BalanceAdaptive                // as BalanceLatency at first; who has sent its part helps the one that would finish last
+	BalanceAdaptive                // as BalanceLatency at first; who is done helps who would finish last
 )
 
 var balanceNames = []string{"icmp", "equal", "none", "adaptive"}

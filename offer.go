@@ -70,7 +70,8 @@ func (s *session) unusable(now time.Time) bool {
 	if len(s.peers) > 0 {
 		return false
 	}
-	s.finish(now, fmt.Errorf("%w from %v: none of its %d receivers can be used", ErrBadOffer, s.cfg.Orchestrator, len(s.pinging.names.offer)))
+	s.finish(now, fmt.Errorf("%w from %v: none of its %d receivers can be used", ErrBadOffer,
+		s.cfg.Orchestrator, len(s.pinging.names.offer)))
 	return true
 }
 
@@ -111,7 +112,8 @@ func (s *session) choose() {
 		}
 		if i, dup := s.place[p.addr]; dup {
 			n.tell(k, func() {
-				s.log.Warn("receiver named twice: merged", "addr", p.addr, "names", s.peers[i].name+", "+p.name)
+				s.log.Warn("receiver named twice: merged",
+					"addr", p.addr, "names", s.peers[i].name+", "+p.name)
 			})
 			continue
 		}
@@ -127,7 +129,8 @@ func (s *session) choose() {
 		})
 	}
 	if surplus > 0 {
-		s.log.Warn("receivers left out: an offer may name "+strconv.Itoa(mostPorts)+" ports of one address", "receivers", surplus)
+		s.log.Warn("receivers left out: an offer may name "+strconv.Itoa(mostPorts)+" ports of one address",
+			"receivers", surplus)
 	}
 }
 

@@ -96,7 +96,8 @@ func (s *session) incomplete(now time.Time, err error) {
 		s.finish(now, fmt.Errorf("%w: %w", ErrUnverified, err))
 		return
 	}
-	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(), t.Total(), err))
+	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(),
+		t.Total(), err))
 }
 
 // finish ends the session. After it, nothing changes any more.

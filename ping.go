@@ -124,5 +124,6 @@ func Ping(ctx context.Context, hosts []netip.Addr, cfg *PingConfig) (*PingReport
 
 // isHost reports whether a may be the address of one host.
 func isHost(a netip.Addr) bool {
-	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() &&
+		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }

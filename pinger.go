@@ -31,7 +31,8 @@ type pinger struct {
 // addresses as they come back: zones are numbers. sock6 is the number of the socket for
 // IPv6 hosts.
 func newPinger(now time.Time, r *PingReport, cfg *PingConfig, addrs []netip.Addr, sock6 int) *pinger {
-	p := &pinger{report: r, cfg: cfg, began: now, tell: now.Add(cfg.ProgressEvery), sock6: sock6, place: make(map[netip.Addr]int, len(r.Hosts))}
+	p := &pinger{report: r, cfg: cfg, began: now, tell: now.Add(cfg.ProgressEvery), sock6: sock6,
+		place: make(map[netip.Addr]int, len(r.Hosts))}
 	hosts := make([]netip.Addr, 0, len(r.Hosts))
 	for i, a := range addrs {
 		k, dup := p.place[a]

@@ -250,7 +250,8 @@ func (s *session) weigh() []time.Duration {
 	case silent == len(s.peers):
 		s.log.Warn("no receiver answered a ping: all get the same share")
 	case silent > 0:
-		s.log.Warn("some receivers answered no ping: each is weighed as the slowest that did", "silent", silent, "latency", worst)
+		s.log.Warn("some receivers answered no ping: each is weighed as the slowest that did",
+			"silent", silent, "latency", worst)
 	}
 	return latencies
 }
@@ -271,10 +272,12 @@ func (s *session) begin(now time.Time) {
 	x := &s.sending
 	x.transfer = sched.NewTransfer(now, shares, sched.TransferConfig{
 		Tries: s.cfg.Tries, First: firstSegments, Fixed: time.Duration(s.cfg.RTO), Outstanding: s.bufferAcks,
-		NoFailover: s.cfg.NoFailover || s.cfg.Balance == BalanceNone, Adaptive: s.cfg.Balance == BalanceAdaptive,
+		NoFailover: s.cfg.NoFailover || s.cfg.Balance == BalanceNone,
+		Adaptive:   s.cfg.Balance == BalanceAdaptive,
 	})
 	if s.bufferAcks > 0 && s.bufferAcks < len(s.peers) {
-		s.log.Warn("the receive buffer is small: not all receivers are sent to at once; raise net.core.rmem_max",
+		s.log.Warn("the receive buffer is small: not all receivers are sent to at once; "+
+			"raise net.core.rmem_max",
 			"receivers", len(s.peers), "at once", s.bufferAcks)
 	}
 	s.report.Segments = x.transfer.Total()

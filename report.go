@@ -126,8 +126,8 @@ type ReceiverReport struct {
 	Err                     error   // why it is dead, or nil
 
 	// Of the extended protocol: the most bytes that may be in flight, and how many are; the
-	// smoothed round trip, 0 before the first; bytes a second that it is sent at most; segments declared lost,
-	// and how many of these were not.
+	// smoothed round trip, 0 before the first; bytes a second that it is sent at most;
+	// segments declared lost, and how many of these were not.
 	Window, InFlight int64
 	RTT              time.Duration
 	Pace             float64

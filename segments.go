@@ -119,7 +119,8 @@ func (x *sending) fail(now time.Time, e *loop.Envelope, err error) {
 // buried says that a receiver is dead.
 func (x *sending) buried(i int) {
 	st := x.transfer.Stats(i)
-	x.s.log.Warn("receiver is dead", "addr", x.peers[i].addr, "err", st.Err, "acknowledged", st.Acked, "segments given to others", st.Gave)
+	x.s.log.Warn("receiver is dead", "addr", x.peers[i].addr, "err", st.Err, "acknowledged", st.Acked,
+		"segments given to others", st.Gave)
 	x.s.tellDeath(i, st.Err)
 }
 
@@ -157,7 +158,8 @@ func (x *sending) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, b
 		return b, false
 	}
 	if seg.Try > 1 || s.watched {
-		s.tellSegment(TraceSegment{i, x.peers[i].addr, s.tid, seg.Seq, wire.Absent, seg.Off, seg.Len, seg.Try})
+		s.tellSegment(TraceSegment{i, x.peers[i].addr, s.tid, seg.Seq, wire.Absent, seg.Off, seg.Len,
+			seg.Try})
 	}
 	e.Sock, e.Peer = sockUDP, x.peers[i].addr
 	b = append(b, x.prefix...)

@@ -35,7 +35,9 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 	gate := &gated{r: src}
 	defer gate.close()
 	compute := cfg.hash
-	cfg.hash = func(_ io.ReaderAt, size int64) ([sha256.Size]byte, time.Duration, error) { return compute(gate, size) }
+	cfg.hash = func(_ io.ReaderAt, size int64) ([sha256.Size]byte, time.Duration, error) {
+		return compute(gate, size)
+	}
 	udp, err := listen(cfg)
 	if err != nil {
 		return &Report{Size: size, Orchestrator: cfg.Orchestrator}, err

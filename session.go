@@ -91,7 +91,8 @@ type session struct {
 // newSession prepares a transfer that begins at now. mode4 and mode6 say which
 // echoes can be sent; buffer is the size of the UDP socket's receive buffer in
 // bytes, or 0.
-func newSession(now time.Time, src io.ReaderAt, size int64, cfg *run, mode4, mode6 icmp.Mode, buffer int) *session {
+func newSession(now time.Time, src io.ReaderAt, size int64, cfg *run, mode4, mode6 icmp.Mode,
+	buffer int) *session {
 	s := &session{
 		cfg: cfg, log: cfg.Logger, size: size, reader: src,
 		began: now, entered: now, timers: sched.NewWheel(now, timers),

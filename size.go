@@ -133,7 +133,8 @@ func (p *pinging) announce(now time.Time) {
 		return
 	}
 	if !l.fits() {
-		s.log.Info("a packet of a larger segment's size was not answered", "bytes", l.size, "segment", safeSegment)
+		s.log.Info("a packet of a larger segment's size was not answered",
+			"bytes", l.size, "segment", safeSegment)
 		l.size = safeSegment
 	}
 	s.dialog.begin(now, l.size)
@@ -254,7 +255,8 @@ func (x *blocks) begin(now time.Time) {
 		x.transfer.Have(stored)
 		s.report.Resumed = x.bytes(have)
 		if from := s.dialog.manifest.Resume; from != wire.Absent {
-			s.log.Warn(fmt.Sprintf("resuming transaction %d: %d %% is there", from, s.report.Resumed/max(1, s.size/100)))
+			s.log.Warn(fmt.Sprintf("resuming transaction %d: %d %% is there", from,
+				s.report.Resumed/max(1, s.size/100)))
 		}
 	}
 	x.source.stream(s.reader, s.size, len(s.peers), x.segment, s.cfg.memory)

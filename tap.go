@@ -162,7 +162,8 @@ func (t *tap) end(late bool, err error) {
 		t.failed(err)
 	}
 	if t.lost > 0 || late {
-		t.s.log.Warn("the capture is not whole: it was written too slowly", "left out", t.lost, "end missing", late)
+		t.s.log.Warn("the capture is not whole: it was written too slowly",
+			"left out", t.lost, "end missing", late)
 	}
 }
 

@@ -211,9 +211,11 @@ func logTrace(log *slog.Logger, theirs *Trace) *Trace {
 		},
 		Share: func(x TraceShare) {
 			if x.Window == 0 {
-				log.Info("receiver", "addr", x.Addr, "latency", x.Latency, "bytes", x.Bytes, "segments", x.Segments)
+				log.Info("receiver", "addr", x.Addr, "latency", x.Latency,
+					"bytes", x.Bytes, "segments", x.Segments)
 			} else {
-				log.Info("receiver", "addr", x.Addr, "latency", x.Latency, "segments", x.Segments, "window", x.Window)
+				log.Info("receiver", "addr", x.Addr, "latency", x.Latency,
+					"segments", x.Segments, "window", x.Window)
 			}
 		},
 		Repeat: func(x TraceSegment) {
@@ -222,8 +224,8 @@ func logTrace(log *slog.Logger, theirs *Trace) *Trace {
 			}
 		},
 		Manifest: func(x TraceManifest) {
-			log.Info("manifest", "orchestrator", x.Orchestrator, "number", x.Number, "bytes", x.Bytes, "segment", x.Segment,
-				"asks for the verdict", x.Verdict)
+			log.Info("manifest", "orchestrator", x.Orchestrator, "number", x.Number,
+				"bytes", x.Bytes, "segment", x.Segment, "asks for the verdict", x.Verdict)
 		},
 		State: func(x TraceState) {
 			log.Info("state", "state", x.Standing, "number", x.Number, "comment", x.Comment)
@@ -241,10 +243,12 @@ func logTrace(log *slog.Logger, theirs *Trace) *Trace {
 // debug adds a line for every datagram.
 func (t *Trace) debug(log *slog.Logger) {
 	t.Segment = func(x TraceSegment) {
-		log.Debug("sending", appendNum([]any{"peer", x.Addr, "type", int(wire.Data), "tid", x.TID, "seq", x.Seq}, x.Num, "bytes", x.Len)...)
+		attrs := []any{"peer", x.Addr, "type", int(wire.Data), "tid", x.TID, "seq", x.Seq}
+		log.Debug("sending", appendNum(attrs, x.Num, "bytes", x.Len)...)
 	}
 	t.Ack = func(x TraceAck) {
-		log.Debug("received", appendNum([]any{"peer", x.Addr, "type", int(wire.Ack), "tid", x.TID, "seq", x.Seq}, x.Num)...)
+		attrs := []any{"peer", x.Addr, "type", int(wire.Ack), "tid", x.TID, "seq", x.Seq}
+		log.Debug("received", appendNum(attrs, x.Num)...)
 	}
 	t.Drop = func(x TraceDrop) { log.Debug("dropped", "why", x.Why, "peer", x.Peer, "data", excerpt(x.Data)) }
 }

@@ -120,7 +120,8 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	}
 	if w.failing.IsZero() {
 		w.failing = now
-		s.log.Warn("the orchestrator cannot be reached now; it is asked again", "orchestrator", e.Peer, "err", err)
+		s.log.Warn("the orchestrator cannot be reached now; it is asked again",
+			"orchestrator", e.Peer, "err", err)
 	}
 	bounded := s.cfg.IntentRetry > 0 || s.cfg.IntentTimeout > 0 || s.cfg.Deadline > 0
 	if !bounded && now.Sub(w.failing) >= notSent {
@@ -149,7 +150,8 @@ func (w *waiting) due(now time.Time, timer int) {
 	s := w.s
 	switch timer {
 	case timerIntent:
-		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, OpIntent, ErrIntentTimeout}, s.cfg.IntentTimeout)
+		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer,
+			&PeerError{s.cfg.Orchestrator, OpIntent, ErrIntentTimeout}, s.cfg.IntentTimeout)
 		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true

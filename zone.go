@@ -22,7 +22,8 @@ var fieldOf = map[string]string{"orchestrator": "Orchestrator", "source": "Bind"
 
 // errNoZone refuses a link-local address that could be on any link.
 func errNoZone(what string, a netip.Addr) error {
-	return bad(fieldOf[what], "the %s's address %v is link-local: name its interface too, as in %v%%eth0", what, a, a)
+	return bad(fieldOf[what], "the %s's address %v is link-local: name its interface too, as in %v%%eth0",
+		what, a, a)
 }
 
 // onLink gives an address with the number of its zone. A link-local address of IPv6 without

@@ -102,7 +102,8 @@ func (in *inbox) rearm(n int) {
 
 // recv fills the inbox once, without waiting.
 func (in *inbox) recv(fd int) (int, syscall.Errno) {
-	n, _, e := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.msg)), batch, unix.MSG_DONTWAIT, 0, 0)
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.msg)), batch,
+		unix.MSG_DONTWAIT, 0, 0)
 	if e != 0 {
 		return 0, e
 	}
@@ -200,13 +201,15 @@ func (o *outbox) peer(i int) *unix.RawSockaddrInet6 {
 func (o *outbox) send(fd, i, end int) (int, syscall.Errno) {
 	if end-i == 1 {
 		// sendmsg(2) spares the copy back of the count.
-		_, _, e := syscall.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&o.msg[i].hdr)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0, 0)
+		_, _, e := syscall.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&o.msg[i].hdr)),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0, 0)
 		if e != 0 {
 			return 0, e
 		}
 		return 1, 0
 	}
-	n, _, e := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&o.msg[i])), uintptr(end-i), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	n, _, e := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&o.msg[i])),
+		uintptr(end-i), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	if e != 0 {
 		return 0, e
 	}
@@ -229,10 +232,12 @@ func (b *errbox) recv(fd int, c *control, z *zones) (peer netip.AddrPort, quote 
 	b.name.Family = unix.AF_UNSPEC
 	b.iov.Base = &b.quote[0]
 	b.iov.SetLen(len(b.quote))
-	b.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&b.name)), Namelen: unix.SizeofSockaddrInet6, Iov: &b.iov, Control: (*byte)(unsafe.Pointer(&b.ctl))}
+	b.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&b.name)), Namelen: unix.SizeofSockaddrInet6,
+		Iov: &b.iov, Control: (*byte)(unsafe.Pointer(&b.ctl))}
 	b.hdr.SetIovlen(1)
 	b.hdr.SetControllen(ctlWords * 8)
-	n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.hdr)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0, 0)
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.hdr)),
+		unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0, 0)
 	if e != 0 {
 		return netip.AddrPort{}, nil, e
 	}
@@ -245,14 +250,16 @@ func (b *errbox) recv(fd int, c *control, z *zones) (peer netip.AddrPort, quote 
 // how many datagrams found no room there.
 func memory(fd int) (info [9]uint32) {
 	n := uint32(unsafe.Sizeof(info))
-	syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&n)), 0)
+	syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&n)), 0)
 	return info // zeros when it fails
 }
 
 // epollWait waits by call trap: SYS_EPOLL_PWAIT2, or else SYS_EPOLL_PWAIT with its
 // milliseconds rounded up, since a timer may be late but never early. No time means
 // d < 0. raw keeps the scheduler out of it; see poller.wait.
-func epollWait(trap uintptr, ep int, events []unix.EpollEvent, ts *timespec, d time.Duration, raw bool) (int, syscall.Errno) {
+func epollWait(trap uintptr, ep int, events []unix.EpollEvent, ts *timespec, d time.Duration,
+	raw bool) (int, syscall.Errno) {
 	timeout := uintptr(0)
 	if trap == unix.SYS_EPOLL_PWAIT {
 		timeout = ^uintptr(0)
@@ -266,9 +273,11 @@ func epollWait(trap uintptr, ep int, events []unix.EpollEvent, ts *timespec, d t
 	var n uintptr
 	var e syscall.Errno
 	if raw {
-		n, _, e = syscall.RawSyscall6(trap, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), timeout, 0, 0)
+		n, _, e = syscall.RawSyscall6(trap, uintptr(ep), uintptr(unsafe.Pointer(&events[0])),
+			uintptr(len(events)), timeout, 0, 0)
 	} else {
-		n, _, e = syscall.Syscall6(trap, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), timeout, 0, 0)
+		n, _, e = syscall.Syscall6(trap, uintptr(ep), uintptr(unsafe.Pointer(&events[0])),
+			uintptr(len(events)), timeout, 0, 0)
 	}
 	if e != 0 {
 		return 0, e

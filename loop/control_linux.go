@@ -39,7 +39,8 @@ func (c *control) parse(h *unix.Msghdr, z *zones) {
 		}
 		data := b[unix.CmsgLen(0):l]
 		switch {
-		case m.Level == unix.SOL_SOCKET && m.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+		case m.Level == unix.SOL_SOCKET && m.Type == unix.SCM_TIMESTAMPNS &&
+			len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
 			c.stamp = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
 		case m.Level == unix.SOL_IP && m.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			// For a datagram to a broadcast or multicast address this is the interface's own,
@@ -50,7 +51,8 @@ func (c *control) parse(h *unix.Msghdr, z *zones) {
 			c.local = z.addr(p.Addr, p.Ifindex)
 		case m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO && len(data) >= 4:
 			c.train = int(*(*int32)(unsafe.Pointer(&data[0]))) // an int, where UDP_SEGMENT has 16 bits
-		case (m.Level == unix.SOL_IP && m.Type == unix.IP_RECVERR || m.Level == unix.SOL_IPV6 && m.Type == unix.IPV6_RECVERR) &&
+		case (m.Level == unix.SOL_IP && m.Type == unix.IP_RECVERR ||
+			m.Level == unix.SOL_IPV6 && m.Type == unix.IPV6_RECVERR) &&
 			len(data) >= int(unsafe.Sizeof(c.err)):
 			c.err = *(*unix.SockExtendedErr)(unsafe.Pointer(&data[0]))
 		}

@@ -68,7 +68,8 @@ func (o *outbox) run(i int, s *Socket) (n int) {
 // sameWay tells whether two datagrams of one socket have the same peer, and the same source.
 func (o *outbox) sameWay(i, k int) bool {
 	a, b := &o.msg[i].hdr, &o.msg[k].hdr
-	return sameStart(&o.name[i], &o.name[k]) && (a.Namelen == unix.SizeofSockaddrInet4 || o.name[i] == o.name[k]) &&
+	return sameStart(&o.name[i], &o.name[k]) &&
+		(a.Namelen == unix.SizeofSockaddrInet4 || o.name[i] == o.name[k]) &&
 		a.Controllen == b.Controllen && (a.Controllen == 0 || o.sameSource(i, k))
 }
 

@@ -82,7 +82,8 @@ func drive(ctx context.Context, w *Waker, h Handler, socks []*Socket) error {
 }
 
 func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *runner, err error) {
-	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: pace{need: minBusy}, base: time.Now()}
+	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: pace{need: minBusy},
+		base: time.Now()}
 	r.now = r.base
 	defer func() {
 		if err != nil {
@@ -97,7 +98,8 @@ func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *ru
 			return r, os.NewSyscallError("epoll_ctl", unix.EBUSY)
 		}
 		r.socks = append(r.socks, s)
-		if s.in, err = r.inbox(s.opts.MaxDatagram, s.opts.PacketInfo || s.opts.Stamp || s.merged); err != nil {
+		control := s.opts.PacketInfo || s.opts.Stamp || s.merged
+		if s.in, err = r.inbox(s.opts.MaxDatagram, control); err != nil {
 			return r, err
 		}
 		r.stamped = r.stamped || s.opts.Stamp
@@ -186,7 +188,8 @@ func (r *runner) round() (done bool, err error) {
 		}
 		idle = idle && d > 0
 	}
-	if idle && r.skipped < fairness && !r.bulk && r.spin.worth(gap) && !r.blocked && len(r.socks) > 0 && r.spinning(d) {
+	if idle && r.skipped < fairness && !r.bulk && r.spin.worth(gap) && !r.blocked && len(r.socks) > 0 &&
+		r.spinning(d) {
 		return false, nil
 	}
 	r.skipped = 0

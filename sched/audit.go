@@ -66,7 +66,8 @@ func (t *Transfer) Audit() error {
 	case queued != t.waiting:
 		return fmt.Errorf("%d receivers are to stand in the ring, which has %d", queued, t.waiting)
 	case held != t.left || acked+held != t.total:
-		return fmt.Errorf("%d segments are held and %d acknowledged, of %d; counted are %d left", held, acked, t.total, t.left)
+		return fmt.Errorf("%d segments are held and %d acknowledged, of %d; counted are %d left", held, acked,
+			t.total, t.left)
 	}
 	return t.auditRing()
 }

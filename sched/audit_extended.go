@@ -43,9 +43,11 @@ func (x *extended) audit() error {
 	case unsent != x.unsent:
 		return fmt.Errorf("%d segments were never sent, counted are %d", unsent, x.unsent)
 	case sole+unsent+held != x.left:
-		return fmt.Errorf("%d segments are out, %d new and %d in the ledger; counted are %d left", sole, unsent, held, x.left)
+		return fmt.Errorf("%d segments are out, %d new and %d in the ledger; counted are %d left", sole,
+			unsent, held, x.left)
 	case acked+x.had+x.left != x.total:
-		return fmt.Errorf("%d segments are acknowledged, %d were stored, %d are left, of %d", acked, x.had, x.left, x.total)
+		return fmt.Errorf("%d segments are acknowledged, %d were stored, %d are left, of %d", acked, x.had,
+			x.left, x.total)
 	case x.backups > x.total/backupShare:
 		return fmt.Errorf("%d backup copies of %d segments", x.backups, x.total)
 	}
@@ -62,7 +64,8 @@ func (l *lane) auditFlight(segment int64, copies map[int64]int32) (sole int64, e
 	var out int
 	var bytes int64
 	if f.head > f.oldest || f.oldest > f.next || f.next-f.head > int64(len(f.ring)) || f.largest >= f.next {
-		return 0, fmt.Errorf("NUMs are %d, %d, %d, %d in %d places", f.head, f.oldest, f.largest, f.next, len(f.ring))
+		return 0, fmt.Errorf("NUMs are %d, %d, %d, %d in %d places", f.head, f.oldest, f.largest, f.next,
+			len(f.ring))
 	}
 	for num := f.head; num < f.next; num++ {
 		s := f.at(num)
@@ -83,12 +86,14 @@ func (l *lane) auditFlight(segment int64, copies map[int64]int32) (sole int64, e
 		bytes += int64(s.size)
 	}
 	if out != f.out || bytes != f.bytes {
-		return 0, fmt.Errorf("%d segments of %d bytes are out, counted are %d of %d", out, bytes, f.out, f.bytes)
+		return 0, fmt.Errorf("%d segments of %d bytes are out, counted are %d of %d", out, bytes, f.out,
+			f.bytes)
 	}
 	// A flight grows up to the window, and above it by probes alone.
 	grown, probes := bytes-l.checked.bytes, l.checked.probes-l.checked.seen
 	if bytes > l.control.window() && grown > probes*segment {
-		return 0, fmt.Errorf("%d bytes are out, %d more, with %d probes; the window is %d", bytes, grown, probes, l.control.window())
+		return 0, fmt.Errorf("%d bytes are out, %d more, with %d probes; the window is %d", bytes, grown,
+			probes, l.control.window())
 	}
 	l.checked.bytes, l.checked.seen = bytes, l.checked.probes
 	if out > l.window {

@@ -99,7 +99,8 @@ type extended struct {
 // NewExtended lays out a payload of size bytes in segments of so many bytes: SEQ k is
 // the bytes from k·segment on, whichever receiver it goes to. The shares must add up
 // to the number of segments; what they lack or have too much is the last receiver's.
-func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedReceiver, cfg ExtendedConfig) *Transfer {
+func NewExtended(epoch time.Time, size int64, segment int, receivers []ExtendedReceiver,
+	cfg ExtendedConfig) *Transfer {
 	x := &extended{
 		cfg: cfg, epoch: epoch, size: size, segment: segment, total: ceilDiv(size, int64(segment)),
 		to: make([]lane, len(receivers)), living: len(receivers), gen: 1,

@@ -123,7 +123,8 @@ func (x *extended) void(gaps *runs) {
 		f := &x.to[i].flight
 		for num := f.head; num < f.next; num++ {
 			s := f.at(num)
-			if s.flags&isAcked == 0 && slices.ContainsFunc(gaps.q, func(r run) bool { return r.first <= s.seq && s.seq < r.end }) {
+			if s.flags&isAcked == 0 && slices.ContainsFunc(gaps.q,
+				func(r run) bool { return r.first <= s.seq && s.seq < r.end }) {
 				s.flags |= isVoid
 			}
 		}

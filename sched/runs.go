@@ -100,7 +100,10 @@ func (r *runs) without(ranges []Range) (gone int64) {
 	*r = runs{}
 	for _, x := range old {
 		// The runs of a queue are in no order.
-		k, _ := slices.BinarySearchFunc(ranges, x.first, func(h Range, seq int64) int { return cmp.Compare(h.Last, seq) })
+		k, _ := slices.BinarySearchFunc(ranges, x.first,
+			func(h Range, seq int64) int {
+				return cmp.Compare(h.Last, seq)
+			})
 		for _, h := range ranges[k:] {
 			if h.First >= x.end {
 				break

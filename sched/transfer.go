@@ -179,7 +179,8 @@ func (t *Transfer) Transmit(now time.Time) (receiver int, seg Segment, ok bool) 
 			wait = t.patience(s)
 		}
 		t.wheel.arm(i, s.sent+wait)
-		return i, Segment{Seq: s.span.Seq, Off: s.span.Off, Len: int(s.span.head(t.segment)), Try: s.tries}, true
+		seg.Seq, seg.Off, seg.Len, seg.Try = s.span.Seq, s.span.Off, int(s.span.head(t.segment)), s.tries
+		return i, seg, true
 	}
 	return 0, Segment{}, false
 }

@@ -67,8 +67,8 @@ const (
 )
 
 // Parse takes a datagram apart, as the package comment has its grammar, that of the
-// extended protocol included. It does not judge whether the fields suit the type: an ack without SEQ parses. It
-// does not allocate unless it fails; the error is a [*SyntaxError].
+// extended protocol included. It does not judge whether the fields suit the type: an ack
+// without SEQ parses. It does not allocate unless it fails; the error is a [*SyntaxError].
 func Parse(b []byte) (Message, error) {
 	m := Message{TID: Absent, Seq: Absent, Num: Absent}
 

@@ -167,7 +167,8 @@ func refused(err error) error {
 		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone is 0"},
 	} {
 		b, e := os.ReadFile(s.file)
-		if v, e2 := strconv.Atoi(strings.TrimSpace(string(b))); e == nil && e2 == nil && strconv.Itoa(v) == s.bad {
+		if v, e2 := strconv.Atoi(strings.TrimSpace(string(b))); e == nil && e2 == nil &&
+			strconv.Itoa(v) == s.bad {
 			return fmt.Errorf("%w (%s)", err, s.why)
 		}
 	}

@@ -239,7 +239,8 @@ func (l *Lab) Private() bool { return l.private }
 // Environ is the environment for a command in the lab: this process's, with
 // MDALP_ADDR and MDALP_PORT set to the orchestrator.
 func (l *Lab) Environ() []string {
-	return append(os.Environ(), "MDALP_ADDR="+l.addr.Addr().String(), "MDALP_PORT="+strconv.Itoa(int(l.addr.Port())))
+	return append(os.Environ(), "MDALP_ADDR="+l.addr.Addr().String(),
+		"MDALP_PORT="+strconv.Itoa(int(l.addr.Port())))
 }
 
 // Close ends the network, and settles what is open. It gives the error that broke

@@ -28,7 +28,8 @@ func setUp() (*Network, error) {
 	n := new(Network)
 	// IPv6 only knows addresses of devices as its own. ip_nonlocal_bind lets sockets
 	// be bound to, and send from, those that only have a local route.
-	if sysctl("net/ipv6/icmp/echo_ignore_all", "1") == nil && sysctl("net/ipv6/ip_nonlocal_bind", "1") == nil {
+	if sysctl("net/ipv6/icmp/echo_ignore_all", "1") == nil &&
+		sysctl("net/ipv6/ip_nonlocal_bind", "1") == nil {
 		n.v6 = true
 	}
 	return n, nil

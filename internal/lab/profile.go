@@ -78,7 +78,8 @@ const maxProfile = 16 << 20
 var builtin embed.FS
 
 // names are the built-in profiles in the order in which they are shown.
-var names = []string{"continents", "capture", "lossy", "lan", "misleading", "dead", "refusing", "dying", "reviving",
+var names = []string{"continents", "capture", "lossy", "lan", "misleading", "dead", "refusing",
+	"dying", "reviving",
 	"broadband", "datacentre", "satellite", "shared"}
 
 // Names gives the names of the profiles that are built in, the default one first.
@@ -115,7 +116,8 @@ func Load(nameOrFile string) (*Profile, error) {
 	}
 	f, err := os.Open(nameOrFile)
 	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(nameOrFile, "./") {
-		return nil, fmt.Errorf("no profile %q: built in are %s; anything else is a file", nameOrFile, strings.Join(names, ", "))
+		return nil, fmt.Errorf("no profile %q: built in are %s; anything else is a file", nameOrFile,
+			strings.Join(names, ", "))
 	}
 	if err != nil {
 		return nil, err

@@ -87,8 +87,8 @@ type parcel struct {
 	place int
 }
 
-// newWan wraps inner. access is the client's line, or nil. socks tells the index of the place at each socket of the
-// loop, -1 for an ICMP socket.
+// newWan wraps inner. access is the client's line, or nil. socks tells the index of the place
+// at each socket of the loop, -1 for an ICMP socket.
 func newWan(inner loop.Handler, seed uint64, access *Access, places []place, socks []int) *wan {
 	w := &wan{
 		inner: inner, seed: seed, access: access, places: places, socks: socks,

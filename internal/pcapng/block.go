@@ -59,7 +59,8 @@ func (p *Reader) block(d *Datagram) (f frame, ok bool, err error) {
 	switch {
 	// Checked before any of the body is read: a length field is a stranger's word.
 	case n > maxBlock:
-		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d is longer than %d bytes", typ, maxBlock)}
+		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d is longer than %d bytes", typ,
+			maxBlock)}
 	case n%4 != 0 || int(n) < head+4:
 		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d has a length of %d", typ, n)}
 	}
@@ -70,7 +71,8 @@ func (p *Reader) block(d *Datagram) (f frame, ok bool, err error) {
 	// The second length costs nothing to compare, and shows a file that is torn or was written
 	// by two programs at once, before garbage is taken for packets.
 	if p.order.Uint32(body[len(body)-4:]) != n {
-		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d has another length at its end", typ)}
+		return f, false, &FormatError{at, fmt.Sprintf("the block of type %d has another length at its end",
+			typ)}
 	}
 	body = body[:len(body)-4]
 	f, ok, reason := p.content(typ, body, d)

@@ -119,7 +119,8 @@ func (w *World) remote(a netip.Addr) *Host {
 }
 
 // carry puts b on the link between two hosts: every copy becomes an event.
-func (w *World) carry(from, to *Host, ping bool, slow time.Duration, k uint8, src, dst netip.AddrPort, end *endpoint, errno syscall.Errno, b []byte) {
+func (w *World) carry(from, to *Host, ping bool, slow time.Duration, k uint8, src, dst netip.AddrPort,
+	end *endpoint, errno syscall.Errno, b []byte) {
 	f := w.link(from, to, ping).Send(time.Duration(w.now), len(b))
 	switch f.Why {
 	case Lost:

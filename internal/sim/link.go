@@ -12,7 +12,7 @@ import (
 type LinkConfig struct {
 	Delay     Delay   `json:"delay,omitzero"`
 	Loss      Loss    `json:"loss,omitzero"`
-	Duplicate float64 `json:"duplicate,omitempty"` // probability that a second copy arrives, with a delay of its own
+	Duplicate float64 `json:"duplicate,omitempty"` // probability of a second copy, with a delay of its own
 	Reorder   Reorder `json:"reorder,omitzero"`
 	// Corrupt is the probability that one byte of a copy arrives flipped. Real
 	// networks mostly turn that into loss, by the UDP checksum; here it reaches

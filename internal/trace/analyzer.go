@@ -121,7 +121,8 @@ func (a *Analyzer) single(d *pcapng.Datagram) {
 		a.trace.Foreign++
 		return
 	}
-	if needs := m.Type == wire.Data || m.Type == wire.Ack; needs && m.Seq == wire.Absent || (needs || m.Type == wire.Offer) && m.TID == wire.Absent {
+	if needs := m.Type == wire.Data || m.Type == wire.Ack; needs && m.Seq == wire.Absent ||
+		(needs || m.Type == wire.Offer) && m.TID == wire.Absent {
 		a.trace.Malformed++
 		return
 	}
@@ -170,7 +171,8 @@ func (a *Analyzer) transaction(client netip.AddrPort, tid int64) *Transaction {
 	k := key{client, tid}
 	t := a.byKey[k]
 	if t == nil {
-		t = &Transaction{TID: tid, Client: client, Resume: wire.Absent, byAddr: make(map[netip.AddrPort]*Receiver), first: a.count}
+		t = &Transaction{TID: tid, Client: client, Resume: wire.Absent,
+			byAddr: make(map[netip.AddrPort]*Receiver), first: a.count}
 		a.byKey[k] = t
 		a.byHost[key{netip.AddrPortFrom(client.Addr(), 0), tid}] = t
 		a.open = append(a.open, t)
@@ -183,7 +185,8 @@ func (a *Analyzer) intent(d *pcapng.Datagram) {
 	k := pair{d.Src, d.Dst}
 	// The capture may have it a moment behind its offer.
 	if n := len(a.open); n > 0 {
-		if t := a.open[n-1]; t.Client == k.client && t.Orchestrator == k.orchestrator && t.Intents == 0 && moment(t.Offer, d.At, a.count-t.offered) {
+		if t := a.open[n-1]; t.Client == k.client && t.Orchestrator == k.orchestrator && t.Intents == 0 &&
+			moment(t.Offer, d.At, a.count-t.offered) {
 			t.Intent, t.Intents = d.At, 1
 			return
 		}

@@ -45,7 +45,8 @@ func (e *echoes) add(d *pcapng.Datagram, count int64) bool {
 	if len(d.Data) < 8 || d.Data[1] != 0 {
 		return false
 	}
-	k := echoKey{d.Src.Addr(), d.Dst.Addr(), binary.BigEndian.Uint16(d.Data[4:]), binary.BigEndian.Uint16(d.Data[6:])}
+	k := echoKey{d.Src.Addr(), d.Dst.Addr(), binary.BigEndian.Uint16(d.Data[4:]),
+		binary.BigEndian.Uint16(d.Data[6:])}
 	switch typ := d.Data[0]; {
 	case d.Proto == pcapng.ICMP && typ == 8, d.Proto == pcapng.ICMPv6 && typ == 128:
 		if e.last == nil {

@@ -93,8 +93,10 @@ func (a *Analyzer) state(d *pcapng.Datagram, m *wire.Message) {
 		held += r.Last - r.First + 1
 		t.held.include(r)
 	}
-	if n := len(t.Reports); n < maxStates && (n == 0 || t.Reports[n-1].Standing != x.Standing || t.Reports[n-1].Comment != x.Comment) {
-		t.Reports = append(t.Reports, Report{d.At, x.Standing, x.Comment[:min(len(x.Comment), maxText)], held})
+	if n := len(t.Reports); n < maxStates &&
+		(n == 0 || t.Reports[n-1].Standing != x.Standing || t.Reports[n-1].Comment != x.Comment) {
+		t.Reports = append(t.Reports,
+			Report{d.At, x.Standing, x.Comment[:min(len(x.Comment), maxText)], held})
 	}
 }
 

@@ -36,7 +36,9 @@ func (a *Analyzer) Finish() *Trace {
 	}
 	tr.SetBack, tr.Back = a.clock.steps, a.clock.by
 	a.echoes.assign(tr.Transactions)
-	slices.SortStableFunc(tr.Transactions, func(x, y *Transaction) int { return cmp.Compare(x.first, y.first) })
+	slices.SortStableFunc(tr.Transactions, func(x, y *Transaction) int {
+		return cmp.Compare(x.first, y.first)
+	})
 	return tr
 }
 

@@ -21,7 +21,8 @@ const (
 func (t *Transaction) receiver(addr netip.AddrPort) *Receiver {
 	r := t.byAddr[addr]
 	if r == nil {
-		r = &Receiver{Addr: addr, open: make(map[int64]*shot), floor: -1, top: -1, largest: -1, tried: make(map[int64]int)}
+		r = &Receiver{Addr: addr, open: make(map[int64]*shot), floor: -1, top: -1, largest: -1,
+			tried: make(map[int64]int)}
 		r.sent.rough, r.acked.rough, r.nums.rough = true, true, true
 		r.told.Last = -1
 		t.byAddr[addr] = r
@@ -192,7 +193,8 @@ func (r *Receiver) attribute(s *shot) {
 	for i, at := range s.again {
 		// A transmission behind the ack cannot have caused it, nor can any after that one. Where
 		// there are no times, those that are in the capture before it can.
-		if took, ok := between(at, s.acked); !ok && !at.IsZero() && !s.acked.IsZero() || ok && took < max(0, r.floor)/2 {
+		if took, ok := between(at, s.acked); !ok && !at.IsZero() && !s.acked.IsZero() ||
+			ok && took < max(0, r.floor)/2 {
 			break
 		}
 		sent, try = at, i+2

@@ -49,7 +49,8 @@ func (t *Transaction) count(r *Receiver, at time.Time, x slot) {
 		r.Slots = append(r.Slots, Slot{})
 	}
 	s := &r.Slots[i]
-	s.Sent, s.Acked, s.Again, s.Flight = s.Sent+x.sent, s.Acked+x.acked, s.Again+x.again, max(s.Flight, x.flight)
+	s.Sent, s.Acked, s.Again, s.Flight = s.Sent+x.sent, s.Acked+x.acked, s.Again+x.again,
+		max(s.Flight, x.flight)
 }
 
 // halve makes one slot of each two.
