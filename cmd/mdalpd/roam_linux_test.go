@@ -65,12 +65,14 @@ func TestAnotherAddress(t *testing.T) {
 				// One that is killed is slow, so that it is not done before; the command is the same.
 				// The other stands still meanwhile, so that it sees one change. It has most of a second
 				// to send when it is stopped.
-				rate, by := "4M", unix.SIGKILL
+				rate := "4M"
 				if tt.second == nil {
-					rate, by = "20M", unix.SIGSTOP
+					rate = "20M"
 				}
 				c := send(tt.first, rate)
-				if err := c.cmd.Process.Signal(by); err != nil {
+				if tt.second != nil {
+					c.end(unix.SIGKILL) // its record is locked until it is gone
+				} else if err := c.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 					t.Fatal(err)
 				}
 				for _, change := range tt.change {
