@@ -85,7 +85,7 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 // openEchoes opens what receivers are pinged by, as far as that is possible and wanted.
 func openEchoes(c *run, size int64) (socks []*loop.Socket, mode4, mode6 icmp.Mode) {
 	mode4, mode6 = icmp.Off, icmp.Off
-	if !c.pings() || size == 0 {
+	if !c.pings() || size <= 0 {
 		return nil, mode4, mode6
 	}
 	if c.key == ([32]byte{}) {
