@@ -30,9 +30,12 @@ func (o *options) descriptors(cfg *server.Config, socks int) error {
 	case room >= cfg.MaxOpen:
 		return nil
 	case room < 1 || o.asked && room < cfg.Concurrent:
-		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), but %d are needed: "+
-			"raise that limit or ask for at most %d",
-			cfg.Concurrent, limit.Cur, cfg.Concurrent*each+others, max(room, 0))
+		advice := "raise that limit"
+		if room > 0 {
+			advice += fmt.Sprintf(" or ask for at most %d", room)
+		}
+		return fmt.Errorf("--concurrent %d: %d open files are allowed here (ulimit -n), "+
+			"but %d are needed: %s", cfg.Concurrent, limit.Cur, cfg.Concurrent*each+others, advice)
 	}
 	cfg.MaxOpen, cfg.Concurrent = room, min(room, cfg.Concurrent)
 	cfg.Log.Warn("fewer payloads than usual may be under way: few open files are allowed (ulimit -n)",
