@@ -55,11 +55,13 @@ var imports = map[string]struct{ ours, others []string }{
 	},
 	"cmd/internal/halfway": {ours: []string{"."}},
 
+	"fleet/engine": {ours: []string{"wire"}},
+
 	".": {ours: []string{"wire", "sched", "icmp", "loop", "internal/pcapng"}, others: []string{xsys}},
 }
 
 // joins tells the packages that may join what they like, unless they are in the table.
-func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab"}) }
+func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab", "fleet"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
 var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "verdict.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "tap_echo.go", "internal/pcapng", "internal/trace"}
@@ -115,6 +117,7 @@ func TestTidy(t *testing.T) {
 	t.Run("documented", h.documented)
 	t.Run("place", h.place)
 	t.Run("tests", h.tests)
+	t.Run("fleet", h.fleet)
 }
 
 // open parses the tree. Tests run in the folder of their package, which is the root.
@@ -512,4 +515,24 @@ func (h *house) tests(t *testing.T) {
 			t.Errorf("%s:%d: a script sleeps; await what it needs", name, 1+bytes.Count(text[:i], []byte{'\n'}))
 		}
 	})
+}
+
+// fleet says that what the fleet needs of others is its own: the root needs no engine, and
+// nothing of it imports the fleet.
+func (h *house) fleet(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := bytes.Index(mod, []byte("nats")); i >= 0 {
+		t.Errorf("go.mod:%d: the root needs an engine; that is for the module in fleet", 1+bytes.Count(mod[:i], []byte{'\n'}))
+	}
+	for _, g := range h.files {
+		for _, s := range g.tree.Imports {
+			p, _ := strconv.Unquote(s.Path.Value)
+			if dir, own := ours(p); own && within(dir, []string{"fleet"}) && !within(g.dir, []string{"fleet"}) {
+				t.Errorf("%s: %s must not import %s, which is of another module", h.at(s.Pos()), g.dir, p)
+			}
+		}
+	}
 }
