@@ -28,6 +28,7 @@ const (
 	xnet   = "golang.org/x/net"
 	xsys   = "golang.org/x/sys"
 	socket = "github.com/mdlayher/socket"
+	noise  = "github.com/flynn/noise"
 )
 
 // imports says what of this module, and what of others, a package may import.
@@ -36,6 +37,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"sched":         {},
 	"icmp":          {others: []string{xnet, xsys, socket}},
 	"loop":          {others: []string{xsys, socket}},
+	"seal":          {ours: []string{"wire", "loop"}, others: []string{noise}},
 	"server":        {ours: []string{"wire", "sched", "loop", "internal/disk"}},
 	"internal/disk": {others: []string{xsys}},
 	"internal/sim":  {ours: []string{"loop", "internal/disk"}},
@@ -64,7 +66,7 @@ var imports = map[string]struct{ ours, others []string }{
 func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab", "fleet"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
-var pure = []string{"wire", "sched", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "verdict.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "tap_echo.go", "internal/pcapng", "internal/trace"}
+var pure = []string{"wire", "sched", "seal", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "verdict.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "tap_echo.go", "internal/pcapng", "internal/trace"}
 
 // stores are the files of a pure package that do I/O all the same.
 var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/list.go", "server/place_dir.go", "server/place_publish.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/assembly.go", "server/recover.go", "server/sweep.go", "server/room.go", "server/usage.go"}
