@@ -30,6 +30,11 @@
 //	4  manifest  client to orchestrator      Type:4;TID:7;SEQ:0;DATA:{'bytes': 5000000, 'seg': 1200};
 //	5  state     orchestrator to client      Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': '0-40,45'};
 //
+// A sealed transaction begins with others of type 0 and 1:
+//
+//	0  intent    client to orchestrator      Type:0;DATA:{'key': '66687aad', 'noise': 'MTIzNA=='};
+//	1  answer    orchestrator to client      Type:1;TID:7;DATA:{'noise': 'MTIzNA=='};
+//
 // DATA is never trimmed, so a ";" at the end of a data message is payload. What reads
 // other DATA accepts that ";". A missing number is [Absent], and a negative one given to
 // an Append function leaves its field out.
@@ -45,6 +50,7 @@
 //	receiver = dict                      ; with the key 'ip_address'
 //	manifest = dict [";"]                ; with the keys 'bytes' and 'seg'
 //	state    = dict [";"]                ; with the key 'state'
+//	sealed   = dict [";"]                ; with the key 'noise', and in an intent 'key'
 //	dict     = "{" [value ":" value *("," value ":" value) [","]] "}"
 //	value    = string / bytes / number / "None" / "True" / "False" / "..." / sequence / set / dict
 //	string   = 1*literal                 ; adjacent literals are joined

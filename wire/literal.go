@@ -174,6 +174,10 @@ func known(key []byte) string {
 		return "wait"
 	case "upto":
 		return "upto"
+	case "key":
+		return "key"
+	case "noise":
+		return "noise"
 	}
 	return ""
 }
