@@ -76,7 +76,7 @@ func NewInitiator(k Key, random io.Reader) (*Initiator, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.intent = wire.AppendSealedIntent(make([]byte, 0, IntentSize), &wire.Handshake{Key: k.ID(), Noise: message})
+	i.intent = wire.AppendSealedIntent(nil, &wire.Handshake{Key: k.ID(), Noise: message})
 	return i, nil
 }
 

@@ -137,7 +137,8 @@ func ReadKeyFile(path string) (Key, error) {
 	}
 	k, err := ParseKey(text)
 	if err != nil {
-		return Key{}, fmt.Errorf("%s: %w; copy it again, or make a new key for both ends with mdalp key", path, err)
+		return Key{}, fmt.Errorf("%s: %w; copy it again, or make a new key for both ends with mdalp key",
+			path, err)
 	}
 	return k, nil
 }
