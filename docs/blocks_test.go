@@ -66,6 +66,7 @@ var rules = []rule{
 	{page: "docs/commands.md", first: "mdalp lab -- mdalp --pcap", way: run},
 	{page: "docs/commands.md", first: "mdalp doctor", way: run, pings: true},
 	{page: "docs/commands.md", first: "mdalp unfinished", way: run},
+	{page: "docs/commands.md", first: "mdalp key", way: run},
 
 	{page: "docs/serve.md", first: "mdalpd --receivers", way: serve},
 	{page: "docs/serve.md", first: "mdalpd store ls", way: run},

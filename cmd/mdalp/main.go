@@ -180,7 +180,7 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 
 // addOthers adds the commands beside send, which does not wait for them to be built.
 func addOthers(root *cobra.Command) {
-	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newUnfinished(),
+	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newUnfinished(), newKey(),
 		newVersion(), shell.Command("mdalp"), newMan())
 }
 

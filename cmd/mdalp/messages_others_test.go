@@ -34,11 +34,15 @@ func TestMessagesOfOthers(t *testing.T) {
 		code  int
 		wrong string
 	}{
-		{[]string{"nosuch"}, 2, "there is no command \"nosuch\" among bench, completion, decode, doctor, help, lab, man, ping, plan, send, unfinished, version; a file goes behind -f\nHELP"},
-		{[]string{""}, 2, "there is no command \"\" among bench, completion, decode, doctor, help, lab, man, ping, plan, send, unfinished, version; a file goes behind -f\nHELP"},
+		{[]string{"nosuch"}, 2, "there is no command \"nosuch\" among bench, completion, decode, doctor, help, key, lab, man, ping, plan, send, unfinished, version; a file goes behind -f\nHELP"},
+		{[]string{""}, 2, "there is no command \"\" among bench, completion, decode, doctor, help, key, lab, man, ping, plan, send, unfinished, version; a file goes behind -f\nHELP"},
 		{[]string{"help", "nosuch"}, 2, "there is no command \"nosuch\": see mdalp help\nHELP"},
 		{[]string{"help", "send", "x"}, 2, "there is no command \"send x\": see mdalp help\nHELP"},
 		{[]string{"--help=maybe"}, 2, "-h, --help: \"maybe\" is neither true nor false\nHELP"},
+		{[]string{"key", "a", "b"}, 2, "unexpected argument \"b\": a key has one file\nHELP"},
+		{[]string{"key", ""}, 2, "the name of the key file is empty\nHELP"},
+		{[]string{"key", "DIR/f"}, 4, "DIR/f: it is there already, and may be in use: name another file\n"},
+		{[]string{"key", "DIR/no/key"}, 4, "DIR/no/key: no such file or directory\n"},
 		{[]string{"version", "x"}, 2, "unexpected argument \"x\"\nHELP"},
 		{[]string{"ping"}, 2, "say whom to ping: HOST..., - for standard input, -f FILE, or -a ADDR -p PORT\nHELP"},
 		{[]string{"ping", "--count", "0", "127.0.0.1"}, 2, "--count 0: it is 1 to 1000\nHELP"},
