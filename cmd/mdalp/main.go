@@ -180,8 +180,8 @@ Arguments that start with - mean "send": mdalp -a ADDR -p PORT -f FILE`,
 
 // addOthers adds the commands beside send, which does not wait for them to be built.
 func addOthers(root *cobra.Command) {
-	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newUnfinished(), newKey(),
-		newVersion(), shell.Command("mdalp"), newMan())
+	root.AddCommand(newPing(), newPlan(), newBench(), newLab(), newDecode(), newDoctor(), newUnfinished(),
+		newKey(), newVersion(), shell.Command("mdalp"), newMan())
 }
 
 // noArgs refuses arguments that are no options. cobra's own would speak of "unknown
