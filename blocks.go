@@ -14,11 +14,9 @@ type blocks struct {
 	s        *session
 	source   source
 	transfer *sched.Transfer
-	expect   int    // the receiver whose acknowledgement is likely the next
-	segment  int    // bytes of a segment
-	prefix   []byte // of all segments
-	seqs     int    // digits of a SEQ
-	nums     int    // digits of a NUM
+	expect   int // the receiver whose acknowledgement is likely the next
+	segment  int // bytes of a segment
+	header   wire.SegmentHeader
 	ranges   [wire.MaxAckRanges]wire.Range
 	taken    [wire.MaxAckRanges]sched.Range
 
@@ -187,9 +185,7 @@ func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 		s.tellSegment(TraceSegment{i, s.peers[i].addr, s.tid, seg.Seq, num, seg.Off, seg.Len, seg.Try})
 	}
 	e.Sock, e.Peer = sockUDP, s.peers[i].addr
-	b = append(b, x.prefix...)
-	b = wire.AppendSegmentRest(b, seg.Seq, num, x.seqs, x.nums)
-	return append(b, data...), true
+	return append(x.header.Append(b, seg.Seq, num), data...), true
 }
 
 // next is when the transfer wants to be called.

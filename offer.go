@@ -80,6 +80,7 @@ type peer struct {
 	addr     netip.AddrPort
 	name     string
 	seg, win int // of the extended protocol
+	short    bool
 }
 
 // mostPorts is how many ports of one address an offer may name: receivers are hosts, and
@@ -102,7 +103,7 @@ func (s *session) choose() {
 			continue
 		}
 		addr = s.zoned(addr)
-		p := peer{netip.AddrPortFrom(addr, r.Port), r.Name, r.Seg, r.Win}
+		p := peer{netip.AddrPortFrom(addr, r.Port), r.Name, r.Seg, r.Win, r.Short}
 		if r.Port == 0 {
 			p.addr = netip.AddrPortFrom(addr, Port)
 		}

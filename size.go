@@ -45,7 +45,8 @@ func (s *session) segmentSize() (size int, try bool) {
 			if a.Is6() {
 				headers = headers6
 			}
-			fits = max(fits, s.cfg.mtu(a)-headers-s.header(fits))
+			h := s.header(fits) // of larger segments it has no more digits
+			fits = max(fits, s.cfg.mtu(a)-headers-h.Len())
 		}
 		size = min(size, fits)
 		try = try || fits > safeSegment && !s.here(a)
@@ -59,13 +60,14 @@ func (s *session) here(a netip.Addr) bool {
 	return a.IsLoopback() || s.cfg.ours != nil && s.cfg.ours(a)
 }
 
-// header is how long the headers of this transaction's segments are at most, in bytes, if
-// these are at least so large: the longest SEQ, and ten times as many transmissions as
-// there are segments.
-func (s *session) header(segment int) int {
-	total := (s.size-1)/int64(segment) + 1
-	seqs, nums := wire.Digits(total-1), min(wire.MaxDigits, wire.Digits(total)+1)
-	return len(wire.AppendSegmentHeader(nil, s.tid, total-1, 0, seqs, nums))
+// header is what this transaction's segments begin with, if they are of that size: in the
+// short form where everybody takes it.
+func (s *session) header(segment int) wire.SegmentHeader {
+	short := true
+	for i := range s.peers {
+		short = short && s.peers[i].short
+	}
+	return wire.NewSegmentHeader(s.tid, (s.size-1)/int64(segment)+1, short)
 }
 
 // A large is the echo of a segment's size to every receiver, with the don't-fragment
@@ -158,8 +160,9 @@ func (p *pinging) probeSize(now time.Time, size int) bool {
 	}
 	key := s.cfg.key
 	key[29]++ // cookies of its own
+	h := s.header(size)
 	p.large = large{hosts: hosts, size: size, Prober: icmp.NewProber(now, icmp.Config{
-		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + s.header(size),
+		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + h.Len(),
 	}, hosts)}
 	return true
 }
@@ -229,7 +232,7 @@ func (x *blocks) bytes(ranges []wire.Range) (n int64) {
 func (x *blocks) begin(now time.Time) {
 	s := x.s
 	x.segment = int(s.dialog.manifest.Seg)
-	total, shares := s.layout(now, x.segment)
+	_, shares := s.layout(now, x.segment)
 	receivers := make([]sched.ExtendedReceiver, len(s.peers))
 	for i := range receivers {
 		r := &s.report.Receivers[i]
@@ -239,12 +242,10 @@ func (x *blocks) begin(now time.Time) {
 		}
 		receivers[i] = sched.ExtendedReceiver{Window: win, Latency: r.Latency, Share: shares[i]}
 	}
-	x.prefix = wire.AppendDataPrefix(nil, s.tid)
-	x.seqs = wire.Digits(total - 1)
-	x.nums = min(wire.MaxDigits, wire.Digits(total)+1)
+	x.header = s.header(x.segment)
 	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
 		Window: s.cfg.Window, Rate: float64(s.cfg.Rate),
-		Overhead:   len(wire.AppendSegmentRest(x.prefix, 0, 0, x.seqs, x.nums)),
+		Overhead:   x.header.Len(),
 		NoFailover: s.cfg.NoFailover || s.cfg.Balance == BalanceNone,
 	})
 	if have := s.dialog.open.Have; len(have) > 0 {

@@ -113,7 +113,7 @@ func TestExtendedOffer(t *testing.T) {
 		})
 	}
 	r := newExtendedRig(t, Config{Receivers: v4(1, "A")})
-	r.want(r.to(orch, client, "Type:0;"), "Type:1;TID:7;DATA:[{'ip_address': '192.0.2.1', 'name': 'A', 'seg': 1200, 'win': 64}];")
+	r.want(r.to(orch, client, "Type:0;"), "Type:1;TID:7;DATA:[{'ip_address': '192.0.2.1', 'name': 'A', 'seg': 1200, 'win': 64, 'short': 1}];")
 	// More than an extended offer can carry are offered as before.
 	if r := newExtendedRig(t, Config{Receivers: port16(1200)}); len(r.to(orch, client, "Type:0;")[0]) > wire.MaxDatagram {
 		t.Error("longer than a datagram")

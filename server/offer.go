@@ -31,7 +31,7 @@ func (c *Config) offered() ([]wire.Receiver, error) {
 	}
 	// The most that an original client reads; where nothing helps, the most that is a
 	// datagram.
-	forms := [][]wire.Receiver{c.extend(named), c.extend(bare), bare}
+	forms := [][]wire.Receiver{c.extend(named, true), c.extend(bare, true), c.extend(bare, false), bare}
 	offer := fitting(forms, original)
 	if offer == nil {
 		offer = fitting(forms, wire.MaxDatagram)
@@ -57,15 +57,15 @@ func fitting(offers [][]wire.Receiver, most int) []wire.Receiver {
 	return nil
 }
 
-// extend adds what makes an offer one of the extended protocol; the longest window stands
-// for those to come.
-func (c *Config) extend(rs []wire.Receiver) []wire.Receiver {
+// extend adds what makes an offer one of the extended protocol, and perhaps that segments
+// may be short; the longest window stands for those to come.
+func (c *Config) extend(rs []wire.Receiver, short bool) []wire.Receiver {
 	if c.Base {
 		return rs
 	}
 	rs = slices.Clone(rs)
 	for i := range rs {
-		rs[i].Seg, rs[i].Win = c.Segment, wire.MaxWindow
+		rs[i].Seg, rs[i].Win, rs[i].Short = c.Segment, wire.MaxWindow, short
 	}
 	return rs
 }

@@ -39,14 +39,20 @@ func Quotes(quote []byte, tid, seq int64) (agrees, whole bool) {
 	return agrees, agrees && n == len(want)
 }
 
-// LooksLikeOurs reports whether b begins as every message of the protocol does. What does not
-// parse, and still looks like one, was damaged or cut off.
+// LooksLikeOurs reports whether b begins as every message of the protocol does, but for short
+// segments. What does not parse, and still looks like one, was damaged or cut off.
 func LooksLikeOurs(b []byte) bool { return len(b) >= lenType && string(b[:lenType]) == "Type:" }
 
 // Head gives what a segment or an acknowledgement begins with, up to and with the ";" behind
 // its TID: all of its kind in one transaction have that in common. It is nil where b begins
 // otherwise.
 func Head(b []byte) []byte {
+	if isShort(b) {
+		if _, i := number64(b, 2); i > 0 && i < len(b) && b[i] == ';' {
+			return b[:i+1]
+		}
+		return nil
+	}
 	const kind, digits = lenType + 1, lenType + 2 + lenTID // "Type:2" and "Type:2;TID:"
 	if len(b) < digits || !LooksLikeOurs(b) || string(b[kind:digits]) != ";TID:" {
 		return nil

@@ -14,6 +14,9 @@
 //	data    = "DATA:" *OCTET             ; up to the end of the datagram
 //	number  = 1*DIGIT                    ; at most 2^63-1, leading zeros allowed
 //
+//	short   = "2;" n64 ";" n64 ";" n64 ";" *OCTET   ; TID, SEQ, NUM and DATA of a segment
+//	n64     = 1*11(ALPHA / DIGIT / "-" / "_")       ; to the base 64, at most 2^63-1
+//
 // The ";" after a number may be missing where the datagram ends. A type is at
 // most 255. Names are matched with their case. In a message with NUM, or of a type
 // from 4 on, a number has at most 19 digits. Four types make the base protocol:
@@ -29,6 +32,11 @@
 //	3  ack       receiver to client          Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;
 //	4  manifest  client to orchestrator      Type:4;TID:7;SEQ:0;DATA:{'bytes': 5000000, 'seg': 1200};
 //	5  state     orchestrator to client      Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': '0-40,45'};
+//
+//	2  the same, short                       2;H;p;5; and the bytes
+//
+// Digits to the base 64 are those of RFC 4648, section 5: A is 0, a is 26, 0 is 52, - is 62 and
+// _ is 63; the first counts most.
 //
 // A sealed transaction begins with others of type 0 and 1:
 //

@@ -40,7 +40,7 @@ func ExampleParseReceivers() {
 	_, err = wire.ParseReceivers([]byte(`[{'ip_address': __import__('os').system('id')}]`))
 	fmt.Println(err)
 	// Output:
-	// [{Host:192.0.2.1 Name:A Port:0 Seg:0 Win:0}] <nil>
+	// [{Host:192.0.2.1 Name:A Port:0 Seg:0 Win:0 Short:false}] <nil>
 	// offer: byte 16: want a string, got "__import__("
 }
 

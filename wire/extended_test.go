@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 
 	"mdalp/wire"
 )
@@ -286,6 +288,56 @@ func TestSegmentHeader(t *testing.T) {
 			t.Errorf("Digits(%d) is %d", n, got)
 		}
 	}
+}
+
+func TestNewSegmentHeader(t *testing.T) {
+	for _, tt := range []struct {
+		tid, segments int64
+		short         bool
+		want          string // of SEQ 41 and NUM 57
+	}{
+		{7, 1, false, "Type:2;TID:7;SEQ:41;NUM:57;DATA:"},
+		{7, 1000, false, "Type:2;TID:7;SEQ:041;NUM:00057;DATA:"},
+		{most, most, false, "Type:2;TID:9223372036854775807;SEQ:0000000000000000041;NUM:0000000000000000057;DATA:"},
+		{7, 1, true, "2;H;p;5;"},
+		{7, 64, true, "2;H;p;A5;"},
+		{7, 65, true, "2;H;Ap;A5;"},
+		{7, 100_000, true, "2;H;AAp;AAA5;"},
+		{most, most, true, "2;H__________;AAAAAAAAAAp;AAAAAAAAAA5;"},
+	} {
+		h := wire.NewSegmentHeader(tt.tid, tt.segments, tt.short)
+		if got := string(h.Append([]byte("x"), 41, 57)); got != "x"+tt.want {
+			t.Errorf("%+v: got %s", tt, got[1:])
+		}
+		// All have one length, up to ten times as many transmissions as there are segments.
+		last := h.Append(nil, tt.segments-1, min(tt.segments, most/10)*10-1)
+		if len(last) != h.Len() || len(last) > wire.MaxHeader {
+			t.Errorf("%+v: %d bytes and then %d", tt, h.Len(), len(last))
+		}
+	}
+	h := wire.NewSegmentHeader(7, 64, true)
+	if got, want := string(h.Append(nil, 64, 4096)), "2;H;BA;BAA;"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	buf := make([]byte, 0, 100)
+	if n := testing.AllocsPerRun(100, func() { sinkBytes = h.Append(buf, 1, 2) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// What is written in either form is read as it was.
+func TestSegmentHeaderRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.Int64Range(0, most)
+		want := wire.Message{Type: wire.Data, TID: number.Draw(t, "tid"), Seq: number.Draw(t, "seq"), Num: number.Draw(t, "num"),
+			Data: rapid.SliceOf(rapid.Byte()).Draw(t, "data")}
+		h := wire.NewSegmentHeader(want.TID, rapid.Int64Range(1, most).Draw(t, "segments"), rapid.Bool().Draw(t, "short"))
+		in := append(h.Append(nil, want.Seq, want.Num), want.Data...)
+		got, err := wire.Parse(in)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Fatalf("%q: %v\n%s", in, err, diff)
+		}
+	})
 }
 
 func FuzzManifest(f *testing.F) {

@@ -156,6 +156,8 @@ func known(key []byte) string {
 		return "seg"
 	case "win":
 		return "win"
+	case "short":
+		return "short"
 	case "bytes":
 		return "bytes"
 	case "resume":

@@ -75,6 +75,9 @@ func Parse(b []byte) (Message, error) {
 	// A comparison of a converted constant-length slice compiles to one or two
 	// loads and copies nothing. The same goes for the fields below.
 	if len(b) < lenType || string(b[:lenType]) != "Type:" {
+		if isShort(b) {
+			return parseShort(b)
+		}
 		return fail(b, 0, `"Type:"`)
 	}
 	n, i := number(b, lenType)

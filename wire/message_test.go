@@ -2,6 +2,8 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"math/big"
@@ -62,6 +64,9 @@ var parses = []struct {
 	// NUM, between SEQ and DATA.
 	{"Type:2;TID:7;SEQ:0041;NUM:0057;DATA:x", wire.Message{Type: wire.Data, TID: 7, Seq: 41, Num: 57, Data: []byte("x")}},
 	{"Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;", wire.Message{Type: wire.Ack, TID: 7, Seq: 12, Num: 57, Data: []byte("55-57,30-52;")}},
+	{"2;H;Ap;A5;x", wire.Message{Type: wire.Data, TID: 7, Seq: 41, Num: 57, Data: []byte("x")}},
+	{"2;AAAAAAAAAAH;-;_;", wire.Message{Type: wire.Data, TID: 7, Seq: 62, Num: 63, Data: []byte{}}},
+	{"2;H__________;H__________;H__________;;", wire.Message{Type: wire.Data, TID: most, Seq: most, Num: most, Data: []byte(";")}},
 	{"Type:3;NUM:0", wire.Message{Type: wire.Ack, TID: absent, Seq: absent}},
 	{"Type:2;TID:9223372036854775807;SEQ:9223372036854775807;NUM:9223372036854775807;DATA:",
 		wire.Message{Type: wire.Data, TID: most, Seq: most, Num: most, Data: []byte{}}},
@@ -70,6 +75,15 @@ var parses = []struct {
 
 // refusals are datagrams that Parse refuses, with the text that a user reads.
 var refusals = []struct{ in, want string }{
+	{"2;", `message: byte 2: want a number to the base 64, up to 2^63-1 in 11 digits, got end`},
+	{"2;;", `message: byte 2: want a number to the base 64, up to 2^63-1 in 11 digits, got ";"`},
+	{"2;H", `message: byte 3: want ";", got end`},
+	{"2;H;B;C", `message: byte 7: want ";", got end`},
+	{"2;H;B=;C;x", `message: byte 5: want ";", got "="`},
+	{"2;IAAAAAAAAAA;A;A;", `message: byte 2: want a number to the base 64, up to 2^63-1 in 11 digits, got "IAAAAAAAAAA"`},
+	{"2;A;AAAAAAAAAAAA;A;", `message: byte 4: want a number to the base 64, up to 2^63-1 in 11 digits, got "AAAAAAAAAAAA"`},
+	{"02;A;A;A;", `message: byte 0: want "Type:", got "02"`},
+	{"2:A;A;A;", `message: byte 0: want "Type:", got "2:A"`},
 	{"", `message: byte 0: want "Type:", got end`},
 	{"Type", `message: byte 0: want "Type:", got "Type"`},
 	{"type:3;", `message: byte 0: want "Type:", got "type:3"`},
@@ -247,8 +261,23 @@ func TestNoAllocations(t *testing.T) {
 // second opinion: slow, and without the bounds of the numbers.
 var grammar = regexp.MustCompile(`(?s)^Type:([0-9]+)(?:$|;)(?:TID:([0-9]+)(?:$|;))?(?:SEQ:([0-9]+)(?:$|;))?(?:NUM:([0-9]+)(?:$|;))?(?:DATA:(.*))?$`)
 
-// byGrammar reads in by the expression.
+// short is that of a short segment.
+var short = regexp.MustCompile(`(?s)^2;([\w-]{1,11});([\w-]{1,11});([\w-]{1,11});(.*)$`)
+
+// byGrammar reads in by the expressions.
 func byGrammar(in []byte) (m wire.Message, ok bool) {
+	if at := short.FindSubmatch(in); at != nil {
+		m = wire.Message{Type: wire.Data, Data: append([]byte{}, at[4]...)}
+		for i, n := range []*int64{&m.TID, &m.Seq, &m.Num} {
+			text := append(bytes.Repeat([]byte("A"), 12-len(at[i+1])), at[i+1]...)
+			b, err := base64.RawURLEncoding.DecodeString(string(text)) // 72 bits, of which the first are 0
+			if err != nil || b[0] > 0 || b[1] > 127 {
+				return m, false
+			}
+			*n = int64(binary.BigEndian.Uint64(b[1:]))
+		}
+		return m, true
+	}
 	at := grammar.FindSubmatchIndex(in)
 	if at == nil {
 		return m, false

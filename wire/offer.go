@@ -14,6 +14,9 @@ type Receiver struct {
 	// Win is the key 'win': the most segments that it takes before it has acknowledged
 	// them; 0 when absent, or not 1 to 1,048,576.
 	Win int
+	// Short is the key 'short': it takes segments in the short form, see [SegmentHeader].
+	// False when absent, or not 1.
+	Short bool
 }
 
 // Extended reports whether an offer of rs is one of the extended protocol: every entry
@@ -33,7 +36,8 @@ func Extended(rs []Receiver) bool {
 //
 // Each entry must have an 'ip_address', a string that is not empty. A 'port' must
 // be an integer from 1 to 65535. A 'name' that is not a string, None for one,
-// counts as absent, and so do 'seg' and 'win' that are no whole number in their range.
+// counts as absent, and so do 'seg', 'win' and 'short' that are no whole number in their
+// range.
 // Other keys are stepped over, whatever literal they hold. Of a repeated key the
 // last value holds. An empty list is not an error here.
 //
@@ -110,6 +114,11 @@ func (p *literal) receiver() (r Receiver, ok bool) {
 			return p.within(&r.Seg, MinSegment, MaxSegment)
 		case "win":
 			return p.within(&r.Win, 1, MaxWindow)
+		case "short":
+			var is int
+			ok := p.within(&is, 1, 1)
+			r.Short = is == 1
+			return ok
 		}
 		return p.value()
 	})
@@ -136,8 +145,8 @@ func (p *literal) within(n *int, least, most int64) bool {
 //
 //	[{'ip_address': '192.0.2.1', 'name': 'A', 'port': 5000}, {'ip_address': '192.0.2.2'}]
 //
-// An empty Name and a Port, Seg or Win of 0 are left out. Bytes that are not UTF-8 become
-// U+FFFD. It sets no limits; [ParseReceivers] does.
+// An empty Name, a Port, Seg or Win of 0 and a Short that is false are left out. Bytes that
+// are not UTF-8 become U+FFFD. It sets no limits; [ParseReceivers] does.
 func AppendReceivers(b []byte, rs []Receiver) []byte {
 	b = append(b, '[')
 	for i, r := range rs {
@@ -161,6 +170,9 @@ func AppendReceivers(b []byte, rs []Receiver) []byte {
 		if r.Win != 0 {
 			b = append(b, ", 'win': "...)
 			b = appendNumber(b, int64(r.Win))
+		}
+		if r.Short {
+			b = append(b, ", 'short': 1"...)
 		}
 		b = append(b, '}')
 	}

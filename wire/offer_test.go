@@ -44,6 +44,9 @@ var offers = []struct {
 	{"[{'ip_address': 'h', 'seg': 99, 'win': 0}]", hosts("h")},
 	{"[{'ip_address': 'h', 'seg': '1200', 'win': None}]", hosts("h")},
 	{"[{'ip_address': 'h', 'seg': 1200.0, 'win': -64}]", hosts("h")},
+	{"[{'ip_address': 'h', 'seg': 100, 'win': 1, 'short': 1}]", []wire.Receiver{{Host: "h", Seg: 100, Win: 1, Short: true}}},
+	{"[{'ip_address': 'h', 'short': 1, 'short': 2}]", hosts("h")},
+	{"[{'ip_address': 'h', 'short': True}]", hosts("h")},
 	// Keys that nobody asked for hold what they like.
 	{"[{'ip_address': 'h', 'x': 1.5, 'y': [.5, 5., 1e9, 1E-9, 1_0.0_1, -2.5e+3, 0777.5]}]", hosts("h")},
 	{"[{'ip_address': 'h', 'x': 1j, 'y': (3+4j), 'z': -1.5 - .5J, 'w': 1e3j}]", hosts("h")},
@@ -329,6 +332,7 @@ func TestAppendReceivers(t *testing.T) {
 		{nil, `x[]`},
 		{hosts("192.0.2.1", "2001:db8::1"), `x[{'ip_address': '192.0.2.1'}, {'ip_address': '2001:db8::1'}]`},
 		{port(65535), `x[{'ip_address': 'h', 'port': 65535}]`},
+		{[]wire.Receiver{{Host: "h", Seg: 1200, Win: 9, Short: true}}, `x[{'ip_address': 'h', 'seg': 1200, 'win': 9, 'short': 1}]`},
 		{[]wire.Receiver{{Host: "h", Name: "n", Port: 5000}}, `x[{'ip_address': 'h', 'name': 'n', 'port': 5000}]`},
 	} {
 		if got := string(wire.AppendReceivers([]byte("x"), tt.in)); got != tt.want {

@@ -17,17 +17,54 @@ func AppendSegmentHeader(b []byte, tid, seq, num int64, seqWidth, numWidth int) 
 	b = append(b, "Type:2;TID:"...)
 	b = appendNumber(b, tid)
 	b = append(b, ";SEQ:"...)
-	return AppendSegmentRest(b, seq, num, seqWidth, numWidth)
+	return appendSegmentRest(b, seq, num, seqWidth, numWidth)
 }
 
-// AppendSegmentRest appends what stands between [AppendDataPrefix] and the payload of an
+// appendSegmentRest appends what stands between [AppendDataPrefix] and the payload of an
 // extended segment, as [AppendSegmentHeader] writes it.
-func AppendSegmentRest(b []byte, seq, num int64, seqWidth, numWidth int) []byte {
+func appendSegmentRest(b []byte, seq, num int64, seqWidth, numWidth int) []byte {
 	b = appendPadded(b, seq, seqWidth)
 	b = append(b, ";NUM:"...)
 	b = appendPadded(b, num, numWidth)
 	return append(b, ";DATA:"...)
 }
+
+// A SegmentHeader writes what stands before the payload of one transaction's extended
+// segments, always in one length.
+type SegmentHeader struct {
+	prefix     []byte
+	seqs, nums int // digits
+	short      bool
+}
+
+// NewSegmentHeader makes the headers of a payload of so many segments, in the short form
+// for receivers that take it, see [Receiver].Short. They have room for ten times as many
+// transmissions; beyond these they get longer.
+//
+//	Type:2;TID:7;SEQ:041;NUM:0057;DATA:
+//	2;H;p;A5;
+func NewSegmentHeader(tid, segments int64, short bool) SegmentHeader {
+	last, most := segments-1, min(segments, MaxNumber/10)*10
+	if short {
+		h := SegmentHeader{seqs: count64(last), nums: count64(most), short: true}
+		h.prefix = append(appendPadded64([]byte("2;"), tid, 1), ';')
+		return h
+	}
+	return SegmentHeader{AppendDataPrefix(nil, tid), Digits(last), Digits(most), false}
+}
+
+// Append appends the header of transmission num, of segment seq.
+func (h *SegmentHeader) Append(b []byte, seq, num int64) []byte {
+	b = append(b, h.prefix...)
+	if !h.short {
+		return appendSegmentRest(b, seq, num, h.seqs, h.nums)
+	}
+	b = append(appendPadded64(b, seq, h.seqs), ';')
+	return append(appendPadded64(b, num, h.nums), ';')
+}
+
+// Len is how many bytes a header has.
+func (h *SegmentHeader) Len() int { return len(h.Append(nil, 0, 0)) }
 
 // AppendAckRanges appends an extended acknowledgement: seq counts those of the receiver,
 // ranges are of the NUMs that it has received, the largest first; there are at least one

@@ -117,6 +117,13 @@ func TestFields(t *testing.T) {
 		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;", "mdalp.num mdalp.range.first mdalp.range.last mdalp.malformed", "57|55,30|57,52|"},
 		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:30-52,55-57;", "mdalp.num mdalp.malformed", "57|1"},
 		{"<Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-54;", "mdalp.num mdalp.malformed", "57|1"},
+		// Short segments, and a train of them.
+		{">2;H;Bh;5;abc", "mdalp.type mdalp.tid mdalp.seq mdalp.num mdalp.data _ws.col.Info", "2|7|97|57|616263|Data TID=7 SEQ=97 NUM=57 Len=3"},
+		{">2;H__________;A;A;", "mdalp.tid mdalp.data_len", "9223372036854775807|0"},
+		{">2;IAAAAAAAAAA;A;A;", "mdalp.type mdalp.malformed", "2|1"},
+		{">2;H;A;", "mdalp.type mdalp.malformed", "|1"},
+		{">2;M;A;A-;ab2;M;B;A_;cd2;M;C;BA;e", "mdalp.seq mdalp.num mdalp.data", "0,1,2|62,63,64|6162,6364,65"},
+		{"<Type:1;TID:1;DATA:[{'ip_address': '10.0.0.1', 'seg': 1400, 'win': 8, 'short': 1}];", "mdalp.receiver.short", "1"},
 		{"<Type:200;TID:7;", "mdalp.type mdalp.unknown_type mdalp.malformed", "200|1|"},
 		{">Type:256;", "mdalp.type mdalp.malformed", "|1"},
 		{">hello", "mdalp.type mdalp.malformed", "|1"},

@@ -5,8 +5,8 @@
 --
 -- or copy it to the folder of personal Lua plugins (Help, About Wireshark, Folders).
 --
--- It takes UDP datagrams that begin with "Type:<digits>;", whatever their ports, and all
--- of port 4650. Segments and their acknowledgements are matched per client, receiver and
+-- It takes UDP datagrams that begin with "Type:<digits>;", or as a short segment does,
+-- whatever their ports, and all of port 4650. Segments and their acknowledgements are matched per client, receiver and
 -- transaction, those of the extended protocol by NUM; "Acked in" is known once the whole
 -- capture has been read: Wireshark does so, tshark with -2.
 
@@ -31,6 +31,7 @@ local f = {
 	receiver_port = ProtoField.uint16("mdalp.receiver.port", "Port", base.DEC),
 	receiver_seg = ProtoField.uint32("mdalp.receiver.seg", "Largest segment", base.DEC),
 	receiver_win = ProtoField.uint32("mdalp.receiver.win", "Window in segments", base.DEC),
+	receiver_short = ProtoField.uint32("mdalp.receiver.short", "Takes short segments", base.DEC),
 	extended = ProtoField.bool("mdalp.extended", "Extended protocol"),
 	range = ProtoField.string("mdalp.range", "Arrived"),
 	range_first = ProtoField.uint64("mdalp.range.first", "First", base.DEC),
@@ -117,6 +118,23 @@ local function number64(digits)
 		+ UInt64(tonumber("0" .. digits:sub(-19, -19)), 0) * UInt64(1000000000, 0) * UInt64(1000000000, 0)
 end
 
+-- number_of_64 makes a UInt64 of digits to the base 64 (RFC 4648, section 5), or nil beyond
+-- 2^63-1.
+local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+local function number_of_64(digits)
+	if #digits > 11 or #digits == 11 and alphabet:find(digits:sub(1, 1), 1, true) > 8 then
+		return nil
+	end
+	local n = UInt64(0, 0)
+	for c in digits:gmatch(".") do
+		n = n * UInt64(64, 0) + UInt64(alphabet:find(c, 1, true) - 1, 0)
+	end
+	return n
+end
+
+-- short_form is what a short segment begins with: TID, SEQ and NUM to the base 64.
+local short_form = "^2;([%w_-]+);([%w_-]+);([%w_-]+);"
+
 -- literals finds the entries 'key': value of a Python dict in s, from offset i on. It
 -- calls found(key, value, first, last) for strings and whole numbers.
 local escapes = { n = "\n", r = "\r", t = "\t" }
@@ -198,7 +216,7 @@ local function offer(tvb, tree, s, i, stop)
 			elseif key == "name" then
 				name = value
 				sub:add(f.receiver_name, r, value)
-			elseif (key == "port" or key == "seg" or key == "win") and value:find("^%d+$") and #value < 10 then
+			elseif (key == "port" or key == "seg" or key == "win" or key == "short") and value:find("^%d+$") and #value < 10 then
 				if key == "port" then port = value end
 				keys[key] = true
 				local number = tonumber(value)
@@ -480,6 +498,26 @@ local known = {
 -- handed on as one (UDP_SEGMENT and UDP_GRO): all of one length but the last, each with a header
 -- of the same transaction, and segments with rising NUMs. 0 if it is one.
 local function train(s)
+	local head, num = s:match("^(2;[%w_-]+;)[%w_-]+;([%w_-]+);")
+	if head and number_of_64(num) then
+		local next_num = number_of_64(num) + UInt64(1, 0)
+		local from = #head
+		while true do
+			from = s:find(head, from + 1, true)
+			if not from then
+				return 0
+			end
+			local fits = true
+			for at = from, #s, from - 1 do
+				fits = fits and s:sub(at, at + #head - 1) == head
+			end
+			local _, _, follows = s:match(short_form, from)
+			follows = follows and number_of_64(follows)
+			if fits and follows and follows == next_num then
+				return from - 1
+			end
+		end
+	end
 	local typ, tid = s:match("^Type:([23]);TID:(%d+);SEQ:%d+;NUM:%d+;DATA:")
 	if not typ then
 		return 0
@@ -512,7 +550,13 @@ local function message(tvb, pinfo, tree)
 		return "[Malformed: " .. why .. "]"
 	end
 
-	local digits, from, to, i, more = number(s, 1, "Type")
+	local short = { s:match(short_form) }
+	local digits, from, to, i, more
+	if short[1] then
+		digits, from, to, i, more = "2", 1, 1, 3, true
+	else
+		digits, from, to, i, more = number(s, 1, "Type")
+	end
 	if not digits or #digits > 9 or tonumber(digits) > 255 then
 		return broken(1, "no Type")
 	end
@@ -523,14 +567,19 @@ local function message(tvb, pinfo, tree)
 
 	-- A ";" may be missing only behind the last field.
 	local long = false
-	for _, field in ipairs({ { "TID", "tid" }, { "SEQ", "seq" }, { "NUM", "num" } }) do
+	for k, field in ipairs({ { "TID", "tid" }, { "SEQ", "seq" }, { "NUM", "num" } }) do
 		local at = i
-		local value, a, b, rest, semicolon = number(s, i, field[1])
+		local value, a, b, rest, semicolon
+		if short[1] then
+			value, a, b, rest, semicolon = short[k], i, i + #short[k] - 1, i + #short[k] + 1, true
+		else
+			value, a, b, rest, semicolon = number(s, i, field[1])
+		end
 		if value then
 			if not more then
 				return broken(at, "no ';' before " .. field[1])
 			end
-			local n = number64(value)
+			local n = short[1] and number_of_64(value) or not short[1] and number64(value)
 			if not n then
 				return broken(a, field[1] .. " is more than 2^63-1")
 			end
@@ -547,8 +596,8 @@ local function message(tvb, pinfo, tree)
 		return broken(1, "a number of more than 19 digits")
 	end
 	local data, acked
-	if more and s:sub(i, i + 4) == "DATA:" then
-		data = i + 5
+	if short[1] or more and s:sub(i, i + 4) == "DATA:" then
+		data = short[1] and i or i + 5
 		have.D = true
 		local n = length - data + 1
 		local r = n > 0 and tvb(data - 1, n) or tvb(length - 1, 0)
@@ -646,7 +695,8 @@ end
 
 -- A datagram is taken by its first bytes, whatever its ports.
 mdalp:register_heuristic("udp", function(tvb, pinfo, tree)
-	if tvb:len() < 6 or not tvb:raw(0, math.min(tvb:len(), 16)):find("^Type:%d+;") then
+	local head = tvb:raw(0, math.min(tvb:len(), 40))
+	if not head:find("^Type:%d+;") and not head:find(short_form) then
 		return false
 	end
 	mdalp.dissector(tvb, pinfo, tree)

@@ -30,6 +30,7 @@ type client struct {
 type receiver struct {
 	conn  *net.UDPConn
 	win   int64
+	short bool
 	next  int64           // NUM
 	acks  int64           // SEQ of the next acknowledgement, if none is lost
 	sent  map[int64]int64 // SEQ by NUM
@@ -73,7 +74,7 @@ func open(orchestrator string, payload []byte, segment int64) (*client, error) {
 		if port < 0 {
 			port = 4650
 		}
-		r := &receiver{win: natural(d, "win"), sent: map[int64]int64{}, acked: map[int64]bool{}}
+		r := &receiver{win: natural(d, "win"), short: natural(d, "short") == 1, sent: map[int64]int64{}, acked: map[int64]bool{}}
 		seg := natural(d, "seg")
 		if seg < 100 || seg > 65000 || r.win < 1 || r.win > 1<<20 {
 			return nil, fmt.Errorf("the offer is not extended: %q", m.data)
@@ -132,6 +133,9 @@ func (c *client) transmit(i int, seq int64, doubled, lost bool) error {
 	}
 	r.sent[num] = seq
 	b := fmt.Appendf(nil, "Type:2;TID:%d;SEQ:%d;NUM:%05d;DATA:", c.tid, seq, num)
+	if r.short && num%2 == 0 { // each on its own may have the short form
+		b = fmt.Appendf(nil, "2;%s;%s;%s;", written(c.tid, 11), written(seq, 1), written(num, 3))
+	}
 	b = append(b, c.payload[seq*c.size:min(int64(len(c.payload)), (seq+1)*c.size)]...)
 	for n := 0; n < 1 || doubled && n < 2; n++ {
 		if _, err := r.conn.Write(b); err != nil {

@@ -25,6 +25,7 @@ type server struct {
 	came    int
 	wrong   []string // what is not of the page
 
+	short   bool                                // it takes short segments
 	loses   bool                                // the first manifest
 	refuse  string                              // why the payload is refused
 	answers []func(s *server, seq int64) string // states in answer to the verdict being asked for, in this order; then the truth
@@ -83,7 +84,11 @@ func (s *server) receive(i int, b []byte) []string {
 		s.fault("%v", err)
 	case i == 0 && m.typ == 0:
 		entry := func(k int) string {
-			return fmt.Sprintf(`{"win":%d,'color':None,'seg':%d,"port":%d,'ip_address':'127.0.0.1'}`, window, offered-1+k, s.conns[k].LocalAddr().(*net.UDPAddr).Port)
+			short := ""
+			if s.short {
+				short = `"short":1,`
+			}
+			return fmt.Sprintf(`{%s"win":%d,'color':None,'seg':%d,"port":%d,'ip_address':'127.0.0.1'}`, short, window, offered-1+k, s.conns[k].LocalAddr().(*net.UDPAddr).Port)
 		}
 		return []string{fmt.Sprintf("Type:1;TID:%d;DATA:(%s,%s,)", number, entry(1), entry(2))}
 	case i == 0 && m.typ == 4:
@@ -149,7 +154,7 @@ func (s *server) total() int64 { return (s.size + s.seg - 1) / s.seg }
 // segment takes a segment, or loses it; one of seven is lost on its way here, and one of
 // seven acknowledgements on its way there. Every second one is answered at once.
 func (s *server) segment(i int, m message) []string {
-	if m.tid != number || m.num < 0 || s.size == 0 || m.seq >= s.total() ||
+	if m.tid != number || m.short != s.short || m.num < 0 || s.size == 0 || m.seq >= s.total() ||
 		int64(len(m.data)) != min(s.seg, s.size-m.seq*s.seg) {
 		s.fault("segment to %d: TID %d, SEQ %d, NUM %d, %d bytes", i, m.tid, m.seq, m.num, len(m.data))
 		return nil

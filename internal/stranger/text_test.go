@@ -16,11 +16,34 @@ type message struct {
 	typ, tid, seq, num int64
 	data               string
 	hasData            bool
+	short              bool
 }
 
 var grammar = regexp.MustCompile(`^(?s)Type:([0-9]+)(?:;(?:TID:([0-9]+)(?:;|$))?(?:SEQ:([0-9]+)(?:;|$))?(?:NUM:([0-9]+)(?:;|$))?(DATA:.*)?)?$`)
 
+// shortForm is that of a segment, with numbers in these digits.
+var shortForm = regexp.MustCompile(`^(?s)2;([\w-]{1,11});([\w-]{1,11});([\w-]{1,11});(.*)$`)
+
+const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// written writes a number in these digits, at least so many.
+func written(n int64, width int) (s string) {
+	for ; n > 0 || len(s) < width; n /= 64 {
+		s = digits[n%64:n%64+1] + s
+	}
+	return s
+}
+
 func parse(b []byte) (m message, err error) {
+	if f := shortForm.FindStringSubmatch(string(b)); f != nil {
+		m = message{typ: 2, data: f[4], hasData: true, short: true}
+		for i, p := range []*int64{&m.tid, &m.seq, &m.num} {
+			for _, c := range f[i+1] {
+				*p = *p*64 + int64(strings.IndexRune(digits, c))
+			}
+		}
+		return m, nil
+	}
 	f := grammar.FindStringSubmatch(string(b))
 	if f == nil {
 		return m, fmt.Errorf("not of the grammar: %.80q", b)
