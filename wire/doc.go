@@ -32,8 +32,7 @@
 //	3  ack       receiver to client          Type:3;TID:7;SEQ:12;NUM:57;DATA:55-57,30-52;
 //	4  manifest  client to orchestrator      Type:4;TID:7;SEQ:0;DATA:{'bytes': 5000000, 'seg': 1200};
 //	5  state     orchestrator to client      Type:5;TID:7;SEQ:0;DATA:{'state': 'open', 'have': '0-40,45'};
-//
-//	2  the same, short                       2;H;p;5; and the bytes
+//	2  segment   the same in the short form  2;H;p;5; and the bytes
 //
 // Digits to the base 64 are those of RFC 4648, section 5: A is 0, a is 26, 0 is 52, - is 62 and
 // _ is 63; the first counts most.
