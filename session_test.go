@@ -122,16 +122,48 @@ func TestIntent(t *testing.T) {
 	}
 }
 
+// The first intent is the protocol's. Every other repetition asks for a cookie, and who has one shows it.
 func TestIntentRetry(t *testing.T) {
+	const (
+		plain = "Type:0;"
+		asks  = "Type:0;DATA:{'cookie': '0000000000000000'};"
+		shows = "Type:0;DATA:{'cookie': '0123456789abcdef'};"
+		gives = "Type:1;DATA:{'cookie': '0123456789abcdef'};"
+		other = "Type:1;DATA:{'cookie': 'fedcba9876543210'};"
+	)
 	b := start(t, 100, Config{IntentRetry: time.Second})
-	b.flush(t0)
-	b.s.Expire(ms(999))
-	if got := b.flush(ms(999)); got != nil {
-		t.Fatalf("too early: %v", got)
+	want := func(at float64, text ...string) {
+		t.Helper()
+		b.s.Expire(ms(at))
+		var got []string
+		for _, x := range b.flush(ms(at)) {
+			got = append(got, x.Data)
+		}
+		if diff := cmp.Diff(text, got); diff != "" {
+			t.Fatalf("at %v ms: %s", at, diff)
+		}
 	}
-	b.s.Expire(ms(1002))
-	if got := b.flush(ms(1002)); len(got) != 1 || got[0].Data != "Type:0;" {
-		t.Fatalf("got %v, want the intent again", got)
+	want(0, plain)
+	b.in(ms(10), orchestrator, gives) // it has not asked
+	want(999)
+	want(1002, asks)
+	want(2004, plain)
+	want(3006, asks)
+	b.in(ms(3050), netip.AddrPortFrom(orchestrator.Addr(), 1), gives)
+	want(3060)
+	b.in(ms(3070), orchestrator, gives)
+	want(3080, shows)
+	b.in(ms(3090), orchestrator, other) // once for each that was due
+	want(3100)
+	want(4010, shows)
+	b.in(ms(4020), orchestrator, other)
+	want(4030, "Type:0;DATA:{'cookie': 'fedcba9876543210'};")
+	if d := b.s.report.Dropped; d.Unwanted != 2 || d.Foreign != 1 {
+		t.Errorf("dropped: %+v", d)
+	}
+	b.in(ms(4040), orchestrator, captured)
+	if b.s.phase != PhasePinging {
+		t.Errorf("after the offer: %v", b.s.phase)
 	}
 }
 

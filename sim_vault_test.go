@@ -225,6 +225,7 @@ func (v *vault) goes(_ time.Time, e *loop.Envelope, out []byte) {
 	switch {
 	case err != nil:
 		v.fail("the server sends %q", out)
+	case challenges(&m):
 	case m.Type == wire.Offer:
 		for _, w := range v.sc.clients {
 			if t != nil && w.own(e.Peer.Addr()) == e.Peer.Addr() {

@@ -2,6 +2,7 @@ package mdalp
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -45,11 +46,14 @@ type watch struct {
 	phase    Phase
 	progress time.Time // when something last went forward
 	intents  int
-	killed   bool // it was, and another has its port
-	failed   int  // the receiver that the network has just reported, or -1
-	hints    int  // refusals that quoted too little
-	soft     int  // errors of the way to the orchestrator that may pass
-	capped   bool // a timeout may be served late: others take the turns, or time jumps
+	asks     bool   // the last asks for a cookie
+	cookies  int    // that were given
+	given    string // the last of them
+	killed   bool   // it was, and another has its port
+	failed   int    // the receiver that the network has just reported, or -1
+	hints    int    // refusals that quoted too little
+	soft     int    // errors of the way to the orchestrator that may pass
+	capped   bool   // a timeout may be served late: others take the turns, or time jumps
 
 	to      []model
 	place   map[netip.AddrPort]int
@@ -159,6 +163,7 @@ func (w *watch) sentTo(i int, seq int64, add int32) int32 {
 func (w *watch) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	w.clock(now)
 	if w.phase != PhaseSending || e.Sock != sockUDP {
+		w.cookie(e, b)
 		w.s.Receive(now, e, w.name(e, b))
 		w.observe(now)
 		return
@@ -321,15 +326,7 @@ func (w *watch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 	}
 	switch {
 	case w.phase == PhaseWaiting:
-		w.intents++
-		most := 1
-		if w.cfg.IntentRetry > 0 {
-			most += int(now.Sub(w.s.began) / w.cfg.IntentRetry)
-		}
-		most += w.soft
-		if string(out) != "Type:0;" || e.Peer != w.cfg.Orchestrator || w.intents > most {
-			w.fail("intent %d of %d is %q to %v", w.intents, most, out, e.Peer)
-		}
+		w.intent(now, e, out)
 		w.seduce(now)
 	case w.phase == PhaseSending:
 		w.data(now, e, out)
@@ -338,6 +335,35 @@ func (w *watch) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 	}
 	w.observe(now)
 	return out, ok
+}
+
+// cookie takes note of a cookie that was asked for.
+func (w *watch) cookie(e *loop.Envelope, b []byte) {
+	m, err := wire.Parse(b)
+	if err != nil || m.Type != wire.Offer || m.TID != wire.Absent || e.Peer != w.cfg.Orchestrator || !w.asks {
+		return
+	}
+	if c, ok := wire.ParseCookie(m.Data); ok {
+		w.given, w.asks = c, false
+		w.cookies++
+	}
+}
+
+// intent checks an intent: when it is sent, and that nothing but a repetition has a cookie, which asks
+// for one or is the one that was given.
+func (w *watch) intent(now time.Time, e *loop.Envelope, b []byte) {
+	w.intents++
+	most := 1 + w.soft + w.cookies
+	if w.cfg.IntentRetry > 0 {
+		most += int(now.Sub(w.s.began) / w.cfg.IntentRetry)
+	}
+	text := string(b)
+	asks := w.cfg.IntentRetry > 0 && text == "Type:0;DATA:{'cookie': '"+cmp.Or(w.given, wire.NoCookie)+"'};"
+	if text != "Type:0;" && (!asks || w.intents == 1) || text == "Type:0;" && w.given != "" ||
+		e.Peer != w.cfg.Orchestrator || w.intents > most {
+		w.fail("intent %d of %d is %q to %v", w.intents, most, b, e.Peer)
+	}
+	w.asks = asks
 }
 
 // data checks a segment that is sent.

@@ -35,6 +35,10 @@ type waiting struct {
 	remote  bool          // the network said so of one of them, and not only this host
 	again   time.Duration // how long after the next failure the intent is sent again
 	every   time.Duration // how long after the last intent the next is sent, 0: it is sent once
+	repeats int           // intents that were due since nothing came
+	marked  bool          // the next intent asks for a cookie
+	asks    bool          // a cookie was asked for and has not come
+	cookie  string        // shows the orchestrator that this host is where it says; "": none
 }
 
 // begin starts the wait.
@@ -81,6 +85,12 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 		s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return
 	}
+	if err == nil && m.TID == wire.Absent {
+		if cookie, ok := wire.ParseCookie(m.Data); ok {
+			w.challenge(e, b, cookie)
+			return
+		}
+	}
 	if err == nil && m.TID == s.given && s.given != 0 { // a copy that is late
 		s.drop(DropUnwanted, "of the transaction before", e.Peer, b)
 		return
@@ -102,6 +112,17 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 		return
 	}
 	s.accept(now, m.TID, offer)
+}
+
+// challenge takes a cookie, which an orchestrator under load gives in place of an offer. The intent
+// goes back with it at once, but once for each that was due: no answer makes this client send more than
+// it would without.
+func (w *waiting) challenge(e *loop.Envelope, b []byte, cookie string) {
+	if !w.asks {
+		w.s.drop(DropUnwanted, "not awaited", e.Peer, b)
+		return
+	}
+	w.cookie, w.asks, w.ready = cookie, false, true
 }
 
 // fail takes an error of the way to the orchestrator. A refusal ends the wait, unless
@@ -155,6 +176,11 @@ func (w *waiting) due(now time.Time, timer int) {
 		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true
+		// An original orchestrator may not know what to make of more than it is used to: unless
+		// this one is known to, every other repetition is the same as the first intent.
+		w.repeats++
+		w.marked = s.given != 0 || w.repeats%2 == 1
+		w.asks = w.marked || w.cookie != ""
 		if s.cfg.IntentRetry == 0 {
 			w.every = min(2*w.every, againMost)
 		}
@@ -192,6 +218,13 @@ func (w *waiting) transmit(_ time.Time, e *loop.Envelope, b []byte) ([]byte, boo
 			t.Intent(TraceIntent{w.s.cfg.Orchestrator, w.intents})
 		}
 	})
+	switch {
+	case w.cookie != "":
+		return wire.AppendCookieIntent(b, w.cookie), true
+	case w.marked:
+		w.marked = false
+		return wire.AppendCookieIntent(b, wire.NoCookie), true
+	}
 	return wire.AppendIntent(b), true
 }
 

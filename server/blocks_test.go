@@ -283,7 +283,7 @@ func TestStoreFails(t *testing.T) {
 				t.Errorf("%+v, %d bytes are held", res, f.Used())
 			}
 			st := r.s.Stats()
-			if st.Stored != 2 || st.Bytes != 200 || r.s.origins[source(client.Addr())] != nil {
+			if st.Stored != 2 || st.Bytes != 200 || r.s.origins[sourceOf(client.Addr(), false)] != nil {
 				t.Errorf("%+v", st)
 			}
 			r.addsUp()

@@ -28,8 +28,9 @@ const (
 	DefaultIntentBurst  = 20
 	DefaultUnused       = 5 * time.Second
 	DefaultKeep         = 24 * time.Hour
-	DefaultOfferRate    = 256 << 10 // bytes per second
-	DefaultRoomPerOffer = 64 << 10  // bytes
+	DefaultOfferRate    = 256 << 10 // bytes per second, but no more than DefaultOffers have
+	DefaultOffers       = 1000
+	DefaultRoomPerOffer = 64 << 10 // bytes
 	DefaultMaxOpen      = 4096
 	DefaultSilence      = 30 * time.Second
 	// DefaultSegment fits into the frames of fast local networks, and eight of them into
@@ -93,7 +94,7 @@ type Config struct {
 	Unused time.Duration
 	// Queue is how many intents may wait for a place; 0 is DefaultQueue, less is none.
 	// When it is full, the source with the most of them gives one up for a source that
-	// has fewer.
+	// has fewer. Those who have shown where they are have as long a queue of their own.
 	Queue int
 	// Remember is how many settled transactions are remembered until their Limit;
 	// 0 is DefaultRemember, less is none.
@@ -130,8 +131,10 @@ type Config struct {
 	IntentRate  float64
 	IntentBurst int
 	// OfferRate is how many bytes of offers a second all sources together may draw, and
-	// as many at once, but four offers at least. 0 is DefaultOfferRate, less is no limit.
-	// Half of what may go at once is for new clients alone.
+	// as many at once, but four offers at least. 0 is what DefaultOffers offers have, and
+	// DefaultOfferRate at most; less is no limit. Half of what may go at once is for new
+	// clients alone. Under load, which is when more than half of that is used up or a client
+	// waits, half of the rate is for those who have shown by a cookie where they are.
 	OfferRate int64
 	// RoomPerOffer is how many bytes the store must have room for when an intent is
 	// answered; 0 is DefaultRoomPerOffer, less asks for nothing.
@@ -186,7 +189,6 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.Concurrent, DefaultConcurrent)
 	def(&c.SourceConcurrent, max(8, c.Concurrent/4))
 	def(&c.MaxOpen, DefaultMaxOpen)
-	def(&c.OfferRate, DefaultOfferRate)
 	def(&c.RoomPerOffer, DefaultRoomPerOffer)
 	def(&c.Queue, DefaultQueue)
 	def(&c.Remember, DefaultRemember)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mdalp/loop"
+	"mdalp/wire"
 )
 
 // A Handover is what a server knows of clients that have sent no segment, and that no store
@@ -43,19 +44,25 @@ func (s *Server) Handover() (h Handover) {
 			h.Offers = append(h.Offers, Offered{a, t.tid, t.start})
 		}
 	}
-	// Sources take turns.
-	q := &s.orch.turns
+	for k := range s.orch.rows {
+		h.Intents = s.orch.rows[len(s.orch.rows)-1-k].asked(h.Intents) // strangers come last
+	}
+	return h
+}
+
+// asked appends who waits in a row. Sources take turns.
+func (w *row) asked(to []Asked) []Asked {
 	for k, more := 0, true; more; k++ {
 		more = false
-		for j := range q.len() {
-			if o := q.at(j); k < len(o.waiting) {
+		for j := range w.turns.len() {
+			if o := w.turns.at(j); k < len(o.waiting) {
 				i := o.waiting[k]
-				h.Intents = append(h.Intents, Asked{i.peer, i.local, i.sock})
+				to = append(to, Asked{i.peer, i.local, i.sock})
 				more = true
 			}
 		}
 	}
-	return h
+	return to
 }
 
 // TakeOver has those served who waited for a former server, after Start. Offers whose time is
@@ -68,7 +75,7 @@ func (s *Server) TakeOver(now time.Time, h Handover) {
 		e := loop.Envelope{Peer: a.Client, Local: a.Local, Sock: a.Sock}
 		if answerable(&e) {
 			s.stats.Datagrams++ // which the former server has not answered
-			s.orch.intent(now, &e)
+			s.orch.intent(now, &e, new(wire.Message))
 		}
 	}
 	s.work(now)
@@ -88,7 +95,7 @@ func (s *Server) goOn(now time.Time, o *Offered) {
 	}
 	t := &transaction{flow: flow{tid: o.TID}, client: o.Client, sock: o.Sock, local: o.Local,
 		segment: s.cfg.SegmentLimit, spool: spool, phase: open}
-	s.register(t, s.origin(source(o.Client.Addr())))
+	s.register(t, s.origin(sourceOf(o.Client.Addr(), false)))
 	t.start, t.last, t.stored = now.Add(-age), now, now
 	t.limit = t.start.Add(s.cfg.Limit)
 	spool.Begin(Meta{TID: t.tid, Segment: t.segment, Client: t.client, Offered: o.At})

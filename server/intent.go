@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mdalp/loop"
+	"mdalp/wire"
 )
 
 // intent is where a client asked from, and where its datagram came to.
@@ -26,16 +27,21 @@ func (i *intent) to(e *loop.Envelope) { e.Peer, e.Local, e.Sock = i.peer, i.loca
 
 // intent takes a message of type 0. What a source sends beyond its rate and its part of
 // the queue costs least.
-func (s *Orchestrator) intent(now time.Time, e *loop.Envelope) {
+func (s *Orchestrator) intent(now time.Time, e *loop.Envelope, m *wire.Message) {
 	st := &s.stats
 	if s.draining {
 		st.Draining++
 		return
 	}
-	from := source(e.Peer.Addr())
+	shown, asks := s.shows(now, e, m)
+	if asks && s.loaded(now) {
+		s.challenge(e)
+		return
+	}
+	from := sourceOf(e.Peer.Addr(), shown)
 	token := s.limiter.may(now, from)
 	o := s.origins[from]
-	if !token && !s.mayWait(o) {
+	if !token && !s.mayWait(from, o) {
 		st.RateLimited++
 		return
 	}
@@ -44,19 +50,22 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope) {
 		s.again(now, t, e, from, token)
 		return
 	}
-	if _, ok := s.queued[e.Peer]; ok {
-		st.Waiting++
-		return
+	if q := s.queued[e.Peer]; q != nil {
+		if q.shown || !shown {
+			st.Waiting++
+			return
+		}
+		s.unqueue(q, e.Peer) // it has shown itself since, and goes to the other row
 	}
 	var i intent
 	i.from(e)
 	// Whoever waits is held up by the bounds of his own source, or there is no place.
-	if s.waiting == 0 || !s.barred && (o == nil || len(o.waiting) == 0) {
+	if s.Waiting() == 0 || !s.barred && (shown || !s.pinched) && (o == nil || len(o.waiting) == 0) {
 		if o == nil {
 			o = s.origin(from)
 		}
 		s.barred = !s.place(now)
-		if !s.barred && s.eligible(now, o) {
+		if !s.barred && s.spared(now, from) && s.eligible(now, o) {
 			st.Accepted++
 			s.heard(now, &i)
 			s.start(now, o, i)
@@ -77,21 +86,19 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope) {
 // alone: who floods the server shall not fill its log.
 func (s *Orchestrator) heard(now time.Time, i *intent) {
 	if s.may(now, tellIntent, "intent") {
-		s.cfg.Log.Info("intent", "client", i.peer, "open", s.open, "waiting", s.waiting)
+		s.cfg.Log.Info("intent", "client", i.peer, "open", s.open, "waiting", s.Waiting())
 	}
 }
 
 // again has the offer of t repeated, to a client that has not sent a segment.
-func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, from netip.Addr, token bool) {
+func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, from source, token bool) {
 	if t.phase < open {
 		s.stats.Repeated++
 		t.sock, t.local = e.Sock, e.Local
 		return
 	}
 	t.asked++
-	// Half of the budget is left to those who have no offer yet.
-	b := &s.budget
-	if !token || !s.roomy(now) || b.cost > 0 && b.left(now, b.burst) < b.burst/2+b.cost {
+	if !token || !s.roomy(now) || !s.repeats(now, from) {
 		s.stats.RateLimited++
 		return
 	}
@@ -103,11 +110,30 @@ func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, fr
 	}
 }
 
+// repeats tells whether the budget has room for an offer that was sent before. Half of it is left
+// to those who have none yet, and who has shown itself is among them: a stranger may have drawn
+// that offer.
+func (s *Orchestrator) repeats(now time.Time, from source) bool {
+	b, x := &s.budget, &s.strangers
+	switch {
+	case b.cost == 0:
+		return true
+	case from.shown:
+		return b.left(now, b.burst) >= b.cost
+	}
+	return b.left(now, b.burst) >= b.burst/2+b.cost &&
+		(!s.loaded(now) || x.left(now, x.burst) >= x.burst/2+x.cost)
+}
+
 // charge takes what an offer costs.
-func (s *Orchestrator) charge(now time.Time, from netip.Addr) {
+func (s *Orchestrator) charge(now time.Time, from source) {
 	s.limiter.take(now, from)
-	if s.budget.cost > 0 {
-		s.budget.take(now, s.budget.cost)
+	if s.budget.cost == 0 {
+		return
+	}
+	s.budget.take(now, s.budget.cost)
+	if !from.shown {
+		s.strangers.take(now, s.strangers.cost)
 	}
 }
 
@@ -131,7 +157,7 @@ func (s *Orchestrator) start(now time.Time, o *origin, i intent) {
 		s.release(o)
 		return
 	}
-	s.charge(now, o.addr)
+	s.charge(now, o.source)
 	t := &transaction{flow: flow{tid: tid}, client: i.peer, sock: i.sock, local: i.local,
 		segment: s.cfg.SegmentLimit, spool: spool}
 	s.register(t, o)

@@ -209,9 +209,9 @@ func TestSourcesBounded(t *testing.T) {
 	l := newLimiter(10, 1)
 	host := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	allow := func(a netip.Addr) bool {
-		ok := l.may(epoch, a)
+		ok := l.may(epoch, source{Addr: a})
 		if ok {
-			l.take(epoch, a)
+			l.take(epoch, source{Addr: a})
 		}
 		return ok
 	}

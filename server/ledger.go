@@ -23,7 +23,7 @@ type Ledger struct {
 
 	random   *rand.Rand
 	next     int64 // TID, when they count up
-	origins  map[netip.Addr]*origin
+	origins  map[source]*origin
 	byTID    map[int64]*transaction
 	byClient map[netip.AddrPort]*transaction // the newest of each
 	open     int                             // transactions that are not settled
@@ -92,7 +92,7 @@ func (s *Ledger) init(cfg Config, d desk) {
 		cfg:      cfg,
 		segments: (cfg.MaxBytes-1)/int64(cfg.SegmentLimit) + 1 + int64(len(cfg.Receivers)),
 		desk:     d,
-		origins:  make(map[netip.Addr]*origin),
+		origins:  make(map[source]*origin),
 		random:   rand.New(rand.NewChaCha8(cfg.Seed)),
 		next:     cfg.FirstTID,
 		byTID:    make(map[int64]*transaction),

@@ -32,6 +32,15 @@ type budget struct {
 	cost, burst time.Duration // of an offer; cost is 0 where there is no bound
 }
 
+// rate is how many bytes of offers a second c lets go, offers having so many bytes; not more than 0 is no
+// bound.
+func (c *Config) rate(offer int) int64 {
+	if c.OfferRate != 0 {
+		return c.OfferRate
+	}
+	return min(DefaultOfferRate, DefaultOffers*int64(offer))
+}
+
 func newBudget(rate int64, offer int) (b budget) {
 	if rate > 0 {
 		b.cost = max(1, time.Duration(float64(offer)/float64(rate)*float64(time.Second)))
@@ -48,7 +57,7 @@ type limiter struct {
 	interval time.Duration // for one token; 0 lets everything pass
 	burst    time.Duration // all that may be taken at once
 
-	at      map[netip.Addr]int32
+	at      map[source]int32
 	buckets []bucket
 	newest  int32
 	oldest  int32
@@ -56,7 +65,7 @@ type limiter struct {
 
 type bucket struct {
 	tokens
-	source       netip.Addr
+	source       source
 	newer, older int32
 }
 
@@ -64,7 +73,7 @@ type bucket struct {
 const none = -1
 
 func newLimiter(rate float64, burst int) *limiter {
-	l := &limiter{newest: none, oldest: none, at: make(map[netip.Addr]int32)}
+	l := &limiter{newest: none, oldest: none, at: make(map[source]int32)}
 	if rate > 0 {
 		l.interval = max(1, time.Duration(float64(time.Second)/rate))
 		l.burst = time.Duration(burst) * l.interval
@@ -73,31 +82,38 @@ func newLimiter(rate float64, burst int) *limiter {
 }
 
 // may tells whether a source has a token. It makes it the newest.
-func (l *limiter) may(now time.Time, source netip.Addr) bool {
+func (l *limiter) may(now time.Time, source source) bool {
 	return l.interval == 0 || l.bucket(source).left(now, l.burst) >= l.interval
 }
 
 // take takes a token.
-func (l *limiter) take(now time.Time, source netip.Addr) {
+func (l *limiter) take(now time.Time, source source) {
 	if l.interval > 0 {
 		l.bucket(source).take(now, l.interval)
 	}
 }
 
-// source is what shares a bucket: an IPv4 address, or an IPv6 /64, of which a
-// single host has all addresses at will.
-func source(a netip.Addr) netip.Addr {
+// A source is what shares a bucket, places and turns: an IPv4 address, or an IPv6 /64, of which a
+// single host has all addresses at will. One that has shown itself, by a cookie, is another than
+// the same before: who forges an address takes nothing from who is there.
+type source struct {
+	netip.Addr
+	shown bool
+}
+
+// sourceOf is that of an address.
+func sourceOf(a netip.Addr, shown bool) source {
 	if a = a.Unmap(); a.Is6() {
 		p, err := a.WithZone("").Prefix(64)
 		if err == nil {
-			return p.Addr()
+			return source{p.Addr(), shown}
 		}
 	}
-	return a
+	return source{a, shown}
 }
 
 // bucket finds or makes the bucket of a source and makes it the newest.
-func (l *limiter) bucket(source netip.Addr) *bucket {
+func (l *limiter) bucket(source source) *bucket {
 	i, ok := l.at[source]
 	switch {
 	case ok:

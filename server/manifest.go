@@ -36,13 +36,15 @@ type dialog struct {
 	resumable bool
 }
 
-// A reply is a state that waits to be sent: of a transaction, or bare.
+// A reply is a state that waits to be sent: of a transaction, or bare. With cookie it is none,
+// but the answer to an intent.
 type reply struct {
-	t    *transaction
-	tid  int64
-	seq  int64
-	path intent
-	held *SizesError // what is held, where that is why it is refused
+	cookie bool
+	t      *transaction
+	tid    int64
+	seq    int64
+	path   intent
+	held   *SizesError // what is held, where that is why it is refused
 }
 
 // manifest takes a message of type 4.
@@ -175,9 +177,14 @@ func (s *Orchestrator) transmitState(now time.Time, e *loop.Envelope, b []byte) 
 		// It is of the base protocol now; or it was cut off, and the next process answers.
 		return s.transmitState(now, e, b)
 	}
+	path, seq := r.path, r.seq
+	if r.cookie {
+		path.to(e)
+		var c [wire.CookieDigits]byte
+		return wire.AppendCookie(b, string(s.cookies.append(c[:0], now, path.peer, 0))), true
+	}
 	s.stats.States++
 	st := wire.NewState(wire.Refused)
-	path, seq := r.path, r.seq
 	if r.t != nil {
 		st.Comment = r.t.refusal
 		if r.held != nil {

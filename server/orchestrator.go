@@ -15,12 +15,15 @@ type Orchestrator struct {
 	*Ledger
 	offered []wire.Receiver
 
-	limiter *limiter
-	budget  budget
-	turns   fifo[*origin]               // those that wait
-	queued  map[netip.AddrPort]struct{} // clients that wait
-	waiting int
-	barred  bool // when last looked, no place was free for anybody
+	limiter   *limiter
+	budget    budget // of all offers
+	strangers budget // of those to clients that have not shown where they are
+	cookies   cookies
+	rows      [2]row                     // of those who wait: strangers, and who has shown where it is
+	queued    map[netip.AddrPort]*origin // clients that wait
+	favoured  int                        // offers in a row to the second row while there was the first
+	barred    bool                       // when last looked, no place was free for anybody
+	pinched   bool                       // when last looked, strangers had used up their budget
 
 	unused fifo[*transaction] // without a segment and a place
 	// When places were last looked through.
@@ -53,18 +56,22 @@ func (s *Orchestrator) init(l *Ledger, cfg Config) error {
 		return err
 	}
 	l.init(cfg, s)
+	rate := cfg.rate(offerLen(offered))
 	*s = Orchestrator{
 		Ledger:  l,
 		offered: offered,
 		limiter: newLimiter(cfg.IntentRate, cfg.IntentBurst),
-		budget:  newBudget(cfg.OfferRate, offerLen(offered)),
-		queued:  make(map[netip.AddrPort]struct{}),
+		budget:  newBudget(rate, offerLen(offered)),
+		cookies: newCookies(cfg.Seed),
+		queued:  make(map[netip.AddrPort]*origin),
 	}
+	// Half of the rate, and as much at once.
+	s.strangers = budget{cost: 2 * s.budget.cost, burst: 2 * s.budget.burst}
 	return nil
 }
 
 // Waiting is how many intents are in the queue.
-func (s *Orchestrator) Waiting() int { return s.waiting }
+func (s *Orchestrator) Waiting() int { return s.rows[0].waiting + s.rows[1].waiting }
 
 // Receive implements [loop.Handler].
 func (s *Orchestrator) Receive(now time.Time, e *loop.Envelope, b []byte) {
@@ -79,7 +86,7 @@ func (s *Orchestrator) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	case err != nil, !answerable(e):
 		s.stats.Malformed++
 	case m.Type == wire.Intent:
-		s.intent(now, e)
+		s.intent(now, e, &m)
 	case m.Type == wire.ManifestType:
 		s.manifest(now, e, &m, b)
 	default:

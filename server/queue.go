@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -20,31 +21,50 @@ const (
 	reclaimEvery = 20 * time.Millisecond
 )
 
+// inRow is how many offers in a row those draw at most who have shown themselves while
+// strangers wait: nobody is kept waiting for ever.
+const inRow = 3
+
+// A row is intents that wait, of sources that take turns.
+type row struct {
+	turns   fifo[*origin]
+	waiting int
+}
+
+// row is that of a source.
+func (s *Orchestrator) row(from source) *row {
+	if from.shown {
+		return &s.rows[1]
+	}
+	return &s.rows[0]
+}
+
 // mayWait tells whether the queue has room for one more of an origin, nil being one that
 // is not known: when it is full, for those alone who have less than the others.
-func (s *Orchestrator) mayWait(o *origin) bool {
-	if s.waiting < s.cfg.Queue {
+func (s *Orchestrator) mayWait(from source, o *origin) bool {
+	w := s.row(from)
+	if w.waiting < s.cfg.Queue {
 		return o == nil || len(o.waiting) < max(8, s.cfg.Queue/4)
 	}
-	sources := s.turns.len() + 1
+	sources := w.turns.len() + 1
 	n := 0
 	if o != nil {
 		n = len(o.waiting)
 	}
-	return (n+1)*sources <= s.cfg.Queue && s.turns.len() > 0
+	return (n+1)*sources <= s.cfg.Queue && w.turns.len() > 0
 }
 
 // wait puts an intent into the queue; false when there is no room. In a full queue the
 // newest of those who have most of it gives way (longest queue drop).
-func (s *Orchestrator) wait(from netip.Addr, i intent) bool {
-	if !s.mayWait(s.origins[from]) {
+func (s *Orchestrator) wait(from source, i intent) bool {
+	if !s.mayWait(from, s.origins[from]) {
 		return false
 	}
-	o := s.origin(from)
-	if s.waiting >= s.cfg.Queue {
+	w, o := s.row(from), s.origin(from)
+	if w.waiting >= s.cfg.Queue {
 		var most *origin
-		for k := range s.turns.len() {
-			if x := s.turns.at(k); most == nil || len(x.waiting) > len(most.waiting) {
+		for k := range w.turns.len() {
+			if x := w.turns.at(k); most == nil || len(x.waiting) > len(most.waiting) {
 				most = x
 			}
 		}
@@ -55,46 +75,98 @@ func (s *Orchestrator) wait(from netip.Addr, i intent) bool {
 		last := len(most.waiting) - 1
 		delete(s.queued, most.waiting[last].peer)
 		most.waiting = most.waiting[:last]
-		s.waiting--
+		w.waiting--
 		s.stats.Displaced++
 	}
 	if len(o.waiting) == 0 {
-		s.turns.push(o)
+		w.turns.push(o)
 	}
 	o.waiting = append(o.waiting, i)
-	s.queued[i.peer] = struct{}{}
-	s.waiting++
+	s.queued[i.peer] = o
+	w.waiting++
 	return true
 }
 
-// admit starts transactions for intents that wait, as long as there is room: one of each
-// origin in turn.
-func (s *Orchestrator) admit(now time.Time) {
-	if s.draining {
+// unqueue takes the intent of a client out of the queue.
+func (s *Orchestrator) unqueue(o *origin, peer netip.AddrPort) {
+	w := s.row(o.source)
+	o.waiting = slices.DeleteFunc(o.waiting, func(i intent) bool { return i.peer == peer })
+	w.waiting--
+	delete(s.queued, peer)
+	if len(o.waiting) > 0 {
 		return
 	}
-	for skipped := 0; s.waiting > 0 && skipped < s.turns.len(); {
-		if s.barred = !s.place(now); s.barred {
+	for range w.turns.len() { // once around, so that the others keep their order
+		if x := w.turns.pop(); x != o {
+			w.turns.push(x)
+		}
+	}
+	s.release(o)
+}
+
+// admit starts transactions for intents that wait, as long as there is room: one of each
+// origin in turn, first of those who have shown themselves.
+func (s *Orchestrator) admit(now time.Time) {
+	for !s.draining && s.Waiting() > 0 {
+		first, then := &s.rows[1], &s.rows[0]
+		if s.favoured >= inRow {
+			first, then = then, first
+		}
+		if !s.serve(now, first) && !s.serve(now, then) {
 			return
 		}
-		o := s.turns.pop()
+	}
+}
+
+// serve starts a transaction for one intent of a row, if one may have it.
+func (s *Orchestrator) serve(now time.Time, w *row) bool {
+	for range w.turns.len() {
+		if s.barred = !s.place(now); s.barred {
+			return false
+		}
+		o := w.turns.at(0)
+		if !s.spared(now, o.source) {
+			return false
+		}
+		w.turns.pop()
 		if !s.eligible(now, o) {
-			s.turns.push(o)
-			skipped++
+			w.turns.push(o)
 			continue
 		}
-		skipped = 0
 		i := o.waiting[0]
 		o.waiting = o.waiting[1:]
 		delete(s.queued, i.peer)
-		s.waiting--
+		w.waiting--
 		if len(o.waiting) > 0 {
-			s.turns.push(o)
+			w.turns.push(o)
 		} else {
 			o.waiting = nil
 		}
+		if s.favoured++; !o.shown || s.rows[0].waiting == 0 {
+			s.favoured = 0
+		}
 		s.start(now, o, i)
+		return true
 	}
+	return false
+}
+
+// loaded reports whether the server is under load: more than half of the offers that may go at
+// once are used up, or a client waits.
+func (s *Orchestrator) loaded(now time.Time) bool {
+	b := &s.budget
+	return s.Waiting() > 0 || b.cost > 0 && b.left(now, b.burst) < b.burst/2
+}
+
+// spared tells whether there is an offer for a source in the part of the budget that is for its
+// like: under load strangers share half of it.
+func (s *Orchestrator) spared(now time.Time, from source) bool {
+	if from.shown {
+		return true
+	}
+	b := &s.strangers
+	s.pinched = b.cost > 0 && b.left(now, b.burst) < b.cost && s.loaded(now)
+	return !s.pinched
 }
 
 // place tells whether an intent may be answered now, whoever sent it. If need be it looks
@@ -113,7 +185,7 @@ func (s *Orchestrator) eligible(now time.Time, o *origin) bool {
 	if o.places >= s.cfg.SourceConcurrent {
 		s.reclaim(now)
 	}
-	return o.places < s.cfg.SourceConcurrent && s.limiter.may(now, o.addr) &&
+	return o.places < s.cfg.SourceConcurrent && s.limiter.may(now, o.source) &&
 		(s.cfg.SourceBytes == 0 || o.bytes < s.cfg.SourceBytes)
 }
 
@@ -139,7 +211,7 @@ func (s *Orchestrator) reclaim(now time.Time) {
 	}
 	s.reclaimed = now
 	// The more wait, the less is known of each who does not come.
-	unused := s.cfg.Unused / time.Duration(1+min(39, s.waiting))
+	unused := s.cfg.Unused / time.Duration(1+min(39, s.Waiting()))
 	for k := s.placed.len() - 1; k >= 0; k-- {
 		switch t := s.placed.list[k]; {
 		case t.phase != open:
@@ -159,11 +231,14 @@ func (s *Orchestrator) reclaim(now time.Time) {
 
 // clearQueue sends away who waits.
 func (s *Orchestrator) clearQueue() {
-	for s.turns.len() > 0 {
-		o := s.turns.pop()
-		s.waiting -= len(o.waiting)
-		o.waiting = nil
-		s.release(o)
+	for k := range s.rows {
+		w := &s.rows[k]
+		for w.turns.len() > 0 {
+			o := w.turns.pop()
+			o.waiting = nil
+			s.release(o)
+		}
+		w.waiting = 0
 	}
 	clear(s.queued)
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"io/fs"
-	"net/netip"
 
 	"mdalp/wire"
 )
@@ -106,7 +105,7 @@ func (s *Ledger) forget(t *transaction) {
 // An origin is a source of intents that has transactions or waits: an IPv4 address or an
 // IPv6 /64. Origins take turns, so that none waits for the many of another.
 type origin struct {
-	addr    netip.Addr
+	source
 	waiting []intent
 	live    int   // transactions that are not settled
 	places  int   // of these, those that hold one
@@ -114,10 +113,10 @@ type origin struct {
 }
 
 // origin finds or makes that of a source.
-func (s *Ledger) origin(from netip.Addr) *origin {
+func (s *Ledger) origin(from source) *origin {
 	o := s.origins[from]
 	if o == nil {
-		o = &origin{addr: from}
+		o = &origin{source: from}
 		s.origins[from] = o
 	}
 	return o
@@ -126,7 +125,7 @@ func (s *Ledger) origin(from netip.Addr) *origin {
 // release forgets an origin that has nothing left.
 func (s *Ledger) release(o *origin) {
 	if o.live == 0 && len(o.waiting) == 0 {
-		delete(s.origins, o.addr)
+		delete(s.origins, o.source)
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Ledger) takeUp(now time.Time, r *Recovered) {
 	}
 	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: r.Segment, spool: r.Spool,
 		found: true, phase: open}
-	s.register(t, s.origin(source(r.Client.Addr())))
+	s.register(t, s.origin(sourceOf(r.Client.Addr(), false)))
 	for g, err := range r.Segments {
 		if err != nil {
 			t.err, t.over = err, true
@@ -114,7 +114,7 @@ func (s *Ledger) takeUpPlace(now time.Time, r *Recovered) {
 	}
 	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool,
 		found: true, phase: open}
-	s.register(t, s.origin(source(r.Client.Addr())))
+	s.register(t, s.origin(sourceOf(r.Client.Addr(), false)))
 	s.extend(t, r.Size, int64(r.Segment), r.Place, r.Have).name = r.Name
 	t.start, t.last, t.stored = now.Add(-max(0, now.Sub(r.Offered))), now, now
 	t.limit = now.Add(s.cfg.Silence)

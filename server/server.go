@@ -47,7 +47,7 @@ func (s *Server) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	case err != nil, !answerable(e):
 		s.stats.Malformed++
 	case m.Type == wire.Intent:
-		s.orch.intent(now, e)
+		s.orch.intent(now, e, m)
 	case m.Type == wire.Data:
 		s.rcv.data(now, e, m)
 	case m.Type == wire.ManifestType:

@@ -13,6 +13,7 @@ type Stats struct {
 	Waiting     uint64 // intents of clients that wait in the queue already
 	RateLimited uint64 // intents beyond their source's rate, or repeated beyond the budget of offers
 	QueueFull   uint64 // intents beyond the queue
+	Challenged  uint64 // intents that asked for a cookie under load, and got no offer
 	Draining    uint64 // intents after Drain
 	UnknownTID  uint64 // segments of no live transaction
 	Elsewhere   uint64 // segments that did not come to a receiver's address

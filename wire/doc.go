@@ -42,6 +42,11 @@
 //	0  intent    client to orchestrator      Type:0;DATA:{'key': '66687aad', 'noise': 'MTIzNA=='};
 //	1  answer    orchestrator to client      Type:1;TID:7;DATA:{'noise': 'MTIzNA=='};
 //
+// A repeated intent, and what answers it in place of an offer, may have a cookie:
+//
+//	0  intent  client to orchestrator        Type:0;DATA:{'cookie': '0000000000000000'};
+//	1  cookie  orchestrator to client        Type:1;DATA:{'cookie': '6f1d2a90c3b4e587'};
+//
 // DATA is never trimmed, so a ";" at the end of a data message is payload. What reads
 // other DATA accepts that ";". A missing number is [Absent], and a negative one given to
 // an Append function leaves its field out.
@@ -58,6 +63,7 @@
 //	manifest = dict [";"]                ; with the keys 'bytes' and 'seg'
 //	state    = dict [";"]                ; with the key 'state'
 //	sealed   = dict [";"]                ; with the key 'noise', and in an intent 'key'
+//	cookie   = dict [";"]                ; with the key 'cookie'
 //	dict     = "{" [value ":" value *("," value ":" value) [","]] "}"
 //	value    = string / bytes / number / "None" / "True" / "False" / "..." / sequence / set / dict
 //	string   = 1*literal                 ; adjacent literals are joined

@@ -180,6 +180,8 @@ func known(key []byte) string {
 		return "key"
 	case "noise":
 		return "noise"
+	case "cookie":
+		return "cookie"
 	}
 	return ""
 }
