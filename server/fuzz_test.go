@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ func FuzzReceive(f *testing.F) {
 		step(1, "Type:2;TID:1;SEQ:1;DATA:abcdefghijklmnopq") + step(4, "Type:2;TID:1;SEQ:1;DATA:a") + wait(40) + wait(255) + wait(255)))
 	f.Add([]byte(step(0, "Type:0;") + step(1, "Type:2;TID:1;SEQ:0;DATA:abcdefghijklmnop") + step(1, "Type:2;TID:1;SEQ:60;DATA:abc") + step(1, "Type:2;TID:1;SEQ:1;DATA:") + string([]byte{6, 0}) + step(0, "Type:0;")))
 	f.Add([]byte(step(5, "Type:0;") + step(5, "Type:2;TID:1;SEQ:0;DATA:x") + step(0, "Type:3;TID:1;SEQ:0;") + step(0, "\xff;") + wait(1)))
+	f.Add([]byte(step(0, "Type:0;") + step(8, "Type:0;") + step(16, "Type:0;") + step(24, asksCookie) + step(24+64, asksCookie) +
+		step(24, asksCookie) + wait(30) + step(24+64, asksCookie) + step(24+64, asksCookie) + wait(255) + wait(255)))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		// A small server, so that every bound is met. Its memory is full soon.
 		r := newRig(t, Config{FirstTID: 1, Concurrent: 2, Queue: 1, Remember: 2, SegmentLimit: 16, MaxBytes: 1000, IntentBurst: 5,
@@ -41,6 +44,7 @@ func FuzzReceive(f *testing.F) {
 		var began []time.Time // by TID
 		stored := make(map[[2]int64]string)
 		offers := make(map[string]int64) // the last of each client
+		cookies := make(map[netip.AddrPort]string)
 		for len(script) >= 2 && len(began) < 50 {
 			op, n := script[0], int(script[1])
 			script = script[2:]
@@ -65,6 +69,10 @@ func FuzzReceive(f *testing.F) {
 					e.Local = orch
 				case 1, 2, 3:
 					e.Local = three[op&7-1].Addr
+				}
+				// It shows the cookie that it has.
+				if c := cookies[e.Peer]; op&64 != 0 && c != "" && string(b) == asksCookie {
+					b = wire.AppendCookieIntent(nil, c)
 				}
 				before := r.s.Stats()
 				r.s.Receive(r.now, &e, b)
@@ -98,6 +106,13 @@ func FuzzReceive(f *testing.F) {
 				}
 				switch m.Type {
 				case wire.Offer:
+					if m.TID == wire.Absent {
+						c, ok := wire.ParseCookie(m.Data)
+						if cookies[e.Peer] = c; !ok {
+							t.Fatalf("sent %q", out)
+						}
+						break
+					}
 					key := fmt.Sprint(e.Peer)
 					if m.TID > int64(len(began)) {
 						began = append(began, r.now)
@@ -117,7 +132,7 @@ func FuzzReceive(f *testing.F) {
 					t.Fatalf("sent %q", out)
 				}
 			}
-			if r.s.placed.len() > 4 || r.s.Waiting() > 1 || r.s.remembered > 2 || len(r.s.byTID) != r.s.Open()+r.s.remembered || len(r.s.byClient) > len(r.s.byTID) {
+			if r.s.placed.len() > 4 || r.s.Waiting() > 2 || r.s.remembered > 2 || len(r.s.byTID) != r.s.Open()+r.s.remembered || len(r.s.byClient) > len(r.s.byTID) {
 				t.Fatalf("%d open, %d waiting, %d remembered, %d live", r.s.Open(), r.s.Waiting(), r.s.remembered, len(r.s.byTID))
 			}
 			if at, ok := r.s.Next(); ok && r.s.Open() > 0 && at.After(r.now.Add(DefaultLimit+time.Second)) {

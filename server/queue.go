@@ -121,7 +121,8 @@ func (s *Orchestrator) admit(now time.Time) {
 // serve starts a transaction for one intent of a row, if one may have it.
 func (s *Orchestrator) serve(now time.Time, w *row) bool {
 	for range w.turns.len() {
-		if s.barred = !s.place(now); s.barred {
+		// To look for a place may end a transaction, and what comes of that has the last one admitted.
+		if s.barred = !s.place(now); s.barred || w.turns.len() == 0 {
 			return false
 		}
 		o := w.turns.at(0)

@@ -199,8 +199,9 @@ func (o *options) define(f *pflag.FlagSet) {
 	usage.Size(f, &o.keepBytes, "keep-bytes", 0, "and how much of it, the oldest goes first (0: no bound)")
 	f.BoolVar(&o.bindClients, "bind-clients", false,
 		"take segments from the address alone that the intent came from")
-	usage.Size(f, &o.offerRate, "offer-rate", server.DefaultOfferRate,
-		"bytes of offers a second to all clients together (0: no bound)")
+	usage.Size(f, &o.offerRate, "offer-rate", -1,
+		"bytes of offers a second to all clients together "+
+			"(default: those of 1,000, at most 256K; 0: no bound)")
 	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate,
 		"intents a second that one source may send (negative: any)")
 	f.Int64Var(&o.firstTID, "first-tid", 0, "number the transactions from here (default: random numbers)")

@@ -152,6 +152,17 @@ func (o *options) unusable(err error) error {
 	return fmt.Errorf("--store %s: the directory cannot be made or written: %w", o.store, usage.File(err))
 }
 
+// offers is --offer-rate as the server takes it: 0 is its default, less is no bound.
+func (o *options) offers() int64 {
+	switch {
+	case o.offerRate < 0:
+		return 0
+	case o.offerRate == 0:
+		return -1
+	}
+	return o.offerRate
+}
+
 // kept is --reserve as the store takes it: 0 is its default, less is none.
 func (o *options) kept() int64 {
 	switch {
@@ -168,7 +179,7 @@ func (o *options) config() (server.Config, error) {
 	cfg := server.Config{
 		Limit: o.limit, Idle: o.idle, OfferDelay: o.delay, Concurrent: o.concurrent,
 		// Where the server takes 0 for its default, 0 means none here, or no bound.
-		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: cmp.Or(o.offerRate, -1),
+		Queue: cmp.Or(o.queue, -1), Keep: cmp.Or(o.keep, -1), OfferRate: o.offers(),
 		IntentRate: o.rate, FirstTID: o.firstTID, KeepPartial: o.partial,
 		SourceConcurrent: o.sourceConcurrent, SourceBytes: o.sourceBytes, KeepBytes: o.keepBytes,
 		Base: o.base, Segment: o.segment, Window: o.window, Silence: o.silence,

@@ -121,6 +121,10 @@ func (a *Analyzer) single(d *pcapng.Datagram) {
 		a.trace.Foreign++
 		return
 	}
+	if _, ok := wire.ParseCookie(m.Data); ok && m.Type == wire.Offer && m.TID == wire.Absent {
+		a.trace.Messages++ // in place of an offer, which is still to come
+		return
+	}
 	if needs := m.Type == wire.Data || m.Type == wire.Ack; needs && m.Seq == wire.Absent ||
 		(needs || m.Type == wire.Offer) && m.TID == wire.Absent {
 		a.trace.Malformed++

@@ -15,6 +15,7 @@ var (
 		{"repeated", func(s *server.Stats) uint64 { return s.Repeated }},
 		{"waiting_already", func(s *server.Stats) uint64 { return s.Waiting }},
 		{"rate_limited", func(s *server.Stats) uint64 { return s.RateLimited }},
+		{"challenged", func(s *server.Stats) uint64 { return s.Challenged }},
 		{"queue_full", func(s *server.Stats) uint64 { return s.QueueFull }},
 		{"draining", func(s *server.Stats) uint64 { return s.Draining }},
 	}
