@@ -117,6 +117,8 @@ func TestRenewLost(t *testing.T) {
 		b.in(t0, orchestrator, stateOf(1, "'refused'"))
 		intent := []sent{{sockUDP, orchestrator.String(), "Type:0;"}}
 		b.want(t0, intent...)
+		// That orchestrator knows what a cookie is.
+		intent[0].Data = "Type:0;DATA:{'cookie': '0000000000000000'};"
 		now, after := t0, []time.Duration{}
 		for len(after) < 6 {
 			if refused {

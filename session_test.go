@@ -509,7 +509,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("too early: %v", got)
 		}
 		b.s.Expire(ms(5002))
-		if got := b.flush(ms(5002)); len(got) != 1 || got[0].Data != "Type:0;" {
+		if got := b.flush(ms(5002)); len(got) != 1 || got[0].Data != "Type:0;DATA:{'cookie': '0000000000000000'};" {
 			t.Fatalf("sent %v, want the intent again", got)
 		}
 		b.in(ms(5100), orchestrator, captured)
