@@ -1,0 +1,204 @@
+package nats
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mdalp/fleet/engine"
+)
+
+// tidKey is the key of a transaction. Another key of the bucket is syncKey.
+func tidKey(tid int64) string { return "t." + strconv.FormatInt(tid, 10) }
+
+const syncKey = "sync"
+
+// Create implements [engine.Ledger].
+func (e *Engine) Create(ctx context.Context, r *engine.Record) (uint64, error) {
+	rev, err := e.write(ctx, r, 0)
+	if errors.Is(err, engine.ErrConflict) {
+		err = fmt.Errorf("%w: TID %d", engine.ErrExists, r.TID)
+	}
+	return rev, err
+}
+
+// Update implements [engine.Ledger].
+func (e *Engine) Update(ctx context.Context, r *engine.Record, revision uint64) (uint64, error) {
+	return e.write(ctx, r, revision)
+}
+
+// write writes a record in place of that revision; 0 is none. An outcome that is not told is
+// asked for: the same write is tried again, and when it comes too late, what is there says
+// whether it was ours. No two writes of a record are alike, as each has another owner, epoch
+// or state.
+func (e *Engine) write(ctx context.Context, r *engine.Record, revision uint64) (uint64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return 0, err
+	}
+	e.stats.writes.Add(1)
+	key, value := tidKey(r.TID), r.Marshal()
+	for unclear := false; ; {
+		next, err := e.put(ctx, key, value, revision)
+		switch {
+		case err == nil:
+			return next, nil
+		case wrongRevision(err):
+			if unclear {
+				next, told := e.readBack(ctx, key, value, revision)
+				if next > 0 {
+					return next, nil
+				}
+				if !told { // our first try may be under way, and stand in the way of this one
+					break
+				}
+			}
+			e.stats.conflicts.Add(1)
+			return 0, fmt.Errorf("%w: TID %d", engine.ErrConflict, r.TID)
+		case lasting(err):
+			return 0, fmt.Errorf("nats: TID %d: %w", r.TID, err)
+		default:
+			unclear = true
+		}
+		e.stats.repeats.Add(1)
+		if !wait(ctx, pause) {
+			return 0, e.away(err)
+		}
+	}
+}
+
+// put is one try.
+func (e *Engine) put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	if revision == 0 {
+		return e.ledger.Create(ctx, key, value)
+	}
+	return e.ledger.Update(ctx, key, value, revision)
+}
+
+// readBack looks who has written in place of a revision. It gives the new one if that was us;
+// told says that it was somebody else.
+func (e *Engine) readBack(ctx context.Context, key string, value []byte, revision uint64) (next uint64, told bool) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	there, err := e.ledger.Get(ctx, key)
+	switch {
+	case err != nil || there.Revision() <= revision:
+		return 0, false
+	case bytes.Equal(there.Value(), value):
+		return there.Revision(), true
+	}
+	return 0, true
+}
+
+// Get implements [engine.Ledger].
+func (e *Engine) Get(ctx context.Context, tid int64) (*engine.Record, uint64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return nil, 0, err
+	}
+	e.stats.reads.Add(1)
+	key := tidKey(tid)
+	for {
+		there, err := e.read(ctx, key)
+		if err == nil {
+			r, err := engine.ParseRecord(there.Value())
+			return r, there.Revision(), err
+		}
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			var missing bool
+			if missing, err = e.missing(ctx, key); missing {
+				return nil, 0, fmt.Errorf("%w: TID %d", engine.ErrNotFound, tid)
+			}
+		} else if lasting(err) {
+			return nil, 0, fmt.Errorf("nats: TID %d: %w", tid, err)
+		}
+		if !wait(ctx, pause) {
+			return nil, 0, e.away(err)
+		}
+	}
+}
+
+func (e *Engine) read(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	return e.ledger.Get(ctx, key)
+}
+
+// missing makes sure that a key was not there when it was called. A leader that is cut off
+// answers for some seconds from what it knew. So a small write goes first, which takes a
+// quorum, and who answers must know of it.
+func (e *Engine) missing(ctx context.Context, key string) (bool, error) {
+	revision, err := e.sync.after(ctx)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	s, err := e.js.Stream(ctx, "KV_"+e.ledgerName())
+	if err != nil {
+		return false, err
+	}
+	subject := "$KV." + e.ledgerName() + "." + key
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return false, err
+	}
+	return info.State.LastSeq >= revision && info.State.Subjects[subject] == 0, nil
+}
+
+// mark writes the key that stands for nothing, and gives its revision.
+func (e *Engine) mark(ctx context.Context) (uint64, error) {
+	e.stats.syncs.Add(1)
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	return e.ledger.Put(ctx, syncKey, nil)
+}
+
+// Unsettled implements [engine.Ledger]. It is a view that is kept up to date, and is held to
+// be so when it has a write of now.
+func (e *Engine) Unsettled(ctx context.Context) ([]engine.Entry, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return nil, err
+	}
+	revision, err := e.sync.after(ctx)
+	for err != nil {
+		if lasting(err) {
+			return nil, fmt.Errorf("nats: the ledger: %w", err)
+		}
+		if !wait(ctx, pause) {
+			return nil, e.away(err)
+		}
+		revision, err = e.sync.after(ctx)
+	}
+	if err := e.records.reach(ctx, revision); err != nil {
+		return nil, e.away(err)
+	}
+	var all []engine.Entry
+	e.records.each(func(s seen) {
+		r := *s.value.(*engine.Record)
+		all = append(all, engine.Entry{Record: &r, Revision: s.revision})
+	})
+	return all, nil
+}
+
+// unsettled keeps, of the ledger, what has not ended.
+func unsettled(key string, value []byte) any {
+	if !strings.HasPrefix(key, "t.") {
+		return nil
+	}
+	if r, err := engine.ParseRecord(value); err == nil && !r.State.Ended() {
+		return r
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/conform"
+	"mdalp/fleet/internal/engines"
+)
+
+// dial connects to c.
+func dial(t *testing.T, c *engines.Cluster, o Options) *Engine {
+	t.Helper()
+	o.URL, o.Replicas = c.URL(), len(c.Servers)
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	e, err := Dial(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+// pass waits.
+func pass(d time.Duration) { <-time.After(d) }
+
+// stream takes what is in the stream of settled transactions, as who takes payloads on does.
+func stream(t *testing.T, e *Engine) (tids []int64) {
+	ctx := t.Context()
+	c, err := e.js.CreateOrUpdateConsumer(ctx, e.settledName(),
+		jetstream.ConsumerConfig{Durable: "taker", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := c.FetchNoWait(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m := range batch.Messages() {
+		r, err := engine.ParseRecord(m.Data())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.DoubleAck(ctx); err != nil {
+			t.Fatal(err)
+		}
+		tids = append(tids, r.TID)
+	}
+	return tids
+}
+
+// One server, and three, do what the interface says.
+func TestConform(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			e := dial(t, engines.Start(t, n, engines.Options{}), Options{})
+			conform.Run(t, conform.Subject{Engine: e, Pass: pass, Stream: func() []int64 { return stream(t, e) }})
+			if s := e.Stats(); !s.Ready || !s.Connected || s.Server == "" || s.Writes == 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func record() *engine.Record {
+	return &engine.Record{TID: rand.Int64(), State: engine.Created, Owner: "o", Epoch: 1,
+		Client: netip.MustParseAddrPort("192.0.2.1:1"), Receivers: []engine.Station{}}
+}
+
+// short is a context that ends soon.
+func short(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Without a majority nothing is written, found to be missing or told to be there; with one it
+// goes on, by the same Engine. What was written before is there.
+func TestMinority(t *testing.T) {
+	t.Parallel()
+	c := engines.Start(t, 3, engines.Options{})
+	e := dial(t, c, Options{})
+	old := record()
+	rev, err := e.Create(short(t, time.Minute), old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Servers[0].Kill()
+	c.Servers[1].Kill()
+	r := record()
+	for name, call := range map[string]func(context.Context) error{
+		"create":    func(ctx context.Context) error { _, err := e.Create(ctx, r); return err },
+		"update":    func(ctx context.Context) error { _, err := e.Update(ctx, old, rev); return err },
+		"get":       func(ctx context.Context) error { _, _, err := e.Get(ctx, r.TID); return err },
+		"unsettled": func(ctx context.Context) error { _, err := e.Unsettled(ctx); return err },
+		"say":       func(ctx context.Context) error { return e.Say(ctx, &engine.Party{Role: "receiver", ID: "x"}) },
+		"publish":   func(ctx context.Context) error { return e.Publish(ctx, r) },
+		"token":     func(ctx context.Context) error { _, err := e.Token(ctx, "mine"); return err },
+	} {
+		start := time.Now()
+		if err := call(short(t, 300*time.Millisecond)); !errors.Is(err, engine.ErrAway) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s: it takes %v", name, took)
+		}
+	}
+	if err := c.Servers[0].Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := short(t, time.Minute)
+	// What failed may have been written all the same: that is what ErrAway says.
+	if _, err := e.Create(ctx, r); err != nil && !errors.Is(err, engine.ErrExists) {
+		t.Error(err)
+	}
+	if got, _, err := e.Get(ctx, old.TID); err != nil || got.Owner != "o" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if all, err := e.Unsettled(ctx); err != nil || len(all) < 2 {
+		t.Errorf("%d, %v", len(all), err)
+	}
+}
+
+// One server after the other is killed or stands still while others write: each write tells
+// how it ended, and what it tells is so.
+func TestOneAway(t *testing.T) {
+	t.Parallel()
+	c := engines.Start(t, 3, engines.Options{})
+	e := dial(t, c, Options{})
+	ctx := short(t, 2*time.Minute)
+	written := make(map[int64]uint64)
+	write := func(n int) {
+		for range n {
+			r := record()
+			rev, err := e.Create(ctx, r)
+			if err == nil {
+				r.State = engine.Open
+				rev, err = e.Update(ctx, r, rev)
+			}
+			switch {
+			case err == nil:
+				written[r.TID] = rev
+			case errors.Is(err, engine.ErrAway): // the bound of one call
+			default:
+				t.Fatal(err)
+			}
+		}
+	}
+	write(10)
+	for i, s := range c.Servers {
+		if i == 1 {
+			if err := s.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			write(3)
+			if err := s.Go(); err != nil {
+				t.Fatal(err)
+			}
+			write(3)
+			continue
+		}
+		s.Kill()
+		write(10)
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		write(10)
+	}
+	if len(written) < 20 {
+		t.Errorf("only %d were written", len(written))
+	}
+	for tid, rev := range written {
+		r, now, err := e.Get(ctx, tid)
+		if err != nil || now != rev || r.State != engine.Open {
+			t.Errorf("TID %d: revision %d of %+v, %v", tid, now, r, err)
+		}
+	}
+	t.Logf("%+v", e.Stats())
+}
+
+// An engine that comes later is no error.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	c := engines.Start(t, 1, engines.Options{})
+	c.Servers[0].Kill()
+	e := dial(t, c, Options{})
+	if _, err := e.Living(short(t, 100*time.Millisecond)); !errors.Is(err, engine.ErrAway) {
+		t.Error(err)
+	}
+	if s := e.Stats(); s.Ready || s.Connected || s.Away == 0 {
+		t.Errorf("%+v", s)
+	}
+	if err := c.Servers[0].Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Create(short(t, time.Minute), record()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A full ledger says so at once, and forgets nothing.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	e := dial(t, engines.Start(t, 1, engines.Options{}), Options{LedgerBytes: 4096, Fleet: "small"})
+	var first *engine.Record
+	for range 100 {
+		r := record()
+		_, err := e.Create(short(t, time.Minute), r)
+		if first == nil {
+			first = r
+		}
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, engine.ErrAway) || errors.Is(err, engine.ErrExists) {
+			t.Error(err)
+		}
+		t.Log(err)
+		if _, _, err := e.Get(t.Context(), first.TID); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	t.Error("100 records fit into 4,096 bytes")
+}
+
+// What is wrong with options is said by name, before anything is tried.
+func TestDial(t *testing.T) {
+	for _, o := range []Options{
+		{}, {URL: "nats://127.0.0.1:1", Fleet: "a.b"}, {URL: "nats://127.0.0.1:1", Fleet: "*"},
+		{URL: "nats://127.0.0.1:1", Cert: "c.pem"}, {URL: "nats://127.0.0.1:1", CA: "/nonexistent.pem"},
+		{URL: "nats://127.0.0.1:1", Creds: "/nonexistent.creds"},
+	} {
+		if e, err := Dial(o); err == nil {
+			e.Close()
+			t.Errorf("%+v is taken", o)
+		} else {
+			t.Log(err)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mdalp/fleet/engine"
+)
+
+// tokenKey is where the token of the fleet's directory stands.
+const tokenKey = "token"
+
+// partyKey is the key of a party. An ID has no dots.
+func partyKey(p *engine.Party) string { return string(p.Role) + "." + p.ID }
+
+// Say implements [engine.Registry]. Who says it anew puts the end off: the message with the
+// shorter life is replaced. [jetstream.KeyValue] has a time to live for its Create alone, so
+// this publishes what its Put does.
+func (e *Engine) Say(ctx context.Context, p *engine.Party) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return err
+	}
+	e.stats.says.Add(1)
+	b, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("nats: %w", err)
+	}
+	subject := "$KV." + e.partiesName() + "." + partyKey(p)
+	_, err = e.js.Publish(ctx, subject, b, jetstream.WithMsgTTL(engine.Lives))
+	return e.said(p, err)
+}
+
+// Leave implements [engine.Registry].
+func (e *Engine) Leave(ctx context.Context, p *engine.Party) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return err
+	}
+	return e.said(p, e.parties.Purge(ctx, partyKey(p), jetstream.PurgeTTL(engine.Lives)))
+}
+
+// said gives the error of a call about p.
+func (e *Engine) said(p *engine.Party, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case lasting(err):
+		return fmt.Errorf("nats: %s %s: %w", p.Role, p.ID, err)
+	}
+	return e.away(err)
+}
+
+// Living implements [engine.Registry]. Somebody who is there says so every few seconds, so a
+// view of which nothing is heard for longer is none of now.
+func (e *Engine) Living(ctx context.Context) ([]engine.Party, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.living.reach(ctx, 0); err != nil {
+		return nil, e.away(err)
+	}
+	var all []engine.Party
+	now := time.Now()
+	heard := e.living.each(func(s seen) {
+		// The engine says when somebody's time is over. While it has no leader it does not,
+		// so the local clock counts too.
+		if now.Sub(s.heard) < engine.Lives {
+			all = append(all, *s.value.(*engine.Party))
+		}
+	})
+	if now.Sub(heard) > e.living.quiet {
+		return nil, e.away(errQuiet)
+	}
+	slices.SortFunc(all, func(a, b engine.Party) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// party keeps, of the registry, whom it can read.
+func party(_ string, value []byte) any {
+	p := new(engine.Party)
+	if json.Unmarshal(value, p) != nil {
+		return nil
+	}
+	return p
+}
+
+// Token implements [engine.Registry].
+func (e *Engine) Token(ctx context.Context, mine string) (string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return "", err
+	}
+	for {
+		token, err := e.token(ctx, mine)
+		switch {
+		case err == nil:
+			return token, nil
+		case lasting(err) && !wrongRevision(err):
+			return "", fmt.Errorf("nats: the directory's token: %w", err)
+		case !wait(ctx, pause):
+			return "", e.away(err)
+		}
+	}
+}
+
+// token is one try. Only what is read counts: a write whose outcome is not told may be there.
+func (e *Engine) token(ctx context.Context, mine string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	there, err := e.fixed.Get(ctx, tokenKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		if _, err = e.fixed.Create(ctx, tokenKey, []byte(mine)); err == nil {
+			return mine, nil
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(there.Value()), nil
+}

@@ -1,0 +1,117 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mdalp/fleet/engine"
+)
+
+// The names of buckets, streams and subjects, all with the fleet's before them.
+func (e *Engine) ledgerName() string  { return e.options.Fleet + "_ledger" }
+func (e *Engine) partiesName() string { return e.options.Fleet + "_parties" }
+func (e *Engine) fixedName() string   { return e.options.Fleet + "_fixed" }
+func (e *Engine) settledName() string { return e.options.Fleet + "_settled" }
+
+func (e *Engine) settledSubject() string { return "mdalp." + e.options.Fleet + ".settled" }
+
+func (e *Engine) askSubject(receiver string) string {
+	return "mdalp." + e.options.Fleet + ".ask." + receiver
+}
+
+// bucket is a stream as a key-value bucket has it. Reads are answered by its leader alone:
+// any server may answer where AllowDirect is set, from a state that is long gone.
+func (e *Engine) bucket(name string, bytes int64, keep time.Duration) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: "KV_" + name, Subjects: []string{"$KV." + name + ".>"},
+		Storage: jetstream.FileStorage, Replicas: e.options.Replicas,
+		MaxMsgsPerSubject: 1, MaxBytes: bytes, MaxMsgSize: maxValue, MaxAge: keep,
+		// What is full takes nothing more, and forgets nothing.
+		Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
+		Duplicates: 2 * time.Minute,
+	}
+}
+
+// streams are all that the fleet has.
+func (e *Engine) streams() []jetstream.StreamConfig {
+	// A record is there for Keep, and may be read by a clock that is a little behind.
+	ledger := e.bucket(e.ledgerName(), e.options.LedgerBytes, engine.Keep+time.Hour)
+	parties := e.bucket(e.partiesName(), partiesBytes, 0)
+	// Who is there says so again in seconds, so nothing is lost with a server's memory.
+	parties.Storage = jetstream.MemoryStorage
+	parties.AllowMsgTTL, parties.SubjectDeleteMarkerTTL = true, engine.Lives
+	fixed := e.bucket(e.fixedName(), fixedBytes, 0)
+	settled := jetstream.StreamConfig{
+		Name: e.settledName(), Subjects: []string{e.settledSubject()},
+		Description: "settled transactions, for those who take the payloads on",
+		Storage:     jetstream.FileStorage, Replicas: e.options.Replicas,
+		Retention: jetstream.WorkQueuePolicy, MaxBytes: e.options.SettledBytes, MaxMsgSize: maxValue,
+		// Where nobody takes them, the oldest go: clients are not kept waiting for that.
+		Discard: jetstream.DiscardOld, Duplicates: doubles,
+	}
+	return []jetstream.StreamConfig{ledger, parties, fixed, settled}
+}
+
+// setUp makes what is not there yet, and tries until it is.
+func (e *Engine) setUp(ctx context.Context) {
+	for told := ""; ; {
+		err := e.trySetUp(ctx)
+		if err == nil {
+			close(e.set)
+			e.log.Info("the engine is ready", "server", e.conn.ConnectedUrlRedacted(), "fleet", e.options.Fleet)
+			return
+		}
+		e.mu.Lock()
+		e.why = err
+		e.mu.Unlock()
+		if told != err.Error() && ctx.Err() == nil {
+			told = err.Error()
+			e.log.Warn("the engine is not ready; nothing is offered until it is", "error", err)
+		}
+		if !wait(ctx, 5*pause) {
+			return
+		}
+	}
+}
+
+func (e *Engine) trySetUp(life context.Context) error {
+	ctx, cancel := context.WithTimeout(life, bound)
+	defer cancel()
+	for _, c := range e.streams() {
+		s, err := e.js.Stream(ctx, c.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			// Another may make it at the same time: one with the same settings is the same.
+			s, err = e.js.CreateStream(ctx, c)
+		}
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			s, err = e.js.Stream(ctx, c.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", c.Name, err)
+		}
+		if has := s.CachedInfo().Config; has.Replicas != c.Replicas {
+			e.log.Warn("a stream has another number of replicas than was asked for; it stays so",
+				"stream", c.Name, "has", has.Replicas, "asked", c.Replicas)
+		}
+	}
+	var err error
+	for name, kv := range map[string]*jetstream.KeyValue{
+		e.ledgerName(): &e.ledger, e.partiesName(): &e.parties, e.fixedName(): &e.fixed,
+	} {
+		if *kv, err = e.js.KeyValue(ctx, name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	e.sync.write = e.mark
+	e.records = newView(e.ledger, unsettled)
+	e.living = newView(e.parties, party)
+	e.living.quiet = 2*engine.SayEvery + time.Second
+	for _, v := range []*view{e.records, e.living} {
+		e.running.Go(func() { v.run(life, e.log) })
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+// Package engines runs real NATS servers for tests: processes, with their files in temporary
+// folders, that can be killed and started again.
+package engines
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mdalp/fleet/internal/rooms"
+)
+
+// patience is how long a cluster may take until it answers. It is far more than it takes.
+const patience = 60 * time.Second
+
+// Options say how servers are started. The zero value is plain: no TLS, everybody may come in.
+type Options struct {
+	// Rooms has each server in a room; nil has them on the loopback interface.
+	Rooms []*rooms.Room
+	// Extra is put into the configuration of each, as are tls and authorization blocks.
+	Extra string
+	// Sync is sync_interval: "always", or how often; "" is the server's default.
+	Sync string
+}
+
+// A Cluster is a few servers that know each other.
+type Cluster struct {
+	Servers []*Server
+}
+
+// A Server is one of them.
+type Server struct {
+	Name string
+	Addr string // without the port, which is 4222
+	Dir  string
+
+	program string
+	room    *rooms.Room
+	cmd     *exec.Cmd
+	said    *os.File
+}
+
+// clusters counts those of this process, for their addresses.
+var clusters atomic.Int32
+
+// Program gives the path of nats-server, as it is built from its module.
+func Program(tb testing.TB) string {
+	tb.Helper()
+	c := exec.Command("go", "tool", "-n", "nats-server")
+	c.Dir = moduleDir(tb)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		tb.Fatalf("nats-server cannot be built: %v: %s", err, &errs)
+	}
+	return string(bytes.TrimSpace(out))
+}
+
+// moduleDir looks for the module with the server, from the test's folder upwards.
+func moduleDir(tb testing.TB) string {
+	dir, err := os.Getwd()
+	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
+		d := filepath.Join(dir, "enginetest")
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
+			return d
+		}
+	}
+	tb.Fatalf("there is no module enginetest above %s: %v", dir, err)
+	return ""
+}
+
+// Start starts n servers, and waits until they answer. They are gone when the test has ended.
+func Start(tb testing.TB, n int, o Options) *Cluster {
+	tb.Helper()
+	program, c := Program(tb), new(Cluster)
+	block := clusters.Add(1)
+	for i := range n {
+		s := &Server{Name: fmt.Sprintf("engine%d", i+1), program: program, Dir: tb.TempDir()}
+		// The whole of 127/8 is the loopback: no two test programs meet there.
+		s.Addr = fmt.Sprintf("127.%d.%d.%d", 100+block, os.Getpid()%250+1, i+1)
+		if o.Rooms != nil {
+			s.room, s.Addr = o.Rooms[i], o.Rooms[i].Addr
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	var routes []string
+	for _, s := range c.Servers {
+		routes = append(routes, "nats://"+s.Addr+":6222")
+	}
+	for _, s := range c.Servers {
+		if err := os.WriteFile(s.config(), []byte(s.text(o, routes)), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { s.Kill() })
+		if err := s.Start(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return c
+}
+
+func (s *Server) config() string { return filepath.Join(s.Dir, "nats.conf") }
+
+// Log is the file that it logs to.
+func (s *Server) Log() string { return filepath.Join(s.Dir, "log") }
+
+// text is its configuration.
+func (s *Server) text(o Options, routes []string) string {
+	t := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\n", s.Name, s.Addr+":4222", s.Addr+":8222")
+	t += fmt.Sprintf("jetstream {\n store_dir: %q\n max_memory_store: 64M\n max_file_store: 4G\n", s.Dir)
+	if o.Sync != "" {
+		t += " sync_interval: " + o.Sync + "\n"
+	}
+	t += "}\n"
+	if len(routes) > 1 {
+		t += fmt.Sprintf("cluster {\n name: fleet\n listen: %q\n routes: [%s]\n}\n",
+			s.Addr+":6222", strings.Join(routes, ", "))
+	}
+	return t + o.Extra
+}
+
+// Start starts the server, which must not run.
+func (s *Server) Start() error {
+	var err error
+	if s.said, err = os.OpenFile(s.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return err
+	}
+	s.cmd = exec.Command(s.program, "-c", s.config())
+	if s.room != nil {
+		s.cmd = s.room.Command(s.program, "-c", s.config())
+	}
+	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return s.cmd.Start()
+}
+
+// Kill ends it as a loss of the machine does, with kill -9. What runs no more stays so.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+	s.said.Close()
+	s.cmd = nil
+}
+
+// Pid is the process of the server.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// Stop has it stand still, as a machine that is cut off: it holds its connections, and
+// answers nothing. Go has it go on.
+func (s *Server) Stop() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Go takes a Stop back.
+func (s *Server) Go() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// URL has the addresses of all, as a client takes them.
+func (c *Cluster) URL() string {
+	var all []string
+	for _, s := range c.Servers {
+		all = append(all, "nats://"+s.Addr+":4222")
+	}
+	return strings.Join(all, ",")
+}
+
+// Ready waits until the cluster has a leader that answers.
+func (c *Cluster) Ready(tb testing.TB, options ...nats.Option) {
+	tb.Helper()
+	nc, err := nats.Connect(c.URL(), append(options, nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	end := time.Now().Add(patience)
+	for time.Now().Before(end) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, err = js.AccountInfo(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	for _, s := range c.Servers {
+		said, _ := os.ReadFile(s.Log())
+		tb.Logf("%s: %s", s.Name, said)
+	}
+	tb.Fatal(errors.Join(errors.New("the engine does not answer"), err))
+}
