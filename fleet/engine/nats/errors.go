@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +21,9 @@ func (e *Engine) away(err error) error {
 	}
 	if errors.Is(err, engine.ErrAway) {
 		return err
+	}
+	if !e.conn.IsConnected() {
+		err = fmt.Errorf("none of its servers can be reached (%w)", cmp.Or(e.conn.LastError(), err))
 	}
 	return fmt.Errorf("%w: %w", engine.ErrAway, err)
 }

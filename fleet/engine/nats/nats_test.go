@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,7 +158,7 @@ func TestOneAway(t *testing.T) {
 			}
 		}
 	}
-	write(10)
+	write(5)
 	for i, s := range c.Servers {
 		if i == 1 {
 			if err := s.Stop(); err != nil {
@@ -170,13 +172,13 @@ func TestOneAway(t *testing.T) {
 			continue
 		}
 		s.Kill()
-		write(10)
+		write(5)
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
-		write(10)
+		write(5)
 	}
-	if len(written) < 20 {
+	if len(written) < 15 {
 		t.Errorf("only %d were written", len(written))
 	}
 	for tid, rev := range written {
@@ -247,5 +249,38 @@ func TestDial(t *testing.T) {
 		} else {
 			t.Log(err)
 		}
+	}
+}
+
+// A syncer's write begins after whoever waits for it has come, and one does for many.
+func TestSyncer(t *testing.T) {
+	var began atomic.Uint64
+	gate := make(chan struct{})
+	s := syncer{write: func(context.Context) (uint64, error) {
+		n := began.Add(1)
+		<-gate
+		return n, nil
+	}}
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			before := began.Load()
+			if n, err := s.after(t.Context()); err != nil || n <= before {
+				t.Errorf("%d after %d, %v", n, before, err)
+			}
+		})
+	}
+	close(gate)
+	wg.Wait()
+	if n := began.Load(); n > 50 {
+		t.Errorf("%d writes", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	stuck := make(chan struct{})
+	defer close(stuck)
+	s.write = func(context.Context) (uint64, error) { <-stuck; return 0, nil }
+	if _, err := s.after(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

@@ -65,6 +65,9 @@ func (e *Engine) setUp(ctx context.Context) {
 			e.log.Info("the engine is ready", "server", e.conn.ConnectedUrlRedacted(), "fleet", e.options.Fleet)
 			return
 		}
+		if !lasting(err) {
+			err = e.away(err)
+		}
 		e.mu.Lock()
 		e.why = err
 		e.mu.Unlock()

@@ -134,17 +134,22 @@ func (v *view) show(fresh *reading) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.all, v.heard = fresh.all, time.Now()
-	v.revision = max(v.revision, fresh.most) - 1
-	v.rise(v.revision + 1)
+	v.revision = max(v.revision, fresh.most)
+	v.wake()
 }
 
 // rise notes how far it is; v.mu is held.
 func (v *view) rise(revision uint64) {
 	if revision > v.revision {
 		v.revision = revision
-		close(v.changed)
-		v.changed = make(chan struct{})
+		v.wake()
 	}
+}
+
+// wake has those in reach look again; v.mu is held.
+func (v *view) wake() {
+	close(v.changed)
+	v.changed = make(chan struct{})
 }
 
 // reach waits until what was written at that revision has been told.

@@ -1,0 +1,165 @@
+// Package overview tells how a fleet is: who is there, what is open, and how the engine keeps it.
+package overview
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/nats"
+)
+
+// A Source is an engine that tells of itself; [nats.Engine] is one.
+type Source interface {
+	engine.Ledger
+	engine.Registry
+	Streams(ctx context.Context) []nats.Stream
+	Stats() nats.Stats
+}
+
+// A View is how a fleet was at one time.
+type View struct {
+	Parties []engine.Party       `json:"parties"`
+	Open    map[engine.State]int `json:"open"` // transactions, by how far they are
+	// Owners has, of these, how many each orchestrator answers for; Orphans is how many none
+	// does that is there.
+	Owners   map[string]int `json:"owners"`
+	Orphans  int            `json:"orphans"`
+	Streams  []nats.Stream  `json:"streams"`
+	Server   string         `json:"server"` // of the engine, that was asked
+	Problems []string       `json:"problems"`
+}
+
+// Look asks e. What is not answered before ctx is done is a problem of the view.
+func Look(ctx context.Context, e Source) *View {
+	v := &View{Open: make(map[engine.State]int), Owners: make(map[string]int), Problems: []string{},
+		Parties: []engine.Party{}}
+	v.look(ctx, e)
+	v.Server = e.Stats().Server
+	return v
+}
+
+func (v *View) problem(format string, args ...any) {
+	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+}
+
+func (v *View) look(ctx context.Context, e Source) {
+	// Unsettled first: it waits until the engine is there.
+	open, err := e.Unsettled(ctx)
+	if err != nil {
+		v.problem("the ledger cannot be read: %v", err)
+	}
+	parties, err := e.Living(ctx)
+	if err != nil {
+		v.problem("the registry cannot be read: %v", err)
+	}
+	v.Parties = append(v.Parties, parties...)
+	there := make(map[engine.Role]int)
+	for _, p := range parties {
+		if !p.Draining {
+			there[p.Role]++
+		}
+		if p.Role == engine.Orchestrator {
+			v.Owners[p.ID] = 0
+		}
+	}
+	for _, o := range open {
+		v.Open[o.Record.State]++
+		if _, lives := v.Owners[o.Record.Owner]; lives {
+			v.Owners[o.Record.Owner]++
+		} else {
+			v.Orphans++
+		}
+	}
+	if err == nil {
+		for _, r := range []engine.Role{engine.Orchestrator, engine.Receiver} {
+			if there[r] == 0 {
+				v.problem("no %s is there that takes anything new", r)
+			}
+		}
+	}
+	v.Streams = e.Streams(ctx)
+	for _, s := range v.Streams {
+		if s.Problem != "" {
+			v.problem("stream %s: %s", s.Name, s.Problem)
+		}
+		for _, w := range s.Warnings {
+			v.problem("stream %s: %s", s.Name, w)
+		}
+	}
+}
+
+// Text writes it for people.
+func (v *View) Text(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "ROLE\tID\tADDRESS\tZONE\tOPEN\tFREE\tSTATE")
+	for _, p := range v.Parties {
+		state, open := "takes", p.Open
+		if p.Draining {
+			state = "drains"
+		}
+		free := "-"
+		if p.Free >= 0 {
+			free = size(p.Free)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Role, p.ID, p.Addr, orDash(p.Zone), open, free, state)
+	}
+	fmt.Fprintln(t, "\nSTREAM\tLEADER\tOTHERS\tRECORDS\tHOLDS\tOF")
+	for _, s := range v.Streams {
+		var others []string
+		for _, c := range s.Replicas {
+			n := c.Name
+			switch {
+			case c.Offline:
+				n += " (away)"
+			case !c.Current:
+				n += fmt.Sprintf(" (behind by %d)", c.Lag)
+			}
+			others = append(others, n)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, orDash(s.Leader), orDash(strings.Join(others, ", ")),
+			s.Messages, size(int64(s.Bytes)), size(s.MaxBytes))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	var counts []string
+	for state, n := range v.Open { // sorted below
+		counts = append(counts, fmt.Sprintf("%d %s", n, state))
+	}
+	sort.Strings(counts)
+	_, err := fmt.Fprintf(w, "\nopen: %s; without an orchestrator: %d\n",
+		orDash(strings.Join(counts, ", ")), v.Orphans)
+	for _, p := range v.Problems {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "problem: %s\n", p)
+		}
+	}
+	return err
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// size is a number of bytes, for people.
+func size(n int64) string {
+	if n < 0 {
+		return "-"
+	}
+	unit, x := 0, float64(n)
+	for x >= 1024 && unit < 5 {
+		x, unit = x/1024, unit+1
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %ciB", x, "KMGTP"[unit-1])
+}
