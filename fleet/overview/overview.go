@@ -98,7 +98,7 @@ func (v *View) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "ROLE\tID\tADDRESS\tZONE\tOPEN\tFREE\tSTATE")
 	for _, p := range v.Parties {
-		state, open := "takes", p.Open
+		state := "takes"
 		if p.Draining {
 			state = "drains"
 		}
@@ -106,7 +106,8 @@ func (v *View) Text(w io.Writer) error {
 		if p.Free >= 0 {
 			free = size(p.Free)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Role, p.ID, p.Addr, orDash(p.Zone), open, free, state)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Role, p.ID, p.Addr, orDash(p.Zone), p.Open,
+			free, state)
 	}
 	fmt.Fprintln(t, "\nSTREAM\tLEADER\tOTHERS\tRECORDS\tHOLDS\tOF")
 	for _, s := range v.Streams {
@@ -121,8 +122,8 @@ func (v *View) Text(w io.Writer) error {
 			}
 			others = append(others, n)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, orDash(s.Leader), orDash(strings.Join(others, ", ")),
-			s.Messages, size(int64(s.Bytes)), size(s.MaxBytes))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, orDash(s.Leader),
+			orDash(strings.Join(others, ", ")), s.Messages, size(int64(s.Bytes)), size(s.MaxBytes))
 	}
 	if err := t.Flush(); err != nil {
 		return err

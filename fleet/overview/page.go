@@ -31,6 +31,16 @@ type Count struct {
 	Gauge      bool
 }
 
+// Counter is a number that only rises.
+func Counter(name, help string, n uint64) Count {
+	return Count{Name: name, Help: help, Value: float64(n)}
+}
+
+// Gauge is one that falls too.
+func Gauge(name, help string, n int) Count {
+	return Count{Name: name, Help: help, Value: float64(n), Gauge: true}
+}
+
 // A Page shows a fleet to browsers and to Prometheus.
 type Page struct {
 	// Self is the ID of the part that shows it.
@@ -112,7 +122,8 @@ background:#111}.bad{color:#ff8080}}</style>
 {{range .View.Problems}}<p class="bad">{{.}}</p>{{else}}<p>All is well.</p>{{end}}
 <table><tr><th>Role<th>ID<th>Address<th>Zone<th class="n">Open<th class="n">Free<th>State</tr>
 {{range .View.Parties}}<tr><td>{{.Role}}<td>{{.ID}}{{if eq .ID $.Self}} (this page){{end}}<td>{{.Addr}}
-<td>{{.Zone}}<td class="n">{{.Open}}<td class="n">{{size .Free}}<td>{{if .Draining}}drains{{else}}takes{{end}}</tr>
+<td>{{.Zone}}<td class="n">{{.Open}}<td class="n">{{size .Free}}
+<td>{{if .Draining}}drains{{else}}takes{{end}}</tr>
 {{end}}</table>
 <table><tr><th>Open transactions<th class="n">Number</tr>
 {{range $state, $n := .View.Open}}<tr><td>{{$state}}<td class="n">{{$n}}</tr>{{end}}
@@ -165,7 +176,9 @@ func (k collector) Collect(c chan<- prometheus.Metric) {
 	send := func(t prometheus.ValueType, d *prometheus.Desc, n float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(d, t, n, labels...)
 	}
-	gauge := func(d *prometheus.Desc, n float64, labels ...string) { send(prometheus.GaugeValue, d, n, labels...) }
+	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
+		send(prometheus.GaugeValue, d, n, labels...)
+	}
 	v := k.p.look(context.Background())
 	type kind struct{ role, state string }
 	there := make(map[kind]float64)

@@ -3,7 +3,6 @@ package nats
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // A Stream is how the engine keeps one of the fleet's buckets or streams.
@@ -64,7 +63,8 @@ func (e *Engine) inspect(ctx context.Context, s *Stream) error {
 	}
 	s.Leader = i.Cluster.Leader
 	for _, p := range i.Cluster.Replicas {
-		s.Replicas = append(s.Replicas, Copy{p.Name, p.Current, p.Offline, p.Lag, p.Active.Round(time.Millisecond).Milliseconds()})
+		s.Replicas = append(s.Replicas,
+			Copy{p.Name, p.Current, p.Offline, p.Lag, p.Active.Milliseconds()})
 		if p.Offline || !p.Current {
 			s.Warnings = append(s.Warnings, "server "+p.Name+" is behind or away")
 		}

@@ -85,7 +85,9 @@ func (e *Engine) put(ctx context.Context, key string, value []byte, revision uin
 
 // readBack looks who has written in place of a revision. It gives the new one if that was us;
 // told says that it was somebody else.
-func (e *Engine) readBack(ctx context.Context, key string, value []byte, revision uint64) (next uint64, told bool) {
+func (e *Engine) readBack(
+	ctx context.Context, key string, value []byte, revision uint64,
+) (next uint64, told bool) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	there, err := e.ledger.Get(ctx, key)

@@ -104,7 +104,8 @@ func Dial(o Options) (*Engine, error) {
 	fill(&o.LedgerBytes, DefaultLedgerBytes)
 	fill(&o.SettledBytes, DefaultSettledBytes)
 	if !fleetName.MatchString(o.Fleet) {
-		return nil, fmt.Errorf("nats: %q is no name of a fleet: letters, digits, - and _, at most 32", o.Fleet)
+		return nil, fmt.Errorf("nats: %q is no name of a fleet: letters, digits, - and _, at most 32",
+			o.Fleet)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -62,7 +62,8 @@ func (e *Engine) setUp(ctx context.Context) {
 		err := e.trySetUp(ctx)
 		if err == nil {
 			close(e.set)
-			e.log.Info("the engine is ready", "server", e.conn.ConnectedUrlRedacted(), "fleet", e.options.Fleet)
+			e.log.Info("the engine is ready", "server", e.conn.ConnectedUrlRedacted(),
+				"fleet", e.options.Fleet)
 			return
 		}
 		if !lasting(err) {

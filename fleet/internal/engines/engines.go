@@ -158,6 +158,9 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
+// Room is where it runs; nil is on the loopback interface.
+func (s *Server) Room() *rooms.Room { return s.room }
+
 // Pid is the process of the server.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
 

@@ -41,7 +41,8 @@ func Inside(t *testing.T, f func(t *testing.T)) {
 			need.Skip(t, err)
 		}
 	}
-	args := append(os.Args[1:len(os.Args):len(os.Args)], "-test.v", "-test.count=1", "-test.run=^"+t.Name()+"$")
+	args := append(os.Args[1:len(os.Args):len(os.Args)],
+		"-test.v", "-test.count=1", "-test.run=^"+t.Name()+"$")
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), mark+"=yes")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
@@ -93,7 +94,9 @@ func Open(tb testing.TB, names ...string) []*Room {
 		port := "port" + strconv.Itoa(i+1)
 		ip(tb, "link add "+port+" type veth peer name eth0 netns "+r.pid)
 		ip(tb, "link set "+port+" master switch up")
-		for _, s := range []string{"link set lo up", "addr add " + r.Addr + "/24 dev eth0", "link set eth0 up"} {
+		for _, s := range []string{
+			"link set lo up", "addr add " + r.Addr + "/24 dev eth0", "link set eth0 up",
+		} {
 			run(tb, r.Command("ip", strings.Fields(s)...))
 		}
 		rooms[i] = r
