@@ -5,6 +5,7 @@ import (
 
 	"mdalp/loop"
 	"mdalp/sched"
+	"mdalp/seal"
 	"mdalp/wire"
 )
 
@@ -170,11 +171,17 @@ func (x *blocks) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	if !ok {
 		if x.transfer.Done() {
 			x.conclude(now)
-			if s.dialog.ready {
-				return s.dialog.transmit(now, e, b)
+			if s.stage != stage(x) || s.dialog.ready {
+				return s.Transmit(now, e, b)
 			}
 		}
 		return b, false
+	}
+	if num >= s.cfg.numbers && s.sealed() {
+		if !s.revive(now, "the keys are used up") {
+			s.incomplete(now, seal.ErrNumber)
+		}
+		return s.Transmit(now, e, b)
 	}
 	data, err := x.source.next(i, seg.Off, seg.Len)
 	if err != nil {

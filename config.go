@@ -8,6 +8,7 @@ import (
 
 	"mdalp/icmp"
 	"mdalp/loop"
+	"mdalp/seal"
 )
 
 // A Transaction is one of the extended protocol, as far as it takes to resume it.
@@ -60,6 +61,11 @@ type Config struct {
 	// is closed; never if 0, since a second intent may open a second transaction.
 	IntentRetry time.Duration
 
+	// Key, if not nil, seals the transaction: nobody without it can read, change or answer
+	// anything of it, and only an orchestrator that has it too is spoken to. The extended protocol is
+	// spoken then. Without an answer that opens the wait ends after 5 s, where IntentTimeout is 0;
+	// the intent is repeated after 1, 2, 4, 8, 8 … s where IntentRetry is.
+	Key *seal.Key
 	// Base keeps the extended protocol from being spoken, whatever the offer says.
 	Base bool
 	// Segment is the most bytes in one segment of the extended protocol, and Window the most
@@ -120,6 +126,8 @@ func (c *Config) check() error {
 		return bad("Orchestrator", "the orchestrator's address and port are needed")
 	case c.Receiver < 0:
 		return bad("Receiver", "receiver %d: receivers count from 1", c.Receiver)
+	case c.Base && c.Key != nil:
+		return bad("Base", "the base protocol cannot be sealed: a key and base exclude each other")
 	case c.Resume != nil && (c.Resume.TID < 0 || c.Resume.Segment < 0):
 		return bad("Resume", "transaction %d with segments of %d bytes is none", c.Resume.TID,
 			c.Resume.Segment)

@@ -125,10 +125,17 @@ func (d *dialog) due(now time.Time) {
 	case !d.asked:
 	case d.undecided() && d.tries >= announcements:
 		d.stop()
+		if s.sealed() {
+			if !s.revive(now, "the orchestrator does not answer the announcement") {
+				s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
+			}
+			return
+		}
 		d.failed = true
 		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol",
 			"manifests", d.tries)
 		s.pinging.proceed(now)
+	case d.opened && d.tries >= announcements && s.revive(now, "the orchestrator does not answer"):
 	case d.opened && now.Sub(d.since) >= askGiveUp:
 		s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
 	default:
@@ -198,6 +205,9 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 	s.blocks.stands(now, &st, m.Seq < d.first)
 }
 
+// closed is why most transactions are gone on with in another.
+const closed = "the server has closed the transaction"
+
 // again goes on after a refusal where it is no end. What is held under the number that was
 // to be resumed may have other sizes, which the refusal tells; and a transaction that was
 // open may have been closed: by its limit, by a start of a server that does not know it any
@@ -216,9 +226,9 @@ func (d *dialog) again(now time.Time, st *wire.State) bool {
 		d.ask(now)
 		return true
 	case d.opened && st.Resume >= 0:
-		return s.renew(now, st.Resume)
+		return s.renew(now, st.Resume, closed)
 	case d.opened && st.Comment == "":
-		return s.renew(now, s.tid)
+		return s.renew(now, s.tid, closed)
 	}
 	return false
 }

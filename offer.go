@@ -78,6 +78,7 @@ func (s *session) unusable(now time.Time) bool {
 // A peer is a receiver of the offer.
 type peer struct {
 	addr     netip.AddrPort
+	place    int // in the offer, from 0
 	name     string
 	seg, win int // of the extended protocol
 	short    bool
@@ -96,14 +97,17 @@ func (s *session) choose() {
 	s.peers = make([]peer, 0, len(n.offer))
 	s.report.Receivers = make([]ReceiverReport, 0, len(n.offer))
 	ports := make(map[netip.Addr]int)
-	surplus := 0
+	surplus, before := 0, 0
+	if s.cfg.Balance == BalanceNone {
+		before = s.cfg.Receiver - 1 // those of the offer that were left out
+	}
 	for k, r := range n.offer {
 		addr := n.addrs[k]
 		if !addr.IsValid() {
 			continue
 		}
 		addr = s.zoned(addr)
-		p := peer{netip.AddrPortFrom(addr, r.Port), r.Name, r.Seg, r.Win, r.Short}
+		p := peer{netip.AddrPortFrom(addr, r.Port), before + k, r.Name, r.Seg, r.Win, r.Short}
 		if r.Port == 0 {
 			p.addr = netip.AddrPortFrom(addr, Port)
 		}

@@ -24,6 +24,8 @@ type Report struct {
 	// without success.
 	Missing []wire.Range
 
+	// Sealed says that everything was sealed with the key of the configuration.
+	Sealed bool
 	// Extended says that the extended protocol was spoken, with segments of Segment bytes.
 	Extended bool
 	Segment  int
@@ -65,11 +67,13 @@ type Drops struct {
 	Unwanted  int64 // a message that does not belong here: another TID, type or phase
 	Unsent    int64 // an ack of a segment that this receiver was never sent
 	Duplicate int64 // an ack of a segment that was acknowledged already
+	// In a sealed transaction: what is not sealed with its keys, and what was there before.
+	Unopened, Replayed int64
 }
 
 // Total is their sum.
 func (d *Drops) Total() int64 {
-	return d.Malformed + d.Foreign + d.Unwanted + d.Unsent + d.Duplicate
+	return d.Malformed + d.Foreign + d.Unwanted + d.Unsent + d.Duplicate + d.Unopened + d.Replayed
 }
 
 // Sent is the number of data datagrams sent, repetitions too.

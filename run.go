@@ -10,6 +10,7 @@ import (
 	"mdalp/icmp"
 	"mdalp/loop"
 	"mdalp/sched"
+	"mdalp/seal"
 )
 
 // A run is one transfer's own copy of a configuration, with what its driver adds: what only
@@ -18,9 +19,11 @@ import (
 type run struct {
 	Config
 
-	// seal, if not nil, is called once, after the intent is out and before any
+	// shed, if not nil, is called once, after the intent is out and before any
 	// datagram is looked at.
-	seal func()
+	shed func()
+	// numbers is how many segments one receiver is sent in a sealed transaction at most.
+	numbers int64
 	// offerOnly ends the session once it has an offer.
 	offerOnly bool
 	// planOnly ends the session once the payload is split.
@@ -69,6 +72,9 @@ func (c *run) withDefaults() (*run, error) {
 	}
 	if d.ProgressEvery <= 0 {
 		d.ProgressEvery = 100 * time.Millisecond
+	}
+	if d.numbers == 0 {
+		d.numbers = seal.MaxNumber
 	}
 	if d.memory == 0 {
 		d.memory = sourceMemory

@@ -51,14 +51,14 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 	echo, mode4, mode6 := openEchoes(cfg, size)
 	socks = append(socks, echo...)
 	if cfg.DropPrivileges {
-		cfg.seal = func() {
+		cfg.shed = func() {
 			if err := dropCapabilities(); err != nil {
 				cfg.Logger.Debug("capabilities are kept", "err", err)
 			}
 		}
 	}
 	s := newSession(time.Now(), src, size, cfg, mode4, mode6, udp.ReceiveBuffer())
-	h := loop.Handler(s)
+	h := s.handler(rand.Reader)
 	if cfg.Capture != nil {
 		var local [3]netip.AddrPort
 		for i, sock := range socks {
@@ -66,6 +66,7 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 		}
 		out := newSink(cfg.Capture, sinkRoom)
 		t := newTap(s, out, local, sourceTo)
+		t.h = h
 		t.full = out.full
 		defer func() { t.end(out.close(cfg.patience(ctx, began))) }()
 		defer t.close()

@@ -23,7 +23,7 @@ const (
 const (
 	timerDeadline = iota
 	timerProgress
-	timerSeal // the intent is out: time for what need not hold it up
+	timerShed // the intent is out: time for what need not hold it up
 	// Those of the stages.
 	timerIntent // the wait for the offer has lasted too long
 	timerRetry  // the intent is due again
@@ -107,7 +107,8 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *run, mode4, mod
 		s.observe(logTrace(cfg.Logger, cfg.Trace))
 	}
 	s.start()
-	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off}
+	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off,
+		Sealed: s.sealed()}
 	if size == 0 {
 		s.log.Info("nothing to send: the payload is empty")
 		s.finish(now, nil)
@@ -116,8 +117,8 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *run, mode4, mod
 	if cfg.Deadline > 0 {
 		s.timers.Arm(timerDeadline, now.Add(cfg.Deadline))
 	}
-	if cfg.seal != nil {
-		s.timers.Arm(timerSeal, now)
+	if cfg.shed != nil {
+		s.timers.Arm(timerShed, now)
 	}
 	if cfg.Progress != nil {
 		s.timers.Arm(timerProgress, now.Add(cfg.ProgressEvery))
@@ -145,9 +146,9 @@ func (s *session) anew(now time.Time, why string) {
 // acknowledged.
 const mostRenewed = 3
 
-// renew asks for a new offer and goes on there with what this transaction brought, which
-// the server has closed. It reports false where that leads nowhere.
-func (s *session) renew(now time.Time, tid int64) bool {
+// renew asks for a new offer and goes on there with what this transaction brought. It
+// reports false where that leads nowhere.
+func (s *session) renew(now time.Time, tid int64, why string) bool {
 	s.refresh(now)
 	if s.report.Acked > s.report.Resumed {
 		s.renewed = 0
@@ -155,8 +156,10 @@ func (s *session) renew(now time.Time, tid int64) bool {
 	if s.renewed++; s.renewed > mostRenewed {
 		return false
 	}
-	s.log.Warn("the server has closed the transaction: asking for another to go on", "tid", s.tid)
-	s.resume = &Transaction{TID: tid, Segment: int(s.dialog.manifest.Seg)}
+	s.log.Warn(why+": asking for another to go on", "tid", s.tid)
+	if s.dialog.opened {
+		s.resume = &Transaction{TID: tid, Segment: int(s.dialog.manifest.Seg)}
+	}
 	s.restart(now)
 	return true
 }
@@ -192,12 +195,12 @@ func (s *session) roundTrip() (d time.Duration) {
 	return d
 }
 
-// seal does what the caller wants done once the intent is out, and before any
+// shed does what the caller wants done once the intent is out, and before any
 // datagram is looked at.
-func (s *session) seal() {
-	if s.cfg.seal != nil {
-		s.cfg.seal()
-		s.cfg.seal = nil
+func (s *session) shed() {
+	if s.cfg.shed != nil {
+		s.cfg.shed()
+		s.cfg.shed = nil
 	}
 }
 
@@ -232,8 +235,8 @@ func (s *session) Expire(now time.Time) {
 		switch id {
 		case timerDeadline:
 			s.incomplete(now, ErrDeadline)
-		case timerSeal:
-			s.seal()
+		case timerShed:
+			s.shed()
 		case timerProgress:
 			s.timers.Arm(timerProgress, now.Add(s.cfg.ProgressEvery))
 			s.progress(now)

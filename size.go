@@ -46,7 +46,7 @@ func (s *session) segmentSize() (size int, try bool) {
 				headers = headers6
 			}
 			h := s.header(fits) // of larger segments it has no more digits
-			fits = max(fits, s.cfg.mtu(a)-headers-h.Len())
+			fits = max(fits, s.cfg.mtu(a)-headers-h.Len()-s.overhead())
 		}
 		size = min(size, fits)
 		try = try || fits > safeSegment && !s.here(a)
@@ -162,7 +162,7 @@ func (p *pinging) probeSize(now time.Time, size int) bool {
 	key[29]++ // cookies of its own
 	h := s.header(size)
 	p.large = large{hosts: hosts, size: size, Prober: icmp.NewProber(now, icmp.Config{
-		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + h.Len(),
+		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + h.Len() + s.overhead(),
 	}, hosts)}
 	return true
 }
@@ -245,7 +245,7 @@ func (x *blocks) begin(now time.Time) {
 	x.header = s.header(x.segment)
 	x.transfer = sched.NewExtended(now, s.size, x.segment, receivers, sched.ExtendedConfig{
 		Window: s.cfg.Window, Rate: float64(s.cfg.Rate),
-		Overhead:   x.header.Len(),
+		Overhead:   x.header.Len() + s.overhead(),
 		NoFailover: s.cfg.NoFailover || s.cfg.Balance == BalanceNone,
 	})
 	if have := s.dialog.open.Have; len(have) > 0 {

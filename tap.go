@@ -25,6 +25,7 @@ const flushEvery = time.Second
 // the kernel's stamps.
 type tap struct {
 	s   *session
+	h   loop.Handler   // the session, or what seals it: what is captured is what is sent
 	out *pcapng.Writer // nil once it could not be written
 	// full says that there is no room now for another packet; there always is if nil.
 	full func() bool
@@ -42,12 +43,13 @@ type tap struct {
 	note    []byte // of the datagram, by the session's trace
 	offered bool   // it is an offer
 	echo    []byte // a copy of an echo whose identifier is not ours to choose
+	came    []byte // a copy of what came sealed
 }
 
 // newTap begins a capture of s to w.
 func newTap(s *session, w io.Writer, local [3]netip.AddrPort, source func(netip.Addr) netip.Addr) *tap {
 	t := &tap{
-		s: s, out: pcapng.NewWriter(w, "mdalp "+Version), local: local, source: source,
+		s: s, h: s, out: pcapng.NewWriter(w, "mdalp "+Version), local: local, source: source,
 		known: make(map[netip.Addr]netip.Addr), flushed: s.began,
 	}
 	s.observe(t.trace())
@@ -57,11 +59,16 @@ func newTap(s *session, w io.Writer, local [3]netip.AddrPort, source func(netip.
 // Receive implements loop.Handler.
 func (t *tap) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	t.note, t.offered = t.note[:0], false
-	t.s.Receive(now, e, b)
+	came := b
+	if t.s.sealed() && t.out != nil {
+		t.came = append(t.came[:0], b...) // b is opened in place
+		came = t.came
+	}
+	t.h.Receive(now, e, b)
 	if t.out == nil {
 		return
 	}
-	t.d = pcapng.Datagram{At: e.At, Proto: pcapng.UDP, Src: e.Peer, Dst: e.Local, Data: b, Dir: pcapng.In}
+	t.d = pcapng.Datagram{At: e.At, Proto: pcapng.UDP, Src: e.Peer, Dst: e.Local, Data: came, Dir: pcapng.In}
 	if e.Sock == sockUDP {
 		if t.offered && errors.Is(t.s.err, ErrBadOffer) {
 			t.note = append(t.note[:0], "bad offer"...)
@@ -77,18 +84,18 @@ func (t *tap) Receive(now time.Time, e *loop.Envelope, b []byte) {
 
 // Fail implements loop.Handler. The ICMP message behind it is the kernel's: it never
 // reaches the program as a datagram.
-func (t *tap) Fail(now time.Time, e *loop.Envelope, err error) { t.s.Fail(now, e, err) }
+func (t *tap) Fail(now time.Time, e *loop.Envelope, err error) { t.h.Fail(now, e, err) }
 
 // Expire implements loop.Handler.
-func (t *tap) Expire(now time.Time) { t.s.Expire(now) }
+func (t *tap) Expire(now time.Time) { t.h.Expire(now) }
 
 // Next implements loop.Handler.
-func (t *tap) Next() (time.Time, bool) { return t.s.Next() }
+func (t *tap) Next() (time.Time, bool) { return t.h.Next() }
 
 // Transmit implements loop.Handler.
 func (t *tap) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
 	t.note = t.note[:0]
-	out, ok := t.s.Transmit(now, e, b)
+	out, ok := t.h.Transmit(now, e, b)
 	if !ok || t.out == nil {
 		return out, ok
 	}
@@ -230,6 +237,8 @@ func (t *tap) dropped(x TraceDrop) {
 		why = "dropped: from a stranger"
 	case DropUnwanted:
 		why = "dropped: not awaited"
+	case DropUnopened, DropReplayed:
+		why = "dropped: " + x.Why
 	default:
 		return // acknowledged has said it
 	}

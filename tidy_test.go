@@ -59,14 +59,14 @@ var imports = map[string]struct{ ours, others []string }{
 
 	"fleet/engine": {ours: []string{"wire"}},
 
-	".": {ours: []string{"wire", "sched", "icmp", "loop", "internal/pcapng"}, others: []string{xsys}},
+	".": {ours: []string{"wire", "sched", "icmp", "loop", "seal", "internal/pcapng"}, others: []string{xsys}},
 }
 
 // joins tells the packages that may join what they like, unless they are in the table.
 func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "internal/lab", "fleet"}) }
 
 // pure lists the programs without I/O: whole packages, and files of this one.
-var pure = []string{"wire", "sched", "seal", "server", "internal/sim", "session.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "verdict.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "tap_echo.go", "internal/pcapng", "internal/trace"}
+var pure = []string{"wire", "sched", "seal", "server", "internal/sim", "session.go", "sealed.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "verdict.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "tap_echo.go", "internal/pcapng", "internal/trace"}
 
 // stores are the files of a pure package that do I/O all the same.
 var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/list.go", "server/place_dir.go", "server/place_publish.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/assembly.go", "server/recover.go", "server/sweep.go", "server/room.go", "server/usage.go"}

@@ -121,11 +121,13 @@ const (
 	DropUnwanted
 	DropUnsent
 	DropDuplicate
+	DropUnopened
+	DropReplayed
 )
 
-var dropNames = []string{"malformed", "foreign", "unwanted", "unsent", "duplicate"}
+var dropNames = []string{"malformed", "foreign", "unwanted", "unsent", "duplicate", "unopened", "replayed"}
 
-// String gives malformed, foreign, unwanted, unsent or duplicate.
+// String gives malformed, foreign, unwanted, unsent, duplicate, unopened or replayed.
 func (c DropCause) String() string { return name("drop", dropNames, c) }
 
 // ParseDropCause gives the cause that s names.
@@ -133,7 +135,8 @@ func ParseDropCause(s string) (DropCause, error) { return parse[DropCause]("drop
 
 // count is the counter of a cause.
 func (d *Drops) count(c DropCause) *int64 {
-	return [...]*int64{&d.Malformed, &d.Foreign, &d.Unwanted, &d.Unsent, &d.Duplicate}[c]
+	return [...]*int64{&d.Malformed, &d.Foreign, &d.Unwanted, &d.Unsent, &d.Duplicate, &d.Unopened,
+		&d.Replayed}[c]
 }
 
 // observe adds a trace to those that a session tells.

@@ -15,7 +15,9 @@ func (x *blocks) conclude(now time.Time) {
 	s := x.s
 	switch {
 	case x.transfer.Left() > 0:
-		s.complete(now)
+		if x.transfer.Living() > 0 || !s.revive(now, "no receiver answers") {
+			s.complete(now)
+		}
 	case s.cfg.NoVerify:
 		s.finish(now, nil)
 	case x.asking:

@@ -39,17 +39,24 @@ type waiting struct {
 	marked  bool          // the next intent asks for a cookie
 	asks    bool          // a cookie was asked for and has not come
 	cookie  string        // shows the orchestrator that this host is where it says; "": none
+	known   bool          // the orchestrator has the key
+	plain   bool          // an answer was not sealed
 }
 
 // begin starts the wait.
 func (w *waiting) begin(now time.Time) {
 	s := w.s
 	w.ready, w.again = true, againFirst
-	if s.cfg.IntentTimeout > 0 {
+	switch {
+	case s.cfg.IntentTimeout > 0:
 		s.timers.Arm(timerIntent, now.Add(s.cfg.IntentTimeout))
+	case s.sealed() && s.given != 0: // it had the key, and may be about to start anew
+		s.timers.Arm(timerIntent, now.Add(askGiveUp))
+	case s.sealed():
+		s.timers.Arm(timerIntent, now.Add(sealedPatience))
 	}
-	if w.every = s.cfg.IntentRetry; w.every == 0 && s.given != 0 {
-		// Who spoke the extended protocol with us answers a repeated intent with the same offer.
+	if w.every = s.cfg.IntentRetry; w.every == 0 && (s.given != 0 || s.sealed()) {
+		// Who speaks the extended protocol with us answers a repeated intent with the same offer.
 		// To wait for ever for one that was lost would end a transfer that was well under way.
 		w.every = againFirst
 	}
@@ -72,7 +79,7 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 	if e.Sock != sockUDP {
 		return
 	}
-	s.seal()
+	s.shed()
 	if !s.fromOrchestrator(e, b) {
 		return
 	}
@@ -104,6 +111,9 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 		err = errors.New("it has no DATA")
 	default:
 		offer, err = wire.ParseReceivers(m.Data)
+		if err == nil && s.sealed() {
+			err = unextended(offer)
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("%w from %v: %w", ErrBadOffer, e.Peer, err)
@@ -135,7 +145,7 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	}
 	w.last, w.remote = err, w.remote || e.Remote
 	refused := hard(e, err)
-	if refused && w.every == 0 {
+	if refused && (w.every == 0 || s.sealed() && s.given == 0 && s.cfg.IntentRetry == 0) {
 		s.finish(now, w.failed())
 		return
 	}
@@ -144,7 +154,7 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 		s.log.Warn("the orchestrator cannot be reached now; it is asked again",
 			"orchestrator", e.Peer, "err", err)
 	}
-	bounded := s.cfg.IntentRetry > 0 || s.cfg.IntentTimeout > 0 || s.cfg.Deadline > 0
+	bounded := s.sealed() || s.cfg.IntentRetry > 0 || s.cfg.IntentTimeout > 0 || s.cfg.Deadline > 0
 	if !bounded && now.Sub(w.failing) >= notSent {
 		s.finish(now, w.failed())
 		return
@@ -173,6 +183,9 @@ func (w *waiting) due(now time.Time, timer int) {
 	case timerIntent:
 		err := fmt.Errorf("%w: %w (%v)", ErrNoOffer,
 			&PeerError{s.cfg.Orchestrator, OpIntent, ErrIntentTimeout}, s.cfg.IntentTimeout)
+		if s.sealed() {
+			err = w.unanswered()
+		}
 		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true
@@ -181,7 +194,7 @@ func (w *waiting) due(now time.Time, timer int) {
 		w.repeats++
 		w.marked = s.given != 0 || w.repeats%2 == 1
 		w.asks = w.marked || w.cookie != ""
-		if s.cfg.IntentRetry == 0 {
+		if s.cfg.IntentRetry == 0 && !w.known {
 			w.every = min(2*w.every, againMost)
 		}
 		s.timers.Arm(timerRetry, now.Add(w.every))

@@ -114,6 +114,9 @@ type (
 		Unwanted  int64 `json:"unwanted_datagrams"`
 		Unsent    int64 `json:"unsent_acks"`
 		Duplicate int64 `json:"duplicate_acks"`
+		// Of sealed transactions.
+		Unopened int64 `json:"unopened_datagrams,omitempty"`
+		Replayed int64 `json:"replayed_datagrams,omitempty"`
 	}
 	// Peer tells which receiver is meant.
 	Peer struct {

@@ -87,10 +87,15 @@ func figures(w io.Writer, r *mdalp.Report, width int, state string) {
 	}
 	// Nothing is dropped on most networks, so the line is worth reading where it is there.
 	if n := r.Dropped.Total(); n > 0 {
+		sealed := ""
+		if r.Sealed {
+			sealed = fmt.Sprintf(", %d that did not open, %d replayed",
+				r.Dropped.Unopened, r.Dropped.Replayed)
+		}
 		fmt.Fprintf(w, "%d datagrams dropped: %d malformed, %d foreign, %d not awaited, "+
-			"%d acks of segments never sent, %d duplicate acks\n",
+			"%d acks of segments never sent, %d duplicate acks%s\n",
 			n, r.Dropped.Malformed, r.Dropped.Foreign, r.Dropped.Unwanted,
-			r.Dropped.Unsent, r.Dropped.Duplicate)
+			r.Dropped.Unsent, r.Dropped.Duplicate, sealed)
 	}
 }
 
