@@ -94,7 +94,7 @@ var plantsExtended = []plant{
 	one("size.go", "what an earlier transaction had brought is sent again",
 		"x.transfer.Have(stored)\n", "if !PLANTED {\n\t\t\tx.transfer.Have(stored)\n\t\t}\n"),
 	one("dialog.go", "a transaction that is closed is asked for ever",
-		"return s.renew(now, s.tid)", "return PLANTED || s.renew(now, s.tid)"),
+		"return s.renew(now, s.tid, closed)", "return PLANTED || s.renew(now, s.tid, closed)"),
 	one("sched/lane.go", "a receiver that never answered gets as much as any",
 		"return l.acks == 0 && (tries", "return !PLANTED && l.acks == 0 && (tries"),
 	one("sched/acks.go", "a probe that has not left is unanswered",

@@ -162,7 +162,8 @@ func (p *pinging) probeSize(now time.Time, size int) bool {
 	key[29]++ // cookies of its own
 	h := s.header(size)
 	p.large = large{hosts: hosts, size: size, Prober: icmp.NewProber(now, icmp.Config{
-		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key, Size: size + h.Len() + s.overhead(),
+		Count: 1, Timeout: s.cfg.EchoTimeout, ID: echoID(&s.cfg.key), Key: key,
+		Size: size + h.Len() + s.overhead(),
 	}, hosts)}
 	return true
 }
