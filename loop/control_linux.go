@@ -43,9 +43,7 @@ func (c *control) parse(h *unix.Msghdr, z *zones) {
 			len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
 			c.stamp = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
 		case m.Level == unix.SOL_IP && m.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			// For a datagram to a broadcast or multicast address this is the interface's own,
-			// from which it can be answered; for any other it is where the datagram went to.
-			c.local = netip.AddrFrom4((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])).Spec_dst)
+			c.local = answered((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])))
 		case m.Level == unix.SOL_IPV6 && m.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 			p := (*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0]))
 			c.local = z.addr(p.Addr, p.Ifindex)
@@ -58,6 +56,18 @@ func (c *control) parse(h *unix.Msghdr, z *zones) {
 		}
 		b = b[min(unix.CmsgSpace(l-unix.CmsgLen(0)), len(b)):]
 	}
+}
+
+// answered is the address from which a datagram is to be answered. For one to a broadcast or
+// multicast address Spec_dst is the interface's own; for any other it is where it went to. It
+// is 0 for what came before the option was set, as to a socket that systemd had opened: then
+// the header's address has to do, unless the socket could not send from it.
+func answered(p *unix.Inet4Pktinfo) netip.Addr {
+	to := netip.AddrFrom4(p.Addr)
+	if p.Spec_dst != [4]byte{} || to.IsMulticast() || p.Addr == [4]byte{255, 255, 255, 255} {
+		return netip.AddrFrom4(p.Spec_dst)
+	}
+	return to
 }
 
 // decode reads a socket address; the zero value when it is of no known family.

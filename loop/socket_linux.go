@@ -67,21 +67,25 @@ func Listen(addr netip.AddrPort, opts Options) (*Socket, error) {
 			return nil, err
 		}
 	}
-	if err := c.Bind(sa); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return New(c, opts)
+	return prepare(c, opts, func() error { return c.Bind(sa) })
 }
 
 // New takes c over, an IPv4 or IPv6 datagram or raw socket, and closes it, also when it
 // fails: from here on the Socket is the way to it. Errors are [os.SyscallError]
 // values.
 func New(c Conn, opts Options) (*Socket, error) {
+	return prepare(c, opts, func() error { return nil })
+}
+
+// prepare makes a Socket of c: its options are set before it is bound, so that nothing comes
+// without them.
+func prepare(c Conn, opts Options, bind func() error) (*Socket, error) {
 	s := &Socket{fd: -1, opts: opts}
 	err := s.take(c)
-	if err == nil {
-		err = s.configure()
+	for _, f := range []func() error{s.configure, bind, s.name} {
+		if err == nil {
+			err = f()
+		}
 	}
 	// The Conn's own descriptor goes, and with it the socket's place in the
 	// poller of the Go runtime.
@@ -136,9 +140,11 @@ func (s *Socket) configure() error {
 	if s.whole, err = s.wants(v6); err != nil {
 		return err
 	}
-	if err := s.buffers(); err != nil {
-		return err
-	}
+	return s.buffers()
+}
+
+// name finds out what the socket is bound to.
+func (s *Socket) name() error {
 	sa, err := unix.Getsockname(s.fd)
 	if err != nil {
 		return os.NewSyscallError("getsockname", err)
@@ -150,10 +156,11 @@ func (s *Socket) configure() error {
 	case *unix.SockaddrInet6:
 		s.local = netip.AddrPortFrom(z.addr(sa.Addr, sa.ZoneId), uint16(sa.Port))
 	}
+	typ, err := s.option(unix.SOL_SOCKET, unix.SO_TYPE)
 	if typ == unix.SOCK_RAW { // the "port" is the protocol's number there
 		s.local = netip.AddrPortFrom(s.local.Addr(), 0)
 	}
-	return nil
+	return err
 }
 
 // wants tells whether a socket was told, before it came here, to send datagrams whole or
