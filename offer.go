@@ -95,7 +95,7 @@ func (s *session) choose() {
 	n := &s.pinging.names
 	s.place = make(map[netip.AddrPort]int, len(n.offer))
 	s.peers = make([]peer, 0, len(n.offer))
-	s.report.Receivers = make([]ReceiverReport, 0, len(n.offer))
+	receivers := make([]ReceiverReport, 0, len(n.offer))
 	ports := make(map[netip.Addr]int)
 	surplus, before := 0, 0
 	if s.cfg.Balance == BalanceNone {
@@ -129,9 +129,13 @@ func (s *session) choose() {
 		ports[addr]++
 		s.place[p.addr] = len(s.peers)
 		s.peers = append(s.peers, p)
-		s.report.Receivers = append(s.report.Receivers, ReceiverReport{
+		receivers = append(receivers, ReceiverReport{
 			Addr: p.addr, Name: p.name, OfferedSegment: p.seg, OfferedWindow: p.win,
 		})
+	}
+	// Their places are their numbers: nobody is told of some of them.
+	if n.missing == 0 || n.late {
+		s.report.Receivers = receivers
 	}
 	if surplus > 0 {
 		s.log.Warn("receivers left out: an offer may name "+strconv.Itoa(mostPorts)+" ports of one address",

@@ -170,6 +170,7 @@ func (s *session) restart(now time.Time) {
 	s.cfg.key[30]++ // echoes of before shall not count for those to come
 	s.report.Receivers, s.report.Segments, s.report.Extended, s.report.Segment = nil, 0, false, 0
 	s.report.Resumed, s.report.Acked, s.report.Left = 0, 0, 0
+	s.report.Probe, s.report.Transfer, s.report.Verdict = 0, 0, 0 // all of it is a wait by now
 	s.given, s.tid, s.peers, s.place = s.tid, 0, nil, nil
 	s.start()
 	s.enter(now, PhaseWaiting)

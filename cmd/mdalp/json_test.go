@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mdalp"
 	"mdalp/cmd/internal/halfway"
 	"mdalp/cmd/internal/shape"
 )
@@ -332,5 +333,40 @@ func TestJSONStreamMany(t *testing.T) {
 	var p shape.Progress
 	if err := json.Unmarshal(lines[len(lines)-1], &p); err != nil || len(p.Receivers) != 1000 || p.Receivers[7].Acked != report.Receivers[7].Acked {
 		t.Errorf("%v: %.500s", err, lines[len(lines)-1])
+	}
+}
+
+// TestJSONStreamAnew has a session begin again with another offer, of more receivers: that is
+// told from the start.
+func TestJSONStreamAnew(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s := shape.NewStream(w, await)
+	told := make(chan []byte)
+	go func() {
+		text, _ := io.ReadAll(r)
+		told <- text
+	}()
+	first, second := halfway.Report(2, "192.0.2.1"), halfway.Report(3, "192.0.2.7")
+	second.TID++
+	pinging, finishing := *second, *second
+	pinging.Phase, pinging.Segments = mdalp.PhasePinging, 0
+	finishing.Phase = mdalp.PhaseFinishing
+	waiting := mdalp.Report{Phase: mdalp.PhaseWaiting, TID: first.TID}
+	for _, r := range []*mdalp.Report{first, &waiting, &pinging, second, &finishing} {
+		s.End(t.Context(), r)
+	}
+	w.Close()
+	names, lines := events(t, <-told)
+	of := []string{"offer", "split", "retransmission", "dead", "progress"}
+	if want := slices.Concat(of, of, []string{"finishing"}); !slices.Equal(names, want) {
+		t.Fatalf("%v", names)
+	}
+	var offer shape.Offer
+	if err := json.Unmarshal(lines[len(of)], &offer); err != nil || offer.TID != second.TID || len(offer.Receivers) != 3 {
+		t.Errorf("%v: %s", err, lines[len(of)])
 	}
 }

@@ -71,6 +71,11 @@ func readStream(in io.Reader) ([]*transfer, error) {
 			t, began = &transfer{events: true, tid: -1}, 0
 			all = append(all, t)
 		}
+		// It may begin again. What was acknowledged before is drawn no more: it counts for nothing,
+		// or the split has it.
+		if e.Event.Event == "offer" {
+			t.receivers = nil
+		}
 		// Times are told since the transfer began; the picture begins when there is something to
 		// send.
 		if e.Event.Event == "split" {

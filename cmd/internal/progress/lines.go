@@ -74,6 +74,7 @@ func (l *Lines) See(r *mdalp.Report) {
 // acknowledged in the base protocol; bytes in the extended one, whose segments have any size.
 type pace struct {
 	rate  float64 // a second
+	tid   int64   // the transaction's
 	acked int64
 	at    time.Duration
 }
@@ -83,6 +84,10 @@ func (p *pace) see(r *mdalp.Report) {
 	// There is no speed before the split.
 	if r.Segments == 0 {
 		return
+	}
+	// Begun again, with nothing acknowledged.
+	if r.TID != p.tid {
+		*p = pace{tid: r.TID}
 	}
 	acked := r.Segments - r.Left
 	if r.Extended {

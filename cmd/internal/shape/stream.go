@@ -93,6 +93,7 @@ type Stream struct {
 	// Waits for something to be closed, as long as ctx allows.
 	await func(ctx context.Context, done <-chan struct{}) error
 	// How far the events have come, which may be behind the report.
+	tid       int64 // of the offer that was told last
 	phase     mdalp.Phase
 	finishing bool   // told
 	seen      []Done // by receiver, when it was last told
@@ -142,6 +143,11 @@ func (s *Stream) End(ctx context.Context, r *mdalp.Report) {
 // news makes the events since the last report.
 func (s *Stream) news(r *mdalp.Report) {
 	at := r.Elapsed
+	// Another offer: the session has begun again, with smaller segments or where the server had
+	// closed the transaction.
+	if len(r.Receivers) > 0 && r.TID != s.tid {
+		s.tid, s.phase, s.finishing = r.TID, mdalp.PhaseWaiting, false
+	}
 	// A transfer that ended at once may have gone through a phase unseen.
 	if s.phase == mdalp.PhaseWaiting && len(r.Receivers) > 0 {
 		s.phase = mdalp.PhasePinging
