@@ -39,6 +39,9 @@ type Config struct {
 	// Settled is called for every transaction that settled, from the goroutine of
 	// the network, so it must not block.
 	Settled func(server.Result)
+	// Watch is given the server with its sockets before anything comes, and the Waker of its
+	// loop, by which to look at it from outside.
+	Watch func(*server.Server, *loop.Waker, []*loop.Socket)
 }
 
 // A Lab is a running network with its orchestrator and receivers.
@@ -50,6 +53,7 @@ type Lab struct {
 
 	cancel context.CancelFunc
 	socks  []*loop.Socket
+	waker  *loop.Waker
 	ended  chan struct{} // closed when all is over
 	err    error         // then valid
 	stats  Stats         // then valid
@@ -95,6 +99,13 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err != nil {
 		l.closeSockets()
 		return nil, err
+	}
+	if l.waker, err = loop.NewWaker(); err != nil {
+		l.closeSockets()
+		return nil, err
+	}
+	if cfg.Watch != nil {
+		cfg.Watch(srv, l.waker, l.socks)
 	}
 	w := newWan(srv, cfg.Seed, cfg.Profile.Access, places, order)
 	ctx, l.cancel = context.WithCancel(ctx)
@@ -203,7 +214,7 @@ func (l *Lab) server(cfg *Config, places []place, order []int) (*server.Server, 
 // run is the goroutine of the network.
 func (l *Lab) run(ctx context.Context, srv *server.Server, w *wan, log *slog.Logger) {
 	defer close(l.ended)
-	err := loop.Run(ctx, w, l.socks...)
+	err := l.waker.Run(ctx, w, l.socks...)
 	if ctx.Err() == nil {
 		log.Error("the network of the lab broke", "err", err)
 		l.err = err
@@ -215,6 +226,9 @@ func (l *Lab) run(ctx context.Context, srv *server.Server, w *wan, log *slog.Log
 }
 
 func (l *Lab) closeSockets() {
+	if l.waker != nil {
+		l.waker.Close()
+	}
 	for _, s := range l.socks {
 		if err := s.Close(); err != nil && l.err == nil {
 			l.err = err
