@@ -132,7 +132,7 @@ var plants = []plant{
 	one("sched", "a receiver that never answered gets all tries",
 		"if t.cfg.First <= 0 ||", "if PLANTED || t.cfg.First <= 0 ||"),
 	one("sched", "the few first tries cost patience",
-		"return s.rtt.span(n + 1)\n", "if !PLANTED {\n\t\t\treturn s.rtt.span(n + 1)\n\t\t}\n"),
+		"return s.rtt.timeouts(n + 1)\n", "if !PLANTED {\n\t\t\treturn s.rtt.timeouts(n + 1)\n\t\t}\n"),
 	one("sched", "what did not leave is among the first tries",
 		"if s.lost++; last", "if s.lost++; PLANTED {\n\t\ts.lost--\n\t} else if last"),
 	one(".", "timers fire before the socket is read",

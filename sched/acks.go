@@ -33,7 +33,7 @@ func (x *extended) ack(now time.Duration, i int, ranges []Range) (newly int64, o
 			x.deliver(l, s)
 			f.acked(num)
 		}
-		f.settle(r.First, r.Last)
+		f.bridge(r.First, r.Last)
 	}
 	if newly == 0 {
 		l.stats.Duplicate++

@@ -20,7 +20,7 @@ func (x *extended) audit() error {
 		if err != nil {
 			return fmt.Errorf("receiver %d: %w", i, err)
 		}
-		if !x.cfg.NoFailover && l.dead() && (l.flight.out > 0 || x.living > 0 && l.waiting() > 0) {
+		if !x.cfg.NoFailover && l.dead() && (l.flight.out > 0 || x.living > 0 && l.unsent() > 0) {
 			return fmt.Errorf("receiver %d is dead and keeps segments", i)
 		}
 		if x.left > 0 && !l.dead() && l.spent() {

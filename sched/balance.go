@@ -51,7 +51,7 @@ func (t *Transfer) level(at time.Duration, n int64) []int64 {
 		if s.dead() {
 			continue
 		}
-		p := float64(s.pace(at))
+		p := float64(s.perSegment(at))
 		if s.stats.Acked == 0 {
 			// Nothing is known of it but the split, which gave the near ones more.
 			p *= float64(most) / float64(max(1, s.stats.Assigned))
@@ -97,7 +97,7 @@ func (t *Transfer) steal(at time.Duration, i int) {
 	if t.left <= int64(t.out) {
 		return // all that is left is out
 	}
-	own := t.to[i].pace(at)
+	own := t.to[i].perSegment(at)
 	end := t.horizon(at, i)
 	k := int64(end / own)
 	if k == 0 {
@@ -105,7 +105,7 @@ func (t *Transfer) steal(at time.Duration, i int) {
 	}
 	for c := 1; c < t.near(); c++ {
 		j := (i + c) % len(t.to)
-		if s := &t.to[j]; !s.dead() && s.pace(at) > own {
+		if s := &t.to[j]; !s.dead() && s.perSegment(at) > own {
 			if n, _ := s.spare(at, end); n > 0 {
 				k -= n
 				t.move(j, i, n)
@@ -123,7 +123,7 @@ func (t *Transfer) steal(at time.Duration, i int) {
 				continue
 			}
 			n, free := s.spare(at, end)
-			if ends := free + time.Duration(s.waiting())*s.pace(at); n > 0 && ends > last {
+			if ends := free + time.Duration(s.unsent())*s.perSegment(at); n > 0 && ends > last {
 				victim, last, most = j, ends, n
 			}
 		}
@@ -162,10 +162,10 @@ func (t *Transfer) horizon(at time.Duration, i int) time.Duration {
 	var left int64
 	for c := range t.near() {
 		if s := &t.to[(i+c)%len(t.to)]; !s.dead() {
-			left += s.waiting()
+			left += s.unsent()
 		}
 	}
-	own := t.to[i].pace(at)
+	own := t.to[i].perSegment(at)
 	lo, hi := time.Duration(0), time.Duration(min(float64(own)*float64(left), 1<<62))
 	for hi-lo > own/256 {
 		mid := lo + (hi-lo)/2
@@ -184,8 +184,8 @@ func (t *Transfer) horizon(at time.Duration, i int) time.Duration {
 	return hi
 }
 
-// waiting is the number of segments that are neither acknowledged nor out.
-func (s *sender) waiting() int64 {
+// unsent is the number of segments that are neither acknowledged nor out.
+func (s *sender) unsent() int64 {
 	n := s.backlog()
 	if s.tries > 0 {
 		n--
@@ -196,7 +196,7 @@ func (s *sender) waiting() int64 {
 // can is how many segments more the receiver gets done within d, after the one
 // that is out.
 func (s *sender) can(at, d time.Duration) int64 {
-	p := s.pace(at)
+	p := s.perSegment(at)
 	if s.tries > 0 {
 		d -= max(0, p-(at-s.began))
 	}
@@ -207,9 +207,9 @@ func (s *sender) can(at, d time.Duration) int64 {
 // d, and when it is free for the first of them.
 func (s *sender) spare(at, d time.Duration) (n int64, free time.Duration) {
 	if s.tries > 0 {
-		free = max(0, s.pace(at)-(at-s.began))
+		free = max(0, s.perSegment(at)-(at-s.began))
 	}
-	return s.waiting() - s.can(at, d), free
+	return s.unsent() - s.can(at, d), free
 }
 
 // help wakes the quickest receiver that has nothing to do: somebody has become
@@ -221,7 +221,7 @@ func (t *Transfer) help(at time.Duration) {
 		if s.dead() || s.span.Len() > 0 {
 			continue
 		}
-		if idle < 0 || s.pace(at) < t.to[idle].pace(at) {
+		if idle < 0 || s.perSegment(at) < t.to[idle].perSegment(at) {
 			idle = i
 		}
 	}

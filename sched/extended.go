@@ -284,7 +284,7 @@ func (x *extended) done() bool {
 		return false
 	}
 	for i := range x.to {
-		if l := &x.to[i]; !l.dead() && (l.flight.out > 0 || l.waiting() > 0) {
+		if l := &x.to[i]; !l.dead() && (l.flight.out > 0 || l.unsent() > 0) {
 			return false
 		}
 	}

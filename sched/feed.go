@@ -51,8 +51,8 @@ func (x *extended) draw(l *lane, n int64) {
 	l.claim -= n
 }
 
-// waiting is how many segments wait for receiver l alone.
-func (l *lane) waiting() int64 { return l.claim + l.fresh.n + l.again.n }
+// unsent is how many segments wait for receiver l alone.
+func (l *lane) unsent() int64 { return l.claim + l.fresh.n + l.again.n }
 
 // probe says what draws an ack after a timeout: something new, or else the oldest
 // that is out (RFC 9002, section 6.2.4). Where the receiver takes no more, the oldest
@@ -114,8 +114,8 @@ func (x *extended) feed(i int) bool {
 	var victim *lane
 	last := own
 	for j := range x.to {
-		if v := &x.to[j]; j != i && !v.dead() && v.waiting() > 0 {
-			if e := x.ends(v, v.waiting()); e > last {
+		if v := &x.to[j]; j != i && !v.dead() && v.unsent() > 0 {
+			if e := x.ends(v, v.unsent()); e > last {
 				victim, last = v, e
 			}
 		}
@@ -125,7 +125,7 @@ func (x *extended) feed(i int) bool {
 	}
 	a, b := l.speed(), victim.speed()
 	n := int64((last - own) * a * b / (a + b) / float64(x.segment))
-	all := victim.waiting()
+	all := victim.unsent()
 	n = min(max(0, n), all)
 	// What rounding left over goes where it is done sooner.
 	if n < all && x.ends(l, n+1) < x.ends(victim, all-n) {
@@ -222,7 +222,7 @@ func (x *extended) kill(i int, err error) {
 		return
 	}
 	f := &l.flight
-	gave := l.waiting()
+	gave := l.unsent()
 	for num := f.oldest; num < f.next; num++ {
 		if s := f.at(num); s.flags&isOut != 0 {
 			f.leave(s, isLost)

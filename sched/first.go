@@ -54,7 +54,7 @@ func (t *Transfer) most(s *sender) int {
 // after the last of the First those that are left.
 func (t *Transfer) patience(s *sender) time.Duration {
 	if n := t.cfg.Tries - s.tries; n > 0 && s.tries >= t.most(s) {
-		return s.rtt.span(n + 1)
+		return s.rtt.timeouts(n + 1)
 	}
 	return s.rtt.RTO()
 }

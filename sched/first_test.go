@@ -129,13 +129,13 @@ func TestOut(t *testing.T) {
 // TestSpan: the sum of many timeouts takes no time, and does not wrap.
 func TestSpan(t *testing.T) {
 	var r RTT
-	if d := r.span(4); d != 21*time.Second || r.doublings != 0 {
+	if d := r.timeouts(4); d != 21*time.Second || r.doublings != 0 {
 		t.Errorf("four timeouts take %v", d)
 	}
-	if d := r.span(math.MaxInt); d <= 0 {
+	if d := r.timeouts(math.MaxInt); d <= 0 {
 		t.Errorf("all of them take %v", d)
 	}
-	if d := (RTT{Fixed: time.Second}).span(5); d != 5*time.Second {
+	if d := (RTT{Fixed: time.Second}).timeouts(5); d != 5*time.Second {
 		t.Errorf("five fixed ones take %v", d)
 	}
 }

@@ -110,9 +110,9 @@ func (f *flight) unacked(num, first int64) int64 {
 	return -1
 }
 
-// settle notes that all from first to last are acknowledged now, so that they are
+// bridge notes that all from first to last are acknowledged now, so that they are
 // one step the next time.
-func (f *flight) settle(first, last int64) {
+func (f *flight) bridge(first, last int64) {
 	if first = max(first, f.head); last < first {
 		return
 	}

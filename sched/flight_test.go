@@ -31,7 +31,7 @@ func TestFlightRanges(t *testing.T) {
 				delete(open, num)
 				f.acked(num)
 			}
-			f.settle(first, last)
+			f.bridge(first, last)
 			for num := max(first, f.head); num <= last; num++ {
 				if open[num] {
 					t.Fatalf("seed %d: NUM %d is passed over, by %d-%d", seed, num, first, last)

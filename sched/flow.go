@@ -68,7 +68,7 @@ func (t *Transfer) Flow(i int) Flow {
 		Window: min(l.control.window(), int64(l.window)*t.segment),
 		RTT:    l.recovery.smoothed, LeastRTT: l.recovery.least, Rate: l.rate * 1e9,
 		Silent: l.recovery.backoff, SlowStart: l.control.fixed == 0 && l.control.cubic.slowStart(),
-		Waiting: l.waiting(),
+		Waiting: l.unsent(),
 	}
 	if l.pacer.price > 0 {
 		f.Pace = 1e9 / l.pacer.price

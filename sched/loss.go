@@ -136,7 +136,7 @@ func (r *recovery) advance(f *flight) {
 			if r.sampled != never && s.at > r.sampled {
 				r.run = s.at
 			}
-		case s.at-r.run >= r.span():
+		case s.at-r.run >= r.lasting():
 			r.persistent = true
 			r.run = s.at
 		}
@@ -144,7 +144,7 @@ func (r *recovery) advance(f *flight) {
 	}
 }
 
-// span is the least duration of a persistent congestion (section 7.6.1).
-func (r *recovery) span() time.Duration {
+// lasting is the least duration of a persistent congestion (section 7.6.1).
+func (r *recovery) lasting() time.Duration {
 	return persistentThreshold * (r.smoothed + max(4*r.variance, granularity))
 }

@@ -24,7 +24,7 @@ func TestRecoveryRTT(t *testing.T) {
 	if got, want := r.lossDelay(), 95*ms*9/8; got != want {
 		t.Errorf("time threshold %v, want %v", got, want)
 	}
-	if got, want := r.span(), 3*(95+190)*ms; got != want {
+	if got, want := r.lasting(), 3*(95+190)*ms; got != want {
 		t.Errorf("persistent congestion after %v, want %v", got, want)
 	}
 }

@@ -110,8 +110,8 @@ func (r *RTT) RTO() time.Duration {
 // sample.
 func (r *RTT) Smoothed() (d time.Duration, ok bool) { return r.srtt, r.srtt > 0 }
 
-// span is the sum of the next n timeouts if none is answered, n at least 1.
-func (r RTT) span(n int) (sum time.Duration) {
+// timeouts is the sum of the next n timeouts if none is answered, n at least 1.
+func (r RTT) timeouts(n int) (sum time.Duration) {
 	for ; n > 0; n-- {
 		d, before := r.RTO(), r.doublings
 		if r.Backoff(); r.doublings == before { // from here on all are alike

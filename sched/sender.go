@@ -183,11 +183,11 @@ func (s *sender) cut(n, segment int64) []Span {
 	return got
 }
 
-// pace is the time that this receiver takes for a segment, losses included: the
+// perSegment is the time that this receiver takes for a segment, losses included: the
 // mean of what it took so far. A segment that has been out for longer than that
 // says that it has become slower. Without any acknowledgement it is the first
 // timeout.
-func (s *sender) pace(now time.Duration) time.Duration {
+func (s *sender) perSegment(now time.Duration) time.Duration {
 	d := FirstRTO
 	if s.stats.Acked > 0 {
 		d = s.busy / time.Duration(s.stats.Acked)

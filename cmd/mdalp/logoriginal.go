@@ -158,7 +158,7 @@ func (o *original) other(r *slog.Record) {
 		text = append(text, ' ')
 		text = append(text, a.Key...)
 		text = append(text, '=')
-		if plain(v) {
+		if unquoted(v) {
 			text = append(text, v...)
 		} else {
 			text = strconv.AppendQuote(text, v)
@@ -168,8 +168,8 @@ func (o *original) other(r *slog.Record) {
 	o.print(r.Level, "%s", text)
 }
 
-// plain reports whether v needs no quotes.
-func plain(v string) bool {
+// unquoted reports whether v needs no quotes.
+func unquoted(v string) bool {
 	for _, c := range v {
 		if c <= ' ' || c == '"' || !strconv.IsPrint(c) {
 			return false

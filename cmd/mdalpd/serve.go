@@ -27,8 +27,8 @@ const (
 	// mostly wait for the disk: 1,000 small payloads, at 1 ms a flush, one after the other, take
 	// 2.1 s with 4 at once, 1.5 s with 16, 1.4 s with 32.
 	besides = 16
-	// settling is how long the end waits for those that are not done.
-	settling = 30 * time.Second
+	// finishing is how long the end waits for those that are not done.
+	finishing = 30 * time.Second
 )
 
 // run serves until a signal comes.
@@ -256,7 +256,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 	d.leave()
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
-	d.settle(last)
+	d.finish(last)
 	d.manager.end()
 	if verbose {
 		d.counters()
@@ -268,10 +268,10 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 	return err
 }
 
-// settle waits for what is done beside the loop, but not for ever: what is not done then
+// finish waits for what is done beside the loop, but not for ever: what is not done then
 // is in the store as it came, and the next start goes on with it.
-func (d *daemon) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settling)
+func (d *daemon) finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, finishing)
 	defer cancel()
 	for !d.Drained() && ctx.Err() == nil {
 		// Not for long: the service manager's watchdog wants to hear of it.

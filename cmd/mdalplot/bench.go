@@ -80,7 +80,7 @@ func readBench(name string) (*bench, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errors.New("it ends in the middle: it was cut")
 	case err != nil:
-		return nil, fmt.Errorf("it is not what mdalp bench --format json prints: %w", plain(err))
+		return nil, fmt.Errorf("it is not what mdalp bench --format json prints: %w", bare(err))
 	// Any version of it: also a newer one is the wrong file.
 	case strings.HasPrefix(schema, "mdalp.send/"):
 		return nil, errors.New("that is a transfer: draw it with mdalplot sequence, or share")

@@ -62,7 +62,7 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 		if err == pcapng.ErrFormat { // one that wraps it knows what the file is
 			err = errors.New("neither a capture (pcapng or pcap) nor the JSON of mdalp")
 		}
-		return nil, plain(err)
+		return nil, bare(err)
 	}
 	var a trace.Analyzer
 	var d pcapng.Datagram
@@ -109,7 +109,7 @@ func readCapture(in io.Reader) ([]*transfer, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = fmt.Errorf("the capture ends in the middle of packet %d: it was cut", frames+1)
 	default:
-		err = fmt.Errorf("the capture is damaged after packet %d: %w", frames, plain(err))
+		err = fmt.Errorf("the capture is damaged after packet %d: %w", frames, bare(err))
 	}
 	if len(all) == 0 {
 		return nil, err
@@ -166,7 +166,7 @@ func newTransfer(x *trace.Transaction, sent *sendings, until time.Time) *transfe
 			}
 			r.shots = append(r.shots, h)
 		}
-		r.settle()
+		r.link()
 		t.receivers = append(t.receivers, r)
 	}
 	return t

@@ -97,7 +97,7 @@ func window(t *transfer) (*picture, error) {
 		return nil, errNoCourse
 	}
 	scale, unit := timeAxis(float64(len(all[0])) * step)
-	p := newPicture(t.title("Segments in flight"), t.about()+"; steps of "+span(step),
+	p := newPicture(t.title("Segments in flight"), t.about()+"; steps of "+shortTime(step),
 		"time since the first segment ("+unit+")", "segments in flight, the most of each step")
 	p.plot.Y.Tick.Marker = ticks{10, true}
 	t.course(p, all, step, scale, func(b bin) float64 { return float64(b.flight) })
@@ -131,7 +131,7 @@ func rate(t *transfer) (*picture, error) {
 	}
 	up, high := bitAxis(most)
 	scale, unit := timeAxis(float64(len(all[0])) * step)
-	p := newPicture(t.title("Rate of acknowledgement"), t.about()+"; steps of "+span(step),
+	p := newPicture(t.title("Rate of acknowledgement"), t.about()+"; steps of "+shortTime(step),
 		"time since the first segment ("+unit+")", "acknowledged payload ("+high+")")
 	t.course(p, all, step, scale, func(b bin) float64 { return float64(b.acked) * 8 / step * up })
 	p.receivers(t.receivers, func(i int) func(*draw.Canvas, vg.Point) {
@@ -172,8 +172,8 @@ func bitAxis(most float64) (scale float64, unit string) {
 	return 1, "bit/s"
 }
 
-// span writes a short time.
-func span(seconds float64) string {
+// shortTime writes a short time.
+func shortTime(seconds float64) string {
 	d := time.Duration(seconds * 1e9)
 	if d < 2*time.Second {
 		return fmt.Sprintf("%g ms", float64(d.Round(time.Microsecond))/1e6)

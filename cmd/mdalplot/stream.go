@@ -54,7 +54,7 @@ func readStream(in io.Reader) ([]*transfer, error) {
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			err = fmt.Errorf("it ends in the middle of object %d: it was cut", n)
 		case err != nil:
-			err = fmt.Errorf("object %d is not the JSON of mdalp: %w", n, plain(err))
+			err = fmt.Errorf("object %d is not the JSON of mdalp: %w", n, bare(err))
 		case strings.HasPrefix(schema, "mdalp.bench/"):
 			err = errors.New("that is a comparison of mdalp bench: draw it with mdalplot compare")
 		case schema != shape.SendSchema:

@@ -218,14 +218,14 @@ func open(name string) (in *bufio.Reader, isJSON bool, done func() error, err er
 		if err == io.EOF {
 			return nil, false, nil, errors.New("it is empty")
 		}
-		return nil, false, nil, plain(err)
+		return nil, false, nil, bare(err)
 	}
 	// A pcapng file begins with a line feed, not with white space of JSON.
 	return in, b[0] == '{', f.Close, nil
 }
 
-// plain leaves out of an error what the name in front of it says already.
-func plain(err error) error {
+// bare leaves out of an error what the name in front of it says already.
+func bare(err error) error {
 	var (
 		path   *fs.PathError
 		syntax *json.SyntaxError
@@ -266,10 +266,10 @@ func readAny(in io.Reader, isJSON bool) ([]*transfer, error) {
 // byPlace sorts shots by segment, then by try.
 func byPlace(a, b shot) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.try, b.try)) }
 
-// settle fills in when each shot was followed by the next of the same segment. The
+// link fills in when each shot was followed by the next of the same segment. The
 // shots stay in the order of time, which the pictures need; only their places are
 // sorted.
-func (r *receiver) settle() {
+func (r *receiver) link() {
 	places := make([]int, len(r.shots))
 	for i := range places {
 		places[i] = i

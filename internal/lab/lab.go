@@ -130,7 +130,7 @@ func (l *Lab) open(n *Network, places []place) (order []int, err error) {
 	for i := range places {
 		p := &places[i]
 		if n == nil {
-			p.addr = plain(i)
+			p.addr = standIn(i)
 		}
 		p.port = server.Port
 		opts := loop.Options{PacketInfo: true}

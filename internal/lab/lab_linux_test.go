@@ -348,7 +348,7 @@ func self(t *testing.T) string {
 // On plain loopback the same profile is played at other addresses.
 func TestPlainLoopback(t *testing.T) {
 	// Someone has the port of the first receiver.
-	squat, err := loop.Listen(netip.AddrPortFrom(plain(1), server.Port), loop.Options{})
+	squat, err := loop.Listen(netip.AddrPortFrom(standIn(1), server.Port), loop.Options{})
 	switch {
 	case err == nil:
 		defer squat.Close()
@@ -364,7 +364,7 @@ func TestPlainLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if l.Addr().Addr() != plain(0) || l.Private() {
+	if l.Addr().Addr() != standIn(0) || l.Private() {
 		t.Errorf("orchestrator at %v, private %v", l.Addr(), l.Private())
 	}
 	c, err := begin(l.Addr())

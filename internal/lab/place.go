@@ -45,8 +45,8 @@ func (p *place) silent(t time.Duration) bool {
 	return p.dead || p.dies > 0 && t >= p.dies && (p.revives == 0 || t < p.revives)
 }
 
-// plain is the loopback address that stands for place i where no network of our
+// standIn is the loopback address that stands for place i where no network of our
 // own can be had. All of 127.0.0.0/8 is local without any setting.
-func plain(i int) netip.Addr {
+func standIn(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 77, byte((i + 1) >> 8), byte(i + 1)})
 }

@@ -28,7 +28,7 @@ func (d *Disk) Unplugged(keep func() bool) *Disk {
 	for _, name := range sorted(n.kept) {
 		f := n.kept[name]
 		for _, c := range f.changes {
-			f.kept = c.settle(f.kept, keep)
+			f.kept = c.applied(f.kept, keep)
 		}
 		f.changes, f.data = nil, slices.Clone(f.kept)
 		n.names[name] = f
@@ -78,8 +78,8 @@ func (m move) apply(names map[string]*inode) {
 	}
 }
 
-// settle gives b with what is kept of a change.
-func (c change) settle(b []byte, keep func() bool) []byte {
+// applied gives b with what is kept of a change.
+func (c change) applied(b []byte, keep func() bool) []byte {
 	if c.bytes == nil {
 		if keep() {
 			b = resize(b, c.size)

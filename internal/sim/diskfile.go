@@ -72,7 +72,7 @@ func (f *diskFile) Allocate(n int64, beyond bool) error {
 
 // change makes one, as processes see it.
 func (f *diskFile) change(c change) {
-	f.f.data = c.settle(f.f.data, func() bool { return true })
+	f.f.data = c.applied(f.f.data, func() bool { return true })
 	f.f.changes = append(f.f.changes, c)
 	f.f.when = f.d.now()
 }

@@ -66,7 +66,7 @@ const burst = 1 << 20
 // transmit sends the datagram in slot i on its way.
 func (w *World) transmit(n *Node, i int32) {
 	env, b := w.env, w.slots[i].buf
-	src, err := n.source(&env)
+	src, err := n.sender(&env)
 	if err != nil {
 		w.fail(err)
 		return

@@ -122,8 +122,8 @@ type endpoint struct {
 	sock int
 }
 
-// source finds the endpoint from which a datagram leaves.
-func (n *Node) source(e *loop.Envelope) (*endpoint, error) {
+// sender finds the endpoint from which a datagram leaves.
+func (n *Node) sender(e *loop.Envelope) (*endpoint, error) {
 	if e.Sock < 0 || e.Sock >= len(n.socks) {
 		return nil, fmt.Errorf("%s sends on socket %d of %d", n.name, e.Sock, len(n.socks))
 	}

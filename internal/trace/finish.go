@@ -21,7 +21,7 @@ func (a *Analyzer) Finish() *Trace {
 			for i := range r.flight {
 				t.leave(r, &r.flight[i])
 			}
-			r.settle()
+			r.decide()
 			for _, x := range r.nums.gaps(-1) {
 				r.Unseen += x.Last - x.First + 1
 			}
@@ -42,9 +42,9 @@ func (a *Analyzer) Finish() *Trace {
 	return tr
 }
 
-// settle finds which transmission each doubtful ack belongs to, now that the least delay
+// decide finds which transmission each doubtful ack belongs to, now that the least delay
 // is known.
-func (r *Receiver) settle() {
+func (r *Receiver) decide() {
 	for _, s := range r.doubtful {
 		r.attribute(s)
 	}

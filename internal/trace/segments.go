@@ -120,7 +120,7 @@ func (t *Transaction) ack(d *pcapng.Datagram, m *wire.Message) {
 	case r.acked.has(m.Seq):
 		r.Duplicate++
 	default:
-		t.settle(r, m.Seq, d.At)
+		t.acknowledged(r, m.Seq, d.At)
 	}
 	ranges, err := wire.ParseRanges(m.Data)
 	if err != nil {
@@ -132,14 +132,14 @@ func (t *Transaction) ack(d *pcapng.Datagram, m *wire.Message) {
 		if x.Last-x.First < int64(len(r.open)) {
 			for seq := x.First; seq <= x.Last && seq >= 0; seq++ {
 				if r.open[seq] != nil {
-					t.settle(r, seq, d.At)
+					t.acknowledged(r, seq, d.At)
 				}
 			}
 			continue
 		}
 		for _, seq := range r.queue {
 			if x.First <= seq && seq <= x.Last && r.open[seq] != nil {
-				t.settle(r, seq, d.At)
+				t.acknowledged(r, seq, d.At)
 			}
 		}
 	}
@@ -155,9 +155,9 @@ func (t *Transaction) take(r *Receiver, seq int64, at time.Time) {
 	}
 }
 
-// settle takes the ack of a segment that was sent, and works out its delay, unless it was
+// acknowledged takes the ack of a segment that was sent, and works out its delay, unless it was
 // sent more than once.
-func (t *Transaction) settle(r *Receiver, seq int64, at time.Time) {
+func (t *Transaction) acknowledged(r *Receiver, seq int64, at time.Time) {
 	t.take(r, seq, at)
 	s := r.open[seq]
 	if s == nil {

@@ -36,10 +36,10 @@ type Screen struct {
 	// Receivers that are dead are red. Not with NO_COLOR (no-color.org).
 	color bool
 	// Fed by every report, also those that are not painted.
-	pace pace
-	rows []int         // how wide each line is that stands there
-	cols int           // the terminal's width then
-	last time.Duration // when they were painted, since the transfer's beginning
+	speed speed
+	rows  []int         // how wide each line is that stands there
+	cols  int           // the terminal's width then
+	last  time.Duration // when they were painted, since the transfer's beginning
 	// How often they are, if that is no fraction of a second.
 	every time.Duration
 }
@@ -49,7 +49,7 @@ func NewScreen(f *os.File) *Screen { return &Screen{f: f, color: os.Getenv("NO_C
 
 // Begin starts over with another transfer: times in reports count from its beginning, and the
 // rate of the last one must not stay.
-func (s *Screen) Begin() { s.pace, s.last = pace{}, 0 }
+func (s *Screen) Begin() { s.speed, s.last = speed{}, 0 }
 
 // See paints a report.
 func (s *Screen) See(r *mdalp.Report) {
@@ -59,8 +59,8 @@ func (s *Screen) See(r *mdalp.Report) {
 		s.erase()
 		return
 	}
-	s.pace.see(r)
-	s.draw(r.Elapsed, func(cols, rows int) []string { return frame(r, s.pace.rate, cols, rows) })
+	s.speed.see(r)
+	s.draw(r.Elapsed, func(cols, rows int) []string { return frame(r, s.speed.rate, cols, rows) })
 }
 
 // draw paints what lines gives for at most that many columns and rows, elapsed after the

@@ -15,7 +15,7 @@ const dead = "  dead"
 
 // frame gives the lines that show a report: one for the whole, and below it one for
 // each receiver, as far as there is room. None is wider than cols. rate is that of a
-// [pace].
+// [speed].
 func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 	switch r.Phase {
 	case mdalp.PhaseWaiting:
@@ -82,7 +82,7 @@ type barOf struct {
 	of   *mdalp.ReceiverReport
 	name string
 	// It is an address, of which both ends tell more than the middle.
-	plain bool
+	unnamed bool
 }
 
 // barsOf names all receivers: as the offer does, where it gives a name that no other has,
@@ -100,7 +100,7 @@ func barsOf(r *mdalp.Report) []barOf {
 		if b.name != "" && times[b.name] == 1 {
 			continue
 		}
-		b.plain, b.name = true, table.Address(b.of.Addr)
+		b.unnamed, b.name = true, table.Address(b.of.Addr)
 		if len(all) > 1 { // the only one may be any of the offer, by -s
 			b.name = fmt.Sprintf("%d %s", i+1, b.name)
 		}
@@ -110,7 +110,7 @@ func barsOf(r *mdalp.Report) []barOf {
 
 // fit gives the name in n columns.
 func (b *barOf) fit(n int) string {
-	if b.plain {
+	if b.unnamed {
 		return table.Fill(table.Squeeze(b.name, n), n)
 	}
 	return table.Fill(table.Cut(b.name, n), n)

@@ -37,9 +37,9 @@ func (r *Rarely) Due(elapsed time.Duration) bool {
 
 // Lines writes a log line of progress now and then.
 type Lines struct {
-	to   slog.Handler
-	rare Rarely
-	pace pace
+	to    slog.Handler
+	rare  Rarely
+	speed speed
 }
 
 // NewLines writes to a handler.
@@ -50,7 +50,7 @@ func (l *Lines) Begin() { *l = Lines{to: l.to} }
 
 // See writes a line if it is time.
 func (l *Lines) See(r *mdalp.Report) {
-	l.pace.see(r)
+	l.speed.see(r)
 	if r.Phase == mdalp.PhaseFinished || !l.rare.Due(r.Elapsed) {
 		return
 	}
@@ -64,15 +64,15 @@ func (l *Lines) See(r *mdalp.Report) {
 			unit = "bytes_per_second"
 		}
 		line.AddAttrs(slog.Int64("acknowledged_bytes", r.Acked), slog.Int64("bytes", r.Size),
-			slog.Int64(unit, int64(l.pace.rate+0.5)), slog.Int64("resent", r.Resent()),
-			slog.String("eta", eta(r, l.pace.rate)))
+			slog.Int64(unit, int64(l.speed.rate+0.5)), slog.Int64("resent", r.Resent()),
+			slog.String("eta", eta(r, l.speed.rate)))
 	}
 	l.to.Handle(context.Background(), line)
 }
 
-// A pace is how fast things go, smoothed over two seconds or so: segments that are
+// A speed is how fast things go, smoothed over two seconds or so: segments that are
 // acknowledged in the base protocol; bytes in the extended one, whose segments have any size.
-type pace struct {
+type speed struct {
 	rate  float64 // a second
 	tid   int64   // the transaction's
 	acked int64
@@ -80,14 +80,14 @@ type pace struct {
 }
 
 // see takes the next report.
-func (p *pace) see(r *mdalp.Report) {
+func (p *speed) see(r *mdalp.Report) {
 	// There is no speed before the split.
 	if r.Segments == 0 {
 		return
 	}
 	// Begun again, with nothing acknowledged.
 	if r.TID != p.tid {
-		*p = pace{tid: r.TID}
+		*p = speed{tid: r.TID}
 	}
 	acked := r.Segments - r.Left
 	if r.Extended {

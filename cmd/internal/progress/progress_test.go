@@ -147,7 +147,7 @@ level=INFO msg=progress phase=sending elapsed=14s acknowledged_bytes=5000 bytes=
 
 // The pace of an extended transfer is in bytes, and so is what is left.
 func TestPaceOfBytes(t *testing.T) {
-	var p pace
+	var p speed
 	r := halfway.Extended()
 	for r.Transfer, r.Acked = 0, 0; r.Transfer < 10*time.Second; r.Transfer += 100 * time.Millisecond {
 		r.Acked = int64(r.Transfer.Seconds() * 500_000)

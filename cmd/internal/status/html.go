@@ -17,7 +17,7 @@ var parts = [...]string{"summary", "open", "verdicts", "receivers", "store", "co
 
 // page is the templates. What strangers wrote is cleaned and escaped there.
 var page = template.Must(template.New("").Funcs(template.FuncMap{
-	"bytes": size, "count": grouped, "seconds": span, "percent": percent,
+	"bytes": size, "count": grouped, "seconds": seconds, "percent": percent,
 	"clock": clock, "day": day, "stamp": stamp,
 	"name":  func(s *string) string { return usage.Name(*s) },
 	"line":  func(s *string) string { return usage.Text(*s) },
@@ -123,8 +123,8 @@ func grouped(n any) string {
 	return s
 }
 
-// span is a time in seconds for people.
-func span(s float64) string {
+// seconds is a time in seconds for people.
+func seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {
 	case d < time.Second:

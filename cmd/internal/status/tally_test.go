@@ -82,8 +82,8 @@ func TestTexts(t *testing.T) {
 		{size(int64(0)), "0\u00a0B"}, {size(int64(999)), "999\u00a0B"}, {size(int64(1000)), "1.0\u00a0kB"}, {size(uint64(99_950)), "100\u00a0kB"},
 		{size(999_600.0), "1.0\u00a0MB"}, {size(int64(1) << 62), "4.6\u00a0EB"},
 		{grouped(0), "0"}, {grouped(999), "999"}, {grouped(1000), "1,000"}, {grouped(uint64(1234567)), "1,234,567"},
-		{span(0), "0\u00a0ms"}, {span(0.9994), "999\u00a0ms"}, {span(9.94), "9.9\u00a0s"}, {span(59), "59\u00a0s"}, {span(61), "1\u00a0min 1\u00a0s"},
-		{span(3661), "1\u00a0h 1\u00a0min"}, {span(90000), "1\u00a0d 1\u00a0h"}, {percent(0.335), "34\u00a0%"}, {end(7), "7"}, {end(123456), "3456"},
+		{seconds(0), "0\u00a0ms"}, {seconds(0.9994), "999\u00a0ms"}, {seconds(9.94), "9.9\u00a0s"}, {seconds(59), "59\u00a0s"}, {seconds(61), "1\u00a0min 1\u00a0s"},
+		{seconds(3661), "1\u00a0h 1\u00a0min"}, {seconds(90000), "1\u00a0d 1\u00a0h"}, {percent(0.335), "34\u00a0%"}, {end(7), "7"}, {end(123456), "3456"},
 	} {
 		if x.got != x.want {
 			t.Errorf("%q instead of %q", x.got, x.want)

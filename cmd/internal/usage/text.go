@@ -35,7 +35,7 @@ func Quote(s string) string {
 
 // clean is Text with at most most characters.
 func clean(s string, most int) string {
-	if plain(s) && len(s) <= most {
+	if printable(s) && len(s) <= most {
 		return s
 	}
 	var b strings.Builder
@@ -59,8 +59,8 @@ func clean(s string, most int) string {
 	return b.String()
 }
 
-// plain reports whether s is printable ASCII, as nearly all is.
-func plain(s string) bool {
+// printable reports whether s is printable ASCII, as nearly all is.
+func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
