@@ -61,6 +61,8 @@ func watch(t *testing.T, more ...string) *watched {
 		"--names", "Frankfurt,Sydney", "--store", x.store, "--expect", expected,
 		"--intent-rate", "-1", "--concurrent", "100",
 		"--source-concurrent", "100", "--http", x.http,
+		// What is open stays so, however busy the machine is.
+		"--limit", "1h", "--silence", "1h",
 	}, more...)
 	x.running = launch(t, exec.Command("mdalpd", args...), false, `msg="status page"`)
 	return x
