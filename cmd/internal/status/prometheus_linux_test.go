@@ -197,7 +197,7 @@ func await(ctx context.Context, query string, want float64) error {
 	var a struct {
 		Data struct{ Result []struct{ Value [2]any } }
 	}
-	last := errors.New("nothing yet")
+	var last error
 	for tick := time.Tick(100 * time.Millisecond); ; {
 		if err := ask(ctx, "query", url.Values{"query": {query}}, &a); err != nil {
 			last = err
