@@ -44,7 +44,7 @@ var imports = map[string]struct{ ours, others []string }{
 
 	"internal/need":   {},
 	"internal/pcapng": {},
-	"internal/trace":  {ours: []string{"wire", "internal/pcapng"}},
+	"internal/trace":  {ours: []string{"wire", "seal", "internal/pcapng"}},
 
 	"packaging/build": {ours: []string{"."}},
 

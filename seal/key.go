@@ -97,43 +97,20 @@ func ParseKey(b []byte) (k Key, err error) {
 	return k, nil
 }
 
-// maxKeyFile bounds a key file, in bytes: a wrong path must not read a disk.
-const maxKeyFile = 64 << 10
+// maxKeyFile and maxKeyLog bound what is read, in bytes: a wrong path must not read a disk.
+const (
+	maxKeyFile = 64 << 10
+	maxKeyLog  = 16 << 20
+)
 
 // ReadKeyFile reads a key from a file, or from a pipe such as the shell's <(command). A
 // file that anybody but its owner may read or write is refused: its key is no secret. The
 // error is one line: the path, what is wrong, and what mends it. It wraps that of the
 // system, if that is the cause.
 func ReadKeyFile(path string) (Key, error) {
-	// Without O_NONBLOCK a named pipe that nobody writes to would be waited for, for good.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return Key{}, fmt.Errorf("%s: %w; make a key with: mdalp key %s", path, reason(err), quote(path))
-	case errors.Is(err, os.ErrPermission):
-		return Key{}, fmt.Errorf("%s: %w; it has to belong to who reads it: chown it", path, reason(err))
-	case err != nil:
-		return Key{}, fmt.Errorf("%s: %w; name a key file, as mdalp key makes it", path, reason(err))
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	text, err := readSecret(path, maxKeyFile)
 	if err != nil {
-		return Key{}, fmt.Errorf("%s: %w", path, reason(err))
-	}
-	mode := info.Mode()
-	switch {
-	case mode.IsDir():
-		return Key{}, fmt.Errorf("%s: it is a directory; name the key file in it", path)
-	case mode.Perm()&othersMay(path) != 0:
-		return Key{}, fmt.Errorf("%s: others may read or write it (mode %04o); if nobody did: chmod 600 %s",
-			path, mode.Perm(), quote(path))
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	switch {
-	case err != nil:
-		return Key{}, fmt.Errorf("%s: %w", path, reason(err))
-	case len(text) > maxKeyFile:
-		return Key{}, fmt.Errorf("%s: it is too large for a key file; name one that mdalp key made", path)
+		return Key{}, err
 	}
 	k, err := ParseKey(text)
 	if err != nil {
@@ -141,6 +118,62 @@ func ReadKeyFile(path string) (Key, error) {
 			path, err)
 	}
 	return k, nil
+}
+
+// ReadKeyOrLog reads a key file, as [ReadKeyFile] does, or a key log, whichever it is. The
+// key is nil for a log.
+func ReadKeyOrLog(path string) (*Key, []*Secret, error) {
+	text, err := readSecret(path, maxKeyLog)
+	if err != nil {
+		return nil, nil, err
+	}
+	if IsKeyLog(text) {
+		all, err := ParseKeyLog(text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return nil, all, nil
+	}
+	k, err := ParseKey(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w; name a key file, or what send --key-log wrote", path, err)
+	}
+	return &k, nil, nil
+}
+
+// readSecret reads a file of at most most bytes that nobody but its owner may read.
+func readSecret(path string, most int64) ([]byte, error) {
+	// Without O_NONBLOCK a named pipe that nobody writes to would be waited for, for good.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%s: %w; make a key with: mdalp key %s", path, reason(err), quote(path))
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("%s: %w; it has to belong to who reads it: chown it", path, reason(err))
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w; name a key file, as mdalp key makes it", path, reason(err))
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, reason(err))
+	}
+	mode := info.Mode()
+	switch {
+	case mode.IsDir():
+		return nil, fmt.Errorf("%s: it is a directory; name the key file in it", path)
+	case mode.Perm()&othersMay(path) != 0:
+		return nil, fmt.Errorf("%s: others may read or write it (mode %04o); if nobody did: chmod 600 %s",
+			path, mode.Perm(), quote(path))
+	}
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, reason(err))
+	case int64(len(text)) > most:
+		return nil, fmt.Errorf("%s: it is too large for a key file; name one that mdalp key made", path)
+	}
+	return text, nil
 }
 
 // othersMay are the mode bits that a key file must not have. systemd gives a service its

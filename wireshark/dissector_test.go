@@ -81,6 +81,22 @@ func conversation(texts ...string) (all []pcapng.Datagram) {
 	return all
 }
 
+// TestSealed follows a sealed transaction: all that belongs to it is told to be sealed, and
+// its acknowledgements find the segment with their number.
+func TestSealed(t *testing.T) {
+	const tag = "0123456789abcdef"
+	got := tshark(t, conversation(
+		">Type:0;DATA:{'key': '66687aad', 'noise': 'MTIzNA=='};", "<Type:1;TID:7;DATA:{'noise': 'MTIzNA=='};",
+		">Type:4;TID:7;SEQ:0;DATA:{'xyz"+tag, "<Type:5;TID:7;SEQ:0;DATA:xyz"+tag,
+		">Type:2;TID:7;SEQ:0;NUM:0;DATA:\x00"+tag, ">Type:2;TID:7;SEQ:1;NUM:1;DATA:\x80"+tag, "<Type:3;TID:7;SEQ:0;NUM:1;DATA:\x02,"+tag,
+		">Type:2;TID:8;SEQ:0;NUM:0;DATA:plain, and as long as a tag",
+	), true, "mdalp.type", "mdalp.sealed", "mdalp.malformed", "mdalp.acked_in", "mdalp.ack_of", "mdalp.state.manifest")
+	want := []string{"0|1||||", "1|1||||", "4|1||||", "5|1||||3", "2|1||||", "2|1||7||", "3|1|||6|", "2|||||"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestFields(t *testing.T) {
 	tests := []struct {
 		text   string
@@ -124,6 +140,11 @@ func TestFields(t *testing.T) {
 		{">2;H;A;", "mdalp.type mdalp.malformed", "|1"},
 		{">2;M;A;A-;ab2;M;B;A_;cd2;M;C;BA;e", "mdalp.seq mdalp.num mdalp.data", "0,1,2|62,63,64|6162,6364,65"},
 		{"<Type:1;TID:1;DATA:[{'ip_address': '10.0.0.1', 'seg': 1400, 'win': 8, 'short': 1}];", "mdalp.receiver.short", "1"},
+		{">Type:0;DATA:{'key': '66687aad', 'noise': 'MTIzNA=='};", "mdalp.sealed mdalp.key mdalp.noise mdalp.malformed _ws.col.Info", "1|66687aad|MTIzNA==||Intent Len=41 sealed, key 66687aad"},
+		{"<Type:1;TID:7;DATA:{'noise': 'MTIzNA=='};", "mdalp.sealed mdalp.noise mdalp.malformed mdalp.receivers _ws.col.Info", "1|MTIzNA==|||Offer TID=7 Len=22 sealed"},
+		{"<Type:1;DATA:{'noise': 'MTIzNA=='};", "mdalp.sealed mdalp.missing_field _ws.col.Info", "1||Offer Len=22 sealed, wait"},
+		{"<Type:1;TID:7;DATA:{'noise': 'MT", "mdalp.sealed mdalp.malformed", "|1"},
+		{"<Type:5;TID:7;SEQ:0;DATA:\x00\x01\xfe0123456789abcdef", "mdalp.sealed mdalp.tag mdalp.malformed _ws.col.Info", "1|30313233343536373839616263646566||State TID=7 SEQ=0 Len=19 sealed"},
 		{"<Type:200;TID:7;", "mdalp.type mdalp.unknown_type mdalp.malformed", "200|1|"},
 		{">Type:256;", "mdalp.type mdalp.malformed", "|1"},
 		{">hello", "mdalp.type mdalp.malformed", "|1"},

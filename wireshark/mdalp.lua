@@ -8,7 +8,9 @@
 -- It takes UDP datagrams that begin with "Type:<digits>;", or as a short segment does,
 -- whatever their ports, and all of port 4650. Segments and their acknowledgements are matched per client, receiver and
 -- transaction, those of the extended protocol by NUM; "Acked in" is known once the whole
--- capture has been read: Wireshark does so, tshark with -2.
+-- capture has been read: Wireshark does so, tshark with -2. A sealed transaction is told from
+-- outside: with which key it began, and which datagrams are its. What is in them is not
+-- opened; mdalp decode does so with a key log.
 
 local mdalp = Proto("mdalp", "Multi Destination Application Layer Protocol")
 
@@ -33,6 +35,10 @@ local f = {
 	receiver_win = ProtoField.uint32("mdalp.receiver.win", "Window in segments", base.DEC),
 	receiver_short = ProtoField.uint32("mdalp.receiver.short", "Takes short segments", base.DEC),
 	extended = ProtoField.bool("mdalp.extended", "Extended protocol"),
+	sealed = ProtoField.bool("mdalp.sealed", "Sealed"),
+	key = ProtoField.string("mdalp.key", "Key"),
+	noise = ProtoField.string("mdalp.noise", "Handshake message"),
+	tag = ProtoField.bytes("mdalp.tag", "Tag"),
 	range = ProtoField.string("mdalp.range", "Arrived"),
 	range_first = ProtoField.uint64("mdalp.range.first", "First", base.DEC),
 	range_last = ProtoField.uint64("mdalp.range.last", "Last", base.DEC),
@@ -91,10 +97,11 @@ local segments  -- client, receiver, TID and SEQ -> { frames, times, acked frame
 local frames    -- frame and place in it -> its segment, and what it is there
 local intents   -- client and orchestrator -> the first intent that is not answered
 local manifests -- hosts, TID and SEQ -> the manifest
+local seals     -- client and TID -> true, if the transaction is sealed
 local flights   -- client, receiver and TID -> transmissions of the extended protocol by NUM
 
 function mdalp.init()
-	segments, frames, intents, manifests, flights = {}, {}, {}, {}, {}
+	segments, frames, intents, manifests, flights, seals = {}, {}, {}, {}, {}, {}
 end
 
 -- number reads "NAME:<digits>" at offset i of s: the value as text, its first and last
@@ -485,6 +492,31 @@ local function asked(tree, pinfo, typ)
 	end
 end
 
+-- sealed_key gives the key of seals for the transaction of a datagram.
+local function sealed_key(pinfo, typ, tid)
+	local client = (typ == 2 or typ == 4) and pinfo.src or pinfo.dst
+	return tostring(client) .. " " .. tid
+end
+
+-- handshake dissects a sealed intent or what answers it; nil if it is something else.
+local function handshake(tvb, item, s, i, stop)
+	local key, noise
+	if not s:find("^%s*{", i) then
+		return nil
+	end
+	local ok = literals(s, i, stop, function(k, value, a, b)
+		local r = tvb(a - 1, b - a + 1)
+		if k == "key" then
+			key = value
+			item:add(f.key, r, value)
+		elseif k == "noise" then
+			noise = value
+			item:add(f.noise, r, value)
+		end
+	end)
+	return ok and noise and { key = key } or nil
+end
+
 -- needs says which fields a type has: T for TID, S for SEQ, D for DATA.
 local needs = { [0] = "", [1] = "TD", [2] = "TSD", [3] = "TS", [4] = "TSD", [5] = "TSD" }
 
@@ -604,7 +636,29 @@ local function message(tvb, pinfo, tree)
 		root:add(f.data_len, r, n):set_generated()
 		local item = n > 0 and root:add(f.data, r) or root
 		info = info .. " Len=" .. n
-		if n == 0 then
+		local inside = tid and (typ >= 2 and typ <= 5) and sealed_key(pinfo, typ, tid)
+		local hello = (typ == 0 or typ == 1) and n > 0 and handshake(tvb, item, s, data, length)
+		if inside and not seals[inside] and typ >= 4 and n > 16 and not s:find("^%s*{", data) then
+			seals[inside] = true -- its offer is not in the capture
+		end
+		if hello then
+			root:add(f.sealed, r, true):set_generated()
+			info = info .. " sealed" .. (hello.key and ", key " .. hello.key or "")
+			if typ == 1 and tid then
+				seals[tostring(pinfo.dst) .. " " .. tid] = true
+			elseif typ == 1 then
+				info = info .. ", wait"
+				have.T = true -- it is no offer yet
+			end
+		elseif inside and seals[inside] and n >= 16 then
+			root:add(f.sealed, r, true):set_generated()
+			root:add(f.tag, tvb(length - 16, 16))
+			info = info .. " sealed"
+			if typ == 3 and num then
+				-- From outside it shows the number that it ends with.
+				acked = { { tonumber(num), tonumber(num) } }
+			end
+		elseif n == 0 then
 			-- nothing to look into
 		elseif typ == 1 then
 			local count = offer(tvb, root, s, data, length)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,11 +19,13 @@ import (
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/pcapng"
 	"mdalp/internal/trace"
+	"mdalp/seal"
 )
 
 // newDecode is the command that tells what a capture shows.
 func newDecode() *cobra.Command {
 	asJSON := false
+	var keys []string
 	c := &cobra.Command{
 		Use:   "decode FILE...",
 		Short: "Tell the transactions of a capture",
@@ -37,12 +40,17 @@ behind VLAN tags, PPPoE and MPLS too; what is not read is counted. A datagram th
 captured on several interfaces counts once. What the capture lacks is left out: a
 transaction whose offer is missing is known by its TID.
 
+Of a sealed transaction it tells what shows from outside: who, when, how many segments of
+which sizes, and the ID of the key. --key with the key file says whether that is its key, and
+opens nothing, as what follows is sealed with keys that were drawn for it alone. --key with
+the key log that send --key-log wrote for it opens it.
+
 An ack delay counts from the transmission that the acknowledgement belongs to. Times are
 UTC.
 
-The exit code is 0 if all transactions were acknowledged completely, 1 if one was not or
-there is none, 2 if the command line is wrong, 4 if a file cannot be read, is no
-capture, or is damaged, 130 if interrupted; what comes before is told.`,
+The exit code is 0 if all transactions were acknowledged completely, 1 if one was not, if
+that does not show, or if there is none, 2 if the command line is wrong, 4 if a file cannot
+be read, is no capture, or is damaged, 130 if interrupted; what comes before is told.`,
 		Example: `  mdalp decode capture.pcapng
   mdalp decode --json *.pcapng | jq '.transactions[].receivers[].ack_median_ms'
   tcpdump -i any -w - udp or icmp | mdalp decode -`,
@@ -63,20 +71,42 @@ capture, or is damaged, 130 if interrupted; what comes before is told.`,
 			if err := fromEnvironment(c.Flags()); err != nil {
 				return err
 			}
-			return decode(args, asJSON)
+			k, err := traceKeys(keys)
+			if err != nil {
+				return blame(c.Flags(), err)
+			}
+			return decode(args, k, asJSON)
 		},
 	}
+	c.Flags().StringArrayVar(&keys, "key", nil,
+		"key `file`, or key log of send --key-log, for sealed transactions; again for more")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, an object a line for each file")
 	return c
 }
 
+// traceKeys reads the files of --key.
+func traceKeys(files []string) (k trace.Keys, err error) {
+	k.Ring = new(seal.Keyring)
+	for i, name := range files {
+		one, log, err := seal.ReadKeyOrLog(name)
+		if err != nil {
+			return k, fmt.Errorf("--key %w", err)
+		}
+		k.Secrets = append(k.Secrets, log...)
+		if one != nil {
+			k.Ring.Add(strconv.Itoa(i), *one) // the same key twice is no mistake here
+		}
+	}
+	return k, nil
+}
+
 // decode tells all files, those after a bad one too. The exit code is the highest of
 // all files, as with send.
-func decode(files []string, asJSON bool) error {
+func decode(files []string, k trace.Keys, asJSON bool) error {
 	signal.Ignore(syscall.SIGPIPE)
 	code := exitOK
 	for i, name := range files {
-		t, err := decodeFile(name)
+		t, err := decodeFile(name, k)
 		// Each file has an exit code of its own, which its JSON tells.
 		if err == nil && !acknowledged(t) {
 			err = exited(exitIncomplete)
@@ -116,11 +146,11 @@ func decode(files []string, asJSON bool) error {
 
 // decodeFile reads one. The trace is nil if there is nothing to tell. With an error and
 // a trace, the trace is of what came before the damage.
-func decodeFile(name string) (*trace.Trace, error) {
+func decodeFile(name string, k trace.Keys) (*trace.Trace, error) {
 	in := newInput(name)
 	defer in.close()
 	// The cases are from what the user got wrong to what the file has wrong.
-	t, err := trace.Read(in)
+	t, err := trace.ReadSealed(in, k)
 	var path *fs.PathError
 	var sig interrupted
 	switch {

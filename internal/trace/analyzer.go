@@ -20,6 +20,8 @@ const maxReceivers = 8192
 
 // An Analyzer takes the datagrams of a capture in their order. Its zero value is ready.
 type Analyzer struct {
+	// Keys may be set before the first datagram.
+	Keys  Keys
 	trace Trace
 	// In the order of their first datagram, also those whose TID was used anew.
 	open []*Transaction
@@ -48,8 +50,11 @@ type (
 
 // Read analyzes a whole capture. The Trace is never nil, and tells of what came before
 // an error; see [pcapng.NewReader] and [pcapng.Reader.Next] for those.
-func Read(r io.Reader) (*Trace, error) {
-	var a Analyzer
+func Read(r io.Reader) (*Trace, error) { return ReadSealed(r, Keys{}) }
+
+// ReadSealed is Read with keys that open what is sealed.
+func ReadSealed(r io.Reader, k Keys) (*Trace, error) {
+	a := Analyzer{Keys: k}
 	p, err := pcapng.NewReader(r)
 	if err != nil {
 		return a.Finish(), err
@@ -125,23 +130,35 @@ func (a *Analyzer) single(d *pcapng.Datagram) {
 		a.trace.Messages++ // in place of an offer, which is still to come
 		return
 	}
+	if m.Type == wire.Offer && m.TID == wire.Absent && hasNoise(m.Data) {
+		a.wait(d)
+		return
+	}
 	if needs := m.Type == wire.Data || m.Type == wire.Ack; needs && m.Seq == wire.Absent ||
 		(needs || m.Type == wire.Offer) && m.TID == wire.Absent {
 		a.trace.Malformed++
 		return
 	}
+	if d, m = a.unseal(d, m); d == nil {
+		return
+	}
+	a.message(d, &m)
+}
+
+// message takes a message as it was before it was sealed, if it was.
+func (a *Analyzer) message(d *pcapng.Datagram, m *wire.Message) {
 	switch m.Type {
 	case wire.ManifestType:
-		a.manifest(d, &m)
+		a.manifest(d, m)
 		return
 	case wire.StateType:
-		a.state(d, &m)
+		a.state(d, m)
 		return
 	case wire.Ack:
 		if m.Num == wire.Absent {
 			break
 		}
-		ranges, err := wire.ParseAckRanges(&m, a.ranges[:0])
+		ranges, err := wire.ParseAckRanges(m, a.ranges[:0])
 		if err != nil {
 			a.spoilt(d)
 			return
@@ -149,24 +166,24 @@ func (a *Analyzer) single(d *pcapng.Datagram) {
 		a.trace.Messages++
 		t := a.known(d.Dst, m.TID)
 		if r := t.met(d.Src); r != nil {
-			t.receipt(r, d, &m, ranges)
+			t.receipt(r, d, m, ranges)
 		}
 		return
 	}
 	a.trace.Messages++
 	switch m.Type {
 	case wire.Intent:
-		a.intent(d)
+		a.intent(d, m)
 	case wire.Offer:
-		a.offer(d, &m)
+		a.offer(d, m)
 	case wire.Data:
 		if m.Num != wire.Absent {
-			a.known(d.Src, m.TID).data(d, &m, a.count)
+			a.known(d.Src, m.TID).data(d, m, a.count)
 		} else {
-			a.transaction(d.Src, m.TID).data(d, &m, a.count)
+			a.transaction(d.Src, m.TID).data(d, m, a.count)
 		}
 	case wire.Ack:
-		a.transaction(d.Dst, m.TID).ack(d, &m)
+		a.transaction(d.Dst, m.TID).ack(d, m)
 	}
 }
 
@@ -185,19 +202,21 @@ func (a *Analyzer) transaction(client netip.AddrPort, tid int64) *Transaction {
 }
 
 // intent begins to wait for an offer.
-func (a *Analyzer) intent(d *pcapng.Datagram) {
+func (a *Analyzer) intent(d *pcapng.Datagram, m *wire.Message) {
 	k := pair{d.Src, d.Dst}
 	// The capture may have it a moment behind its offer.
 	if n := len(a.open); n > 0 {
 		if t := a.open[n-1]; t.Client == k.client && t.Orchestrator == k.orchestrator && t.Intents == 0 &&
 			moment(t.Offer, d.At, a.count-t.offered) {
 			t.Intent, t.Intents = d.At, 1
+			t.Key, t.Known = a.whose(d, m)
 			return
 		}
 	}
 	i := a.intents[k]
 	if i == nil {
 		i = &Intent{At: d.At, Client: d.Src, Orchestrator: d.Dst, count: a.count}
+		i.Key, i.Known = a.whose(d, m)
 		a.intents[k] = i
 		a.asked = append(a.asked, k)
 	}
@@ -217,7 +236,12 @@ func (a *Analyzer) offer(d *pcapng.Datagram, m *wire.Message) {
 	t.Offer, t.Orchestrator, t.offered = d.At, d.Src, a.count
 	if i := a.intents[k]; i != nil {
 		t.Intent, t.Intents, t.first = i.At, i.Times, i.count
+		t.Key, t.Known = i.Key, i.Known
 		delete(a.intents, k)
+	}
+	if hasNoise(m.Data) {
+		a.sealedOffer(t, d)
+		return
 	}
 	t.offer(d, m.Data)
 }

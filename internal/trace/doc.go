@@ -44,7 +44,12 @@ type Intent struct {
 	At                   time.Time
 	Client, Orchestrator netip.AddrPort
 	Times                int // it was sent
-	count                int64
+	// Key is the ID of the key with which it was sealed, or "". Known says that a key of
+	// [Keys] did so, and Waits counts the answers that said to wait.
+	Key   string
+	Known bool
+	Waits int
+	count int64
 }
 
 // A Transaction is one payload on its way, as far as the capture shows it.
@@ -73,6 +78,14 @@ type Transaction struct {
 	// and the greatest that were never sent in the capture.
 	Missing, Unseen []wire.Range
 
+	// Sealed says that all but the headers was sealed (PROTOCOL.md, "Sealed transactions"),
+	// Opened that it could be opened. Where it could not, an acknowledgement shows the number
+	// that it ends with alone, and no word of the orchestrator is known. Key and Known are
+	// the intent's. Unopened counts what the keys that open the rest do not open.
+	Sealed, Opened bool
+	Key            string
+	Known          bool
+	Unopened       int64
 	// Extended says that segments had numbers of their own (PROTOCOL.md, part 2). What
 	// follows is of extended transactions alone.
 	Extended bool
@@ -92,6 +105,7 @@ type Transaction struct {
 	Slot time.Duration
 
 	byAddr map[netip.AddrPort]*Receiver
+	opener *opener
 	// Sequence numbers, whoever got them: a segment that was moved has several receivers,
 	// and is to count once.
 	sent, acked, moved set
@@ -205,7 +219,11 @@ func (t *Transaction) Duplicate() (n int64) {
 // sequence number from 0 to the greatest was sent and acknowledged. More than the
 // capture holds may have been sent. Of an extended transaction the orchestrator's word
 // counts, and else the size that was announced.
+// A sealed one that could not be opened does not show it.
 func (t *Transaction) Complete() bool {
+	if t.Sealed && !t.Opened {
+		return false
+	}
 	switch t.Standing {
 	case wire.Complete:
 		return true

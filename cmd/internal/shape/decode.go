@@ -57,6 +57,14 @@ type (
 		Client       string  `json:"client"`
 		Orchestrator string  `json:"orchestrator"`
 		Times        int     `json:"intents"`
+		Seal
+	}
+	// Seal says with which key something was sealed; null if it was not, or the intent is not
+	// there.
+	Seal struct {
+		Key *string `json:"key_id"`
+		// It is that of --key.
+		Known bool `json:"key_known"`
 	}
 	Transaction struct {
 		TID          int64   `json:"tid"`
@@ -85,6 +93,12 @@ type (
 		// Below the greatest SEQ and not in the capture: it lacks them, or the client gave up.
 		Unseen []Range `json:"unseen"`
 		Announced
+		Sealed bool `json:"sealed"`
+		// By a key log. Else only what shows from outside is told.
+		Opened bool `json:"opened"`
+		Seal
+		// Sealed and not opened by what opens the others: changed on the way.
+		Unopened  int64            `json:"unopened_datagrams"`
 		Receivers []TracedReceiver `json:"receivers"`
 	}
 	// Announced is what an extended transaction says beside its segments; null and empty
@@ -166,7 +180,7 @@ func NewDecode(h Head, name string, t *trace.Trace) Decode {
 	}
 	for _, i := range t.Unanswered {
 		j.Unanswered = append(j.Unanswered,
-			Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times})
+			Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times, newSeal(i.Key, i.Known)})
 	}
 	for _, x := range t.Transactions {
 		j.Transactions = append(j.Transactions, newTransaction(x))
@@ -182,7 +196,8 @@ func newTransaction(t *trace.Transaction) Transaction {
 		Wait: known(t.Wait()), Probe: known(t.Probe()), Transfer: known(t.Took()),
 		Traced: Traced{t.Segments, t.Bytes, t.Datagrams, t.Again(), t.Lost(), t.Acked, t.Duplicate()},
 		Moved:  t.Moved, Missing: ranges(t.Missing), Unseen: ranges(t.Unseen),
-		Announced: newAnnounced(t), Receivers: []TracedReceiver{},
+		Announced: newAnnounced(t), Sealed: t.Sealed, Opened: t.Opened, Seal: newSeal(t.Key, t.Known),
+		Unopened: t.Unopened, Receivers: []TracedReceiver{},
 	}
 	if t.Orchestrator.IsValid() {
 		j.Orchestrator = Ptr(t.Orchestrator.String())
@@ -223,11 +238,22 @@ func newTransaction(t *trace.Transaction) Transaction {
 	return j
 }
 
+// newSeal makes the JSON of a key.
+func newSeal(id string, known bool) Seal {
+	if id == "" {
+		return Seal{}
+	}
+	return Seal{&id, known}
+}
+
 // newAnnounced makes what was said beside the segments.
 func newAnnounced(t *trace.Transaction) Announced {
 	j := Announced{Extended: t.Extended, Manifests: t.Manifests, States: t.States, Reports: []State{}}
 	if t.Manifests > 0 {
-		j.At, j.Size, j.Unit = instant(t.Announced), &t.Size, &t.Unit
+		j.At = instant(t.Announced)
+	}
+	if t.Manifests > 0 && (t.Opened || !t.Sealed) {
+		j.Size, j.Unit = &t.Size, &t.Unit
 	}
 	if t.Name != "" {
 		j.Name = &t.Name

@@ -68,8 +68,15 @@ func Trace(w io.Writer, name string, t *trace.Trace) {
 			"later times are told as if it had not been\n", often(t.SetBack), Seconds(t.Back))
 	}
 	for _, i := range t.Unanswered {
-		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s: no offer in the capture\n",
-			i.Client, i.Orchestrator, clock(i.At), often(i.Times))
+		what := ""
+		if i.Key != "" {
+			what = ", sealed with " + whose(i.Key, i.Known)
+		}
+		if i.Waits > 0 {
+			what += ", told " + often(i.Waits) + " to wait"
+		}
+		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s%s: no offer in the capture\n",
+			i.Client, i.Orchestrator, clock(i.At), often(i.Times), what)
 	}
 	if len(t.Transactions) == 0 {
 		fmt.Fprintln(w, "no transaction")
@@ -92,6 +99,9 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 		line("intent", "%s  to %v, sent %s", clock(t.Intent), t.Orchestrator, often(t.Intents))
 	}
 	line("offer", "%s", aboutOffer(t))
+	if t.Sealed {
+		line("sealed", "%s", aboutSeal(t))
+	}
 	showAnnounced(line, t)
 	// Only an offer, or only acknowledgements: all below would be zero.
 	if t.Datagrams == 0 {
@@ -111,6 +121,11 @@ func showTransaction(w io.Writer, t *trace.Transaction) {
 	line("data", "%s%s %s, %s in %s", clock(t.Begin), took,
 		Count(t.Segments, "segment"), Count(t.Bytes, "byte"), Count(t.Datagrams, "datagram"))
 	line("resent", "%s; %s lost", Count(t.Again(), "retransmission"), Count(t.Lost(), "first transmission"))
+	if t.Sealed && !t.Opened {
+		line("acks", "%d of %d segments show, there may be more", t.Acked, t.Segments)
+		showReceivers(w, t)
+		return
+	}
 	line("acks", "%d of %d segments, %s", t.Acked, t.Segments, Count(t.Duplicate(), "duplicate"))
 	if t.Moved > 0 {
 		line("moved", "%s to more than one receiver", Count(t.Moved, "segment"))
@@ -138,6 +153,9 @@ func aboutOffer(t *trace.Transaction) string {
 		return "not in the capture"
 	}
 	at, what := clock(t.Offer), Count(inOffer(t), "receiver")
+	if t.Sealed && inOffer(t) == 0 {
+		what = "sealed"
+	}
 	switch {
 	case t.BadOffer != nil:
 		return fmt.Sprintf("%s  from %v, bad: %s", at, t.Orchestrator, usage.Line(t.BadOffer))
@@ -153,9 +171,40 @@ func aboutOffer(t *trace.Transaction) string {
 	return fmt.Sprintf("%s  %s", at, what)
 }
 
+// whose names a key.
+func whose(id string, known bool) string {
+	if known {
+		return "key " + id + ", which is that of --key"
+	}
+	return "key " + id
+}
+
+// aboutSeal is what the line of a sealed transaction says.
+func aboutSeal(t *trace.Transaction) string {
+	text := "the intent is not in the capture"
+	if t.Key != "" {
+		text = whose(t.Key, t.Known)
+	}
+	switch {
+	case !t.Opened:
+		text += "; only a key log (send --key-log) opens it"
+	case t.Unopened > 0:
+		text += "; opened, but for " + Count(t.Unopened, "datagram that was changed", "datagrams that were changed")
+	default:
+		text += "; opened"
+	}
+	return text
+}
+
 // showAnnounced writes what an extended transaction says beside its segments: the
 // manifest, and each word of the orchestrator that differs from the one before.
 func showAnnounced(line func(what, format string, args ...any), t *trace.Transaction) {
+	if t.Sealed && !t.Opened {
+		if t.Manifests > 0 {
+			line("payload", "%s  sealed; sent %s, answered %s", clock(t.Announced), often(t.Manifests), often(t.States))
+		}
+		return
+	}
 	if t.Manifests > 0 {
 		text := fmt.Sprintf("%s in segments of %d", Count(t.Size, "byte"), t.Unit)
 		if t.Name != "" {
@@ -187,6 +236,8 @@ func outcome(t *trace.Transaction) string {
 		return "complete, the orchestrator says"
 	case t.Standing == wire.Damaged, t.Standing == wire.Refused, t.Standing == wire.Incomplete:
 		return "NOT COMPLETE, the orchestrator says: " + t.Standing.String()
+	case t.Sealed && !t.Opened:
+		return "sealed, how it ended does not show"
 	case t.Datagrams == 0 && t.Offers == 0 && t.Manifests == 0:
 		return "only acknowledgements are in the capture"
 	case t.Datagrams == 0:
