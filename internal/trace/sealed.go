@@ -134,7 +134,8 @@ func (a *Analyzer) unseal(d *pcapng.Datagram, m wire.Message) (*pcapng.Datagram,
 }
 
 // outside takes what a sealed datagram shows to everybody.
-func (a *Analyzer) outside(t *Transaction, d *pcapng.Datagram, m wire.Message) (*pcapng.Datagram, wire.Message) {
+func (a *Analyzer) outside(t *Transaction, d *pcapng.Datagram, m wire.Message) (*pcapng.Datagram,
+	wire.Message) {
 	switch m.Type {
 	case wire.Data:
 		// Without the tag it is as long as the segment.

@@ -180,7 +180,8 @@ func NewDecode(h Head, name string, t *trace.Trace) Decode {
 	}
 	for _, i := range t.Unanswered {
 		j.Unanswered = append(j.Unanswered,
-			Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times, newSeal(i.Key, i.Known)})
+			Intent{instant(i.At), i.Client.String(), i.Orchestrator.String(), i.Times,
+				newSeal(i.Key, i.Known)})
 	}
 	for _, x := range t.Transactions {
 		j.Transactions = append(j.Transactions, newTransaction(x))

@@ -5,10 +5,8 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
 	"mdalp/internal/trace"
 	"mdalp/sched"
@@ -68,15 +66,8 @@ func Trace(w io.Writer, name string, t *trace.Trace) {
 			"later times are told as if it had not been\n", often(t.SetBack), Seconds(t.Back))
 	}
 	for _, i := range t.Unanswered {
-		what := ""
-		if i.Key != "" {
-			what = ", sealed with " + whose(i.Key, i.Known)
-		}
-		if i.Waits > 0 {
-			what += ", told " + often(i.Waits) + " to wait"
-		}
 		fmt.Fprintf(w, "\nintent of %v to %v at %s, sent %s%s: no offer in the capture\n",
-			i.Client, i.Orchestrator, clock(i.At), often(i.Times), what)
+			i.Client, i.Orchestrator, clock(i.At), often(i.Times), sealedIntent(&i))
 	}
 	if len(t.Transactions) == 0 {
 		fmt.Fprintln(w, "no transaction")
@@ -171,37 +162,13 @@ func aboutOffer(t *trace.Transaction) string {
 	return fmt.Sprintf("%s  %s", at, what)
 }
 
-// whose names a key.
-func whose(id string, known bool) string {
-	if known {
-		return "key " + id + ", which is that of --key"
-	}
-	return "key " + id
-}
-
-// aboutSeal is what the line of a sealed transaction says.
-func aboutSeal(t *trace.Transaction) string {
-	text := "the intent is not in the capture"
-	if t.Key != "" {
-		text = whose(t.Key, t.Known)
-	}
-	switch {
-	case !t.Opened:
-		text += "; only a key log (send --key-log) opens it"
-	case t.Unopened > 0:
-		text += "; opened, but for " + Count(t.Unopened, "datagram that was changed", "datagrams that were changed")
-	default:
-		text += "; opened"
-	}
-	return text
-}
-
 // showAnnounced writes what an extended transaction says beside its segments: the
 // manifest, and each word of the orchestrator that differs from the one before.
 func showAnnounced(line func(what, format string, args ...any), t *trace.Transaction) {
 	if t.Sealed && !t.Opened {
 		if t.Manifests > 0 {
-			line("payload", "%s  sealed; sent %s, answered %s", clock(t.Announced), often(t.Manifests), often(t.States))
+			line("payload", "%s  sealed; sent %s, answered %s",
+				clock(t.Announced), often(t.Manifests), often(t.States))
 		}
 		return
 	}
@@ -248,48 +215,6 @@ func outcome(t *trace.Transaction) string {
 		return "all that is in the capture was acknowledged, but parts are not in it"
 	}
 	return fmt.Sprintf("NOT COMPLETE, %d of %d segments were acknowledged", t.Acked, t.Segments)
-}
-
-// showReceivers writes the table.
-func showReceivers(w io.Writer, t *trace.Transaction) {
-	fmt.Fprintln(w)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	more := ""
-	if t.Extended {
-		more = "acks\tin flight\tbytes/s\t"
-	}
-	fmt.Fprintln(tw, "receiver\tname\techoes\trtt mean ms\tsegments\tbytes\tresent\tlost\tacked\tduplicate\t"+
-		more+"ack delay min/median/mean/max ms\t")
-	for _, r := range t.Receivers {
-		rtt, delay := "-", "-"
-		if len(r.Echoes) > 0 {
-			rtt = strings.TrimSuffix(Millis(trace.SpreadOf(r.Echoes).Mean), " ms")
-		}
-		if len(r.Delays) > 0 {
-			s := r.AckDelays()
-			delay = fmt.Sprintf("%.3f/%.3f/%.3f/%.3f", shape.InMillis(s.Min),
-				shape.InMillis(s.Median), shape.InMillis(s.Mean), shape.InMillis(s.Max))
-		}
-		if t.Extended {
-			rate := "-"
-			if f, ok := r.Rate(); ok {
-				rate = fmt.Sprintf("%.0f", f)
-			}
-			more = fmt.Sprintf("%d\t%d\t%s\t", r.Acks, r.Flight, rate)
-		}
-		fmt.Fprintf(tw, "%v\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s%s\t\n",
-			r.Addr, shown(r.Name), r.Answered, r.EchoesSent, rtt,
-			r.Segments, r.Bytes, r.Again(), r.Lost, r.Acked, r.Duplicate, more, delay)
-	}
-	tw.Flush()
-}
-
-// shown is the name of a receiver in a table.
-func shown(name string) string {
-	if name == "" {
-		return "-"
-	}
-	return usage.Name(name)
 }
 
 // inOffer counts the receivers that the offer names.
