@@ -52,7 +52,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"cmd/internal/table":    {ours: []string{".", "wire", "sched", "internal/trace", "cmd/internal/shape", "cmd/internal/usage"}},
 	"cmd/internal/progress": {ours: []string{".", "cmd/internal/table", "cmd/internal/usage"}, others: []string{xsys}},
 	"cmd/internal/doctor": {
-		ours:   []string{".", "wire", "icmp", "loop", "server", "cmd/internal/shape", "cmd/internal/table", "cmd/internal/usage"},
+		ours:   []string{".", "wire", "icmp", "loop", "server", "seal", "cmd/internal/shape", "cmd/internal/table", "cmd/internal/usage"},
 		others: []string{xsys},
 	},
 	"cmd/internal/halfway": {ours: []string{"."}},

@@ -20,7 +20,7 @@ import (
 const continents = "../../internal/trace/testdata/continents.pcapng"
 
 func TestDecodeContinents(t *testing.T) {
-	tr, err := decodeFile(continents)
+	tr, err := decodeFile(continents, trace.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"mdalp/cmd/internal/doctor"
 	"mdalp/cmd/internal/shape"
 	"mdalp/cmd/internal/usage"
+	"mdalp/seal"
 	"mdalp/wire"
 )
 
@@ -24,6 +25,7 @@ type doctorOptions struct {
 	addr string
 	// How many acknowledgements may arrive at once, for the receive buffer.
 	receivers int
+	key       string
 	json      bool
 	// This is the process that tryNamespace started.
 	inside     bool
@@ -64,6 +66,7 @@ be fixed; 2 if the command line is wrong; 4 if the name behind -a has no address
 	f.SortFlags = false
 	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator, to look at the way there")
 	f.IntVar(&o.receivers, "receivers", 100, "how many receivers are to be sent to at the same time")
+	f.StringVar(&o.key, "key", "", "key `file` of sealed transactions, to look whether it is one")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "look for an IPv4 address behind -a only")
 	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "look for an IPv6 address behind -a only")
@@ -87,7 +90,12 @@ func (o *doctorOptions) run(ctx context.Context, bad error) error {
 	var checks []doctor.Check
 	if err == nil {
 		// The lines have said what is wrong; only the code is left to tell.
-		if checks = f.Judge(o.receivers); doctor.Sick(checks) {
+		checks = f.Judge(o.receivers)
+		if o.key != "" {
+			k, err := seal.ReadKeyFile(o.key)
+			checks = append(checks, doctor.JudgeKey(o.key, &k, err))
+		}
+		if doctor.Sick(checks) {
 			err = exited(exitFix)
 		}
 	}

@@ -107,7 +107,7 @@ func TestMessagesOfOthers(t *testing.T) {
 		{[]string{"doctor", "-a", "127.0.0.1:5"}, 4, "-a 127.0.0.1:5: the port goes behind -p: -a 127.0.0.1 -p 5\n"},
 		{[]string{"doctor", "--receivers", "4097"}, 2, "--receivers 4097: it is 1 to 4096, as many as an offer may name\nHELP"},
 		{[]string{"doctor", "--receivers", "0"}, 2, "--receivers 0: it is 1 to 4096, as many as an offer may name\nHELP"},
-		{[]string{"lab", "--profile", "nosuch"}, 2, "--profile: no profile \"nosuch\": built in are continents, capture, lossy, lan, misleading, dead, refusing, dying, reviving, broadband, datacentre, satellite, shared; anything else is a file\nHELP"},
+		{[]string{"lab", "--profile", "nosuch"}, 2, "--profile: no profile \"nosuch\": built in are continents, capture, lossy, lan, misleading, dead, refusing, dying, reviving, broadband, datacentre, satellite, shared, tampered; anything else is a file\nHELP"},
 		{[]string{"lab", "--profile", "DIR/bad.json"}, 2, "--profile: profile DIR/bad.json: line 1: name can not be a number\nHELP"},
 		{[]string{"lab", "--seed", "-1"}, 2, "--seed: \"-1\" is no whole number from 0 on, or too large\nHELP"},
 		{[]string{"lab", "x"}, 2, "unexpected argument \"x\": a command goes behind --\nHELP"},

@@ -80,7 +80,7 @@ var builtin embed.FS
 // names are the built-in profiles in the order in which they are shown.
 var names = []string{"continents", "capture", "lossy", "lan", "misleading", "dead", "refusing",
 	"dying", "reviving",
-	"broadband", "datacentre", "satellite", "shared"}
+	"broadband", "datacentre", "satellite", "shared", "tampered"}
 
 // Names gives the names of the profiles that are built in, the default one first.
 func Names() []string { return append([]string(nil), names...) }
