@@ -66,6 +66,10 @@ type Config struct {
 	// spoken then. Without an answer that opens the wait ends after 5 s, where IntentTimeout is 0;
 	// the intent is repeated after 1, 2, 4, 8, 8 … s where IntentRetry is.
 	Key *seal.Key
+	// KeyLog, if not nil, gets what opens each sealed transaction, a line by one Write as soon as
+	// its offer is there, in the loop's goroutine: a file is quick enough. It is for debugging. Who
+	// can read it reads what was sent.
+	KeyLog io.Writer
 	// Base keeps the extended protocol from being spoken, whatever the offer says.
 	Base bool
 	// Segment is the most bytes in one segment of the extended protocol, and Window the most

@@ -25,7 +25,9 @@ type Report struct {
 	Missing []wire.Range
 
 	// Sealed says that everything was sealed with the key of the configuration.
+	// Key is its ID.
 	Sealed bool
+	Key    string
 	// Extended says that the extended protocol was spoken, with segments of Segment bytes.
 	Extended bool
 	Segment  int

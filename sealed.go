@@ -32,7 +32,15 @@ func (s *session) handler(random io.Reader) loop.Handler {
 	if !s.sealed() {
 		return s
 	}
-	return seal.NewClient(s, *s.cfg.Key, s.cfg.Orchestrator, random)
+	c := seal.NewClient(s, *s.cfg.Key, s.cfg.Orchestrator, random)
+	if s.cfg.KeyLog != nil {
+		c.Opened = func(x *seal.Secret) {
+			if _, err := s.cfg.KeyLog.Write(seal.AppendKeyLog(nil, x)); err != nil {
+				s.log.Warn("the key log could not be written", "tid", x.TID, "err", err)
+			}
+		}
+	}
+	return c
 }
 
 func (s *session) sealed() bool { return s.cfg.Key != nil }

@@ -109,6 +109,9 @@ func newSession(now time.Time, src io.ReaderAt, size int64, cfg *run, mode4, mod
 	s.start()
 	s.report = Report{Orchestrator: cfg.Orchestrator, Balance: cfg.Balance, Size: size, Ping: icmp.Off,
 		Sealed: s.sealed()}
+	if s.sealed() {
+		s.report.Key = cfg.Key.ID()
+	}
 	if size == 0 {
 		s.log.Info("nothing to send: the payload is empty")
 		s.finish(now, nil)

@@ -49,6 +49,9 @@ type Client struct {
 	random       io.Reader
 	orchestrator netip.AddrPort
 
+	// Opened, if not nil, is told what opens each transaction, as soon as its offer did.
+	Opened func(*Secret)
+
 	hand    *Initiator // nil before the first intent
 	session *Session   // nil until an offer opened
 	desk    *Channel   // the orchestrator's
@@ -210,6 +213,9 @@ func (c *Client) finish(now time.Time, e *loop.Envelope, b []byte) {
 		c.in.Wait(now, a.Wait)
 	default:
 		c.session, c.desk = a.Session, a.Session.Channel(Orchestrator)
+		if c.Opened != nil {
+			c.Opened(a.Session.Secret(m.TID, a.Plain))
+		}
 		c.in.Receive(now, e, a.Plain)
 	}
 }

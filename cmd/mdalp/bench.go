@@ -151,6 +151,9 @@ func (o *benchOptions) measure(ctx context.Context, b *benchmark) error {
 	if err != nil {
 		return err
 	}
+	if err := o.send.readKey(c); err != nil {
+		return err
+	}
 	preparing, cancel := after(o.send.deadline).on(ctx,
 		"-f "+o.send.file+" was read, or the address of -a looked up")
 	defer cancel()

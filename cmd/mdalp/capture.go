@@ -13,7 +13,8 @@ import (
 // transactions of several files follow each other in it, a section for each. It is made
 // before anything is asked of the orchestrator, so that a folder that cannot be written
 // costs no transaction. c.Capture stays nil without --pcap; a nil pointer in it would
-// be a writer to Send. To open a FIFO is to wait for its reader, but not beyond ctx.
+// be a writer to Send. To open a FIFO is to wait for its reader, but not beyond ctx
+// and the deadline.
 func (o *sendOptions) openCapture(ctx context.Context, c *mdalp.Config) (*os.File, error) {
 	if o.pcap == "" {
 		return nil, nil
@@ -30,6 +31,8 @@ func (o *sendOptions) openCapture(ctx context.Context, c *mdalp.Config) (*os.Fil
 			}
 		}
 	}
+	ctx, cancel := after(o.deadline).on(ctx, "the file of --pcap was opened")
+	defer cancel()
 	// Not O_RDWR, as os.Create has it: of a FIFO this would be a reader itself, and never hear
 	// that the other one is gone.
 	f, err := within(ctx, func() (*os.File, error) {

@@ -27,6 +27,7 @@ type extendedOptions struct {
 	window  int         // segments; 0 is as many as the network carries
 	rate    rate        // bytes a second, of all receivers together; 0 is no bound
 	base    bool
+	key     string // the file
 	offload string
 
 	noVerify bool
@@ -39,6 +40,8 @@ func (o *extendedOptions) declare(f *pflag.FlagSet) {
 	f.IntVar(&o.window, "window", 0,
 		"`segments` out at a receiver at most (0: as many as the network carries)")
 	f.Var(&o.rate, "rate", "`bits` a second over all receivers, as 10M, or bytes as 1.5MB (0: no bound)")
+	f.StringVar(&o.key, "key", "",
+		"key `file`: seal everything with its key, which the server must have too (see mdalp key)")
 	f.BoolVar(&o.base, "base", false, "speak the base protocol, also where all could more")
 	f.StringVar(&o.offload, "offload", "auto", "let the kernel cut trains of segments: auto or off")
 	f.BoolVar(&o.noVerify, "no-verify", false,
@@ -60,6 +63,8 @@ func (o *extendedOptions) check() error {
 		return usage.Errorf("--segment %v does not go with --base, whose segments have 100 bytes", &o.segment)
 	case o.base && o.resume.given:
 		return usage.Errorf("--resume %v does not go with --base, which resumes nothing", &o.resume)
+	case o.base && o.key != "":
+		return usage.Errorf("--key %s does not go with --base, which is never sealed", o.key)
 	case o.base && o.window != 0:
 		return usage.Errorf("--window %d does not go with --base, which has one segment out at a receiver",
 			o.window)

@@ -128,6 +128,9 @@ func (o *planOptions) plan(ctx context.Context, until bound) (*mdalp.Report, err
 	if err != nil {
 		return nil, err
 	}
+	if err := s.readKey(c); err != nil {
+		return nil, err
+	}
 	on := newAsked()
 	defer on.stop()
 	c.Progress, c.ProgressEvery = on.report, lookEvery

@@ -56,6 +56,7 @@ type output struct {
 	json       bool
 	jsonStream bool
 	pcap       string
+	keyLog     string
 }
 
 // newSend is the command that sends: the original's options first, as it has
@@ -117,6 +118,8 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	o.common(f)
 	f.Var(&o.extended.resume, "resume", "go on with a transfer that was cut off: auto, off or the `TID`")
 	f.StringVar(&o.pcap, "pcap", "", "write what is sent and received, pings too, to this pcapng `file`")
+	f.StringVar(&o.keyLog, "key-log", "",
+		"for debugging: append to this `file` what opens each sealed transaction")
 	f.StringVar(&o.progress, "progress", "auto",
 		"bars on a terminal (auto), lines (plain; auto with -v and no terminal) or off")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors, and JSON if asked for; wins over -v")

@@ -55,9 +55,12 @@ func (o *sendOptions) run(ctx context.Context, bad error) error {
 	defer s.watch.stop()
 	s.cfg.Logger, s.cfg.Progress, s.cfg.ProgressEvery = s.watch.log, s.watch.see, s.watch.every
 	s.cfg.Trace = s.watch.trace()
-	opening, cancel := after(o.deadline).on(ctx, "the file of --pcap was opened")
-	w, err := o.openCapture(opening, s.cfg)
-	cancel()
+	closeLog, err := o.openKeys(s.cfg)
+	defer closeLog()
+	var w *os.File
+	if err == nil {
+		w, err = o.openCapture(ctx, s.cfg)
+	}
 	if err = blame(o.flags, err); err != nil {
 		s.print(ctx, o.only(), nil, err)
 		return err

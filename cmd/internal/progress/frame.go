@@ -53,7 +53,11 @@ func frame(r *mdalp.Report, rate float64, cols, rows int) []string {
 // total is the line for the whole. Where it does not fit, the bytes go first, then what
 // has no room of ETA, rate and repetitions, in this order of worth.
 func total(r *mdalp.Report, rate float64, cols int) string {
-	share := fmt.Sprintf("sending %3d %%", table.Percent(r.Acked, r.Size))
+	word := "sending"
+	if r.Sealed {
+		word = "sending sealed"
+	}
+	share := fmt.Sprintf("%s %3d %%", word, table.Percent(r.Acked, r.Size))
 	resent := ""
 	if n := r.Resent(); n > 0 {
 		resent = fmt.Sprintf("  %d resent", n)

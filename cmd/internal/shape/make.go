@@ -71,7 +71,10 @@ func newCounts(r *mdalp.Report) Counts {
 
 // newVerdict makes what the extended protocol adds to a report.
 func newVerdict(r *mdalp.Report) Extension {
-	j := Extension{Extended: r.Extended, Verified: r.Verified, Resumed: r.Resumed}
+	j := Extension{Extended: r.Extended, Sealed: r.Sealed, Verified: r.Verified, Resumed: r.Resumed}
+	if r.Sealed {
+		j.Key = &r.Key
+	}
 	if !r.Extended {
 		return j
 	}

@@ -94,6 +94,9 @@ type (
 		Verified bool `json:"verified"`
 		// Of the acknowledged bytes, those that an earlier transaction had brought.
 		Resumed int64 `json:"resumed_bytes"`
+		// With a key, whose ID follows; null if not.
+		Sealed bool    `json:"sealed"`
+		Key    *string `json:"key_id"`
 	}
 	// The keys and their order are those of mdalp.SocketReport.
 	SocketCounts struct {

@@ -27,8 +27,13 @@ func Plan(w io.Writer, r *mdalp.Report) {
 	fmt.Fprintf(w, "%d bytes in %d segments over %d receivers, balance %s, waited %s, %s\n",
 		r.Size, r.Segments, len(r.Receivers), r.Balance, Seconds(r.Wait), echoed(r))
 	if r.Extended {
-		fmt.Fprintf(w, "extended: segments of up to %d bytes, at most %s at a receiver at once as offered\n",
-			r.Segment, windows(r))
+		sealed := ""
+		if r.Sealed {
+			sealed = "sealed with key " + r.Key + ", "
+		}
+		fmt.Fprintf(w, "%sextended: segments of up to %d bytes, "+
+			"at most %s at a receiver at once as offered\n",
+			sealed, r.Segment, windows(r))
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -107,6 +107,9 @@ func extended(r *mdalp.Report) string {
 	}
 	line := fmt.Sprintf("extended: segments of %d bytes, windows of up to %s, %d lost and sent again",
 		r.Segment, Amount(window), lost)
+	if r.Sealed {
+		line = "sealed with key " + r.Key + ", " + line
+	}
 	if r.Transfer > 0 {
 		line += ", " + Speed(float64(r.Acked-r.Resumed)/r.Transfer.Seconds())
 	}
