@@ -71,6 +71,9 @@ var rules = []rule{
 	{page: "docs/serve.md", first: "mdalpd --receivers", way: serve},
 	{page: "docs/serve.md", first: "mdalpd store ls", way: run},
 
+	{page: "docs/security.md", first: "mdalp key office.key", way: run, pings: true},
+	{page: "docs/security.md", first: "mdalp key office-2.key", way: run},
+
 	{page: "docs/exit-codes.md", first: "$ mdalp", way: run},
 
 	{page: "docs/resume.md", first: "$ head", way: run},
