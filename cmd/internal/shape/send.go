@@ -118,8 +118,8 @@ type (
 		Unsent    int64 `json:"unsent_acks"`
 		Duplicate int64 `json:"duplicate_acks"`
 		// Of sealed transactions.
-		Unopened int64 `json:"unopened_datagrams,omitempty"`
-		Replayed int64 `json:"replayed_datagrams,omitempty"`
+		Unopened int64 `json:"unopened_datagrams"`
+		Replayed int64 `json:"replayed_datagrams"`
 	}
 	// Peer tells which receiver is meant.
 	Peer struct {
