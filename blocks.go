@@ -36,7 +36,7 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 	if s.peers[i].addr != e.Peer {
 		i, ok = s.place[e.Peer]
 	}
-	if !ok && e.Peer != s.cfg.Orchestrator {
+	if !ok && !s.orchestrates(e.Peer) {
 		s.drop(DropForeign, "foreign", e.Peer, b)
 		return
 	}
@@ -45,7 +45,7 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 	case err != nil:
 		s.drop(DropMalformed, "malformed", e.Peer, b)
 		return
-	case m.Type == wire.StateType && e.Peer == s.cfg.Orchestrator:
+	case m.Type == wire.StateType && s.orchestrates(e.Peer):
 		s.dialog.receive(now, e, &m, b)
 		return
 	case !ok || m.Type != wire.Ack || m.TID != s.tid || m.Seq == wire.Absent || m.Num == wire.Absent:
@@ -75,10 +75,13 @@ func (x *blocks) receive(now time.Time, e *loop.Envelope, b []byte) {
 }
 
 // fail takes an error that is held against what was sent to a receiver. One against a
-// manifest changes nothing: it is sent again.
+// manifest changes at most who is asked: it is sent again.
 func (x *blocks) fail(now time.Time, e *loop.Envelope, err error) {
 	s := x.s
 	i, ok := s.place[e.Peer]
+	if e.Sock == sockUDP {
+		s.dialog.refused(e, err)
+	}
 	if e.Sock != sockUDP || !ok || x.transfer.Stats(i).Err != nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mdalp/icmp"
@@ -22,6 +23,10 @@ type Transaction struct {
 type Config struct {
 	// Orchestrator is asked for receivers. A link-local IPv6 address needs a zone.
 	Orchestrator netip.AddrPort
+	// Orchestrators are others of the same fleet. They are asked in turn where the one before
+	// is silent or refuses: for an offer after 1 s, on each round after twice as long, up to 8 s,
+	// or after IntentRetry; how a payload stands after 2 manifests. None goes with Key.
+	Orchestrators []netip.AddrPort
 	// Balance is how the payload is split; BalanceLatency if 0.
 	Balance Balance
 	// Receiver is the one that gets everything if Balance is BalanceNone: its place in
@@ -123,11 +128,18 @@ type Config struct {
 	Capture io.Writer
 }
 
+// noEndpoint reports whether nothing can be sent to a.
+func noEndpoint(a netip.AddrPort) bool { return !a.IsValid() || a.Port() == 0 }
+
 // check looks for what no transfer can be made of.
 func (c *Config) check() error {
 	switch {
-	case !c.Orchestrator.IsValid() || c.Orchestrator.Port() == 0:
+	case noEndpoint(c.Orchestrator):
 		return bad("Orchestrator", "the orchestrator's address and port are needed")
+	case slices.ContainsFunc(c.Orchestrators, noEndpoint):
+		return bad("Orchestrators", "each orchestrator's address and port are needed")
+	case c.Key != nil && c.fleet() != nil:
+		return bad("Orchestrators", "a sealed transaction has one orchestrator: give one address")
 	case c.Receiver < 0:
 		return bad("Receiver", "receiver %d: receivers count from 1", c.Receiver)
 	case c.Base && c.Key != nil:

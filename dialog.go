@@ -100,10 +100,14 @@ func (d *dialog) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	}
 	s := d.s
 	d.ready = false
+	if s.several() && d.tries > 0 && d.tries%unanswered == 0 && s.refusals == 0 {
+		s.onward("it is silent")
+		d.wait = min(d.patience()<<(d.tries/unanswered/len(s.cfg.Orchestrators)), askMost)
+	}
 	d.tries++
 	s.timers.Arm(timerManifest, now.Add(d.wait))
 	d.wait = min(2*d.wait, askMost)
-	if !d.opened {
+	if !d.opened && !s.several() {
 		d.wait = askFirst << d.tries
 	}
 	e.Sock, e.Peer = sockUDP, s.cfg.Orchestrator
@@ -123,7 +127,7 @@ func (d *dialog) due(now time.Time) {
 	s := d.s
 	switch {
 	case !d.asked:
-	case d.undecided() && d.tries >= announcements:
+	case d.undecided() && d.tries >= announcements*max(1, len(s.cfg.Orchestrators)):
 		d.stop()
 		if s.sealed() {
 			if !s.revive(now, "the orchestrator does not answer the announcement") {
@@ -139,7 +143,7 @@ func (d *dialog) due(now time.Time) {
 	case d.opened && now.Sub(d.since) >= askGiveUp:
 		s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
 	default:
-		d.ready = true
+		d.ready, s.refusals = true, 0
 	}
 }
 
@@ -182,6 +186,7 @@ func (d *dialog) receive(now time.Time, e *loop.Envelope, m *wire.Message, b []b
 			t.State(TraceState{m.Seq, st.Standing, st.Comment})
 		}
 	})
+	s.heard(e.Peer)
 	d.since, d.tries = now, 0
 	switch st.Standing {
 	case wire.Refused:
@@ -227,7 +232,7 @@ func (d *dialog) again(now time.Time, st *wire.State) bool {
 		return true
 	case d.opened && st.Resume >= 0:
 		return s.renew(now, st.Resume, closed)
-	case d.opened && st.Comment == "":
+	case (d.opened || s.several()) && st.Comment == "":
 		return s.renew(now, s.tid, closed)
 	}
 	return false

@@ -25,43 +25,55 @@ const Version = "0.1.0"
 // Port is the UDP port on which receivers listen.
 const Port = 4650
 
-// Resolve gives the address of an orchestrator. host is an IPv4 or IPv6 address or a
+// Resolve gives the address of an orchestrator, the first of [ResolveAll].
+func Resolve(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
+	all, err := ResolveAll(ctx, host, port, family)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return all[0], nil
+}
+
+// ResolveAll gives the addresses behind a host, one at least: of several, the first is for
+// Config.Orchestrator and the rest for Config.Orchestrators. host is an IPv4 or IPv6 address or a
 // name; family is 4 or 6 to accept only that, or 0 for either, where IPv4 wins
 // because the original receivers know nothing else. Only where this host has no way
-// to a name's IPv4 address, and one to that of IPv6, the latter is taken.
-func Resolve(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
+// to a name's IPv4 address, and one to that of IPv6, the latter's are taken.
+func ResolveAll(ctx context.Context, host string, port uint16, family int) ([]netip.AddrPort, error) {
 	addr, err := netip.ParseAddr(host)
 	if err == nil {
 		addr = addr.Unmap()
 		if family == 4 && !addr.Is4() || family == 6 && addr.Is4() {
-			return netip.AddrPort{}, fmt.Errorf("%s is no IPv%d address", host, family)
+			return nil, fmt.Errorf("%s is no IPv%d address", host, family)
 		}
-		return netip.AddrPortFrom(addr, port), nil
+		return []netip.AddrPort{netip.AddrPortFrom(addr, port)}, nil
 	}
 	network := map[int]string{0: "ip", 4: "ip4", 6: "ip6"}[family]
 	all, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return nil, err
 	}
-	return netip.AddrPortFrom(choose(all, hasWay), port), nil
+	var to []netip.AddrPort
+	for _, a := range choose(all, hasWay) {
+		to = append(to, netip.AddrPortFrom(a, port))
+	}
+	return to, nil
 }
 
-// choose takes one of a name's addresses, of which there is one at least.
-func choose(all []netip.Addr, way func(netip.Addr) bool) netip.Addr {
-	var first [2]netip.Addr // of IPv4, of IPv6
+// choose takes those of a name's addresses that are of one family. There is one at least.
+func choose(all []netip.Addr, way func(netip.Addr) bool) []netip.Addr {
+	var v4, v6 []netip.Addr
 	for _, a := range all {
-		k := 1
 		if a = a.Unmap(); a.Is4() {
-			k = 0
-		}
-		if !first[k].IsValid() {
-			first[k] = a
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
 		}
 	}
-	if v4, v6 := first[0], first[1]; !v6.IsValid() || v4.IsValid() && (way(v4) || !way(v6)) {
+	if len(v6) == 0 || len(v4) > 0 && (way(v4[0]) || !way(v6[0])) {
 		return v4
 	}
-	return first[1]
+	return v6
 }
 
 // hasWay reports whether this host knows where to send what is for a. Nothing is sent.

@@ -28,10 +28,10 @@ func Offer(ctx context.Context, cfg *Config) (*Report, error) {
 	return r, err
 }
 
-// fromOrchestrator tells whether a datagram that comes before the transfer is from the
+// fromOrchestrator tells whether a datagram that comes before the transfer is from an
 // orchestrator, and drops it if not.
 func (s *session) fromOrchestrator(e *loop.Envelope, b []byte) bool {
-	if e.Peer != s.cfg.Orchestrator {
+	if !s.orchestrates(e.Peer) {
 		s.drop(DropForeign, "foreign", e.Peer, b)
 		return false
 	}

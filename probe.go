@@ -73,9 +73,6 @@ func (s *session) mode(a netip.Addr) icmp.Mode {
 	return s.mode6
 }
 
-// echoID is the identifier of our echoes, which the sockets filter on.
-func echoID(key *[32]byte) uint16 { return uint16(key[0])<<8 | uint16(key[1]) }
-
 // proceed goes on to the segments when nothing is waited for any more.
 func (p *pinging) proceed(now time.Time) {
 	s := p.s
@@ -137,6 +134,7 @@ func (p *pinging) receive(now time.Time, e *loop.Envelope, b []byte) {
 // fail takes an error of an echo. One that may pass costs that echo, and not the host.
 func (p *pinging) fail(now time.Time, e *loop.Envelope, err error) {
 	if e.Sock == sockUDP {
+		p.s.dialog.refused(e, err)
 		return
 	}
 	for _, r := range p.rounds {

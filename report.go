@@ -11,8 +11,9 @@ import (
 // A Report tells what a transfer did, or has done so far.
 type Report struct {
 	Phase        Phase
-	Orchestrator netip.AddrPort
-	TID          int64 // 0 before the offer
+	Orchestrator netip.AddrPort // the one that answered last, or was asked last
+	Moves        int64          // times that another was asked, as this one was silent or refused
+	TID          int64          // 0 before the offer
 	Balance      Balance
 	Ping         icmp.Mode // the kind of socket the echoes used; Off if there were none
 

@@ -1,6 +1,7 @@
 package mdalp
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,14 +16,15 @@ func TestChoose(t *testing.T) {
 		{"2001:db8::1 192.0.2.1", "192.0.2.1", "192.0.2.1"},
 		{"192.0.2.1 2001:db8::1", "2001:db8::1", "2001:db8::1"},
 		{"192.0.2.1 2001:db8::1", "", "192.0.2.1"},
-		{"::ffff:192.0.2.1 192.0.2.2", "192.0.2.2", "192.0.2.1"},
+		{"::ffff:192.0.2.1 192.0.2.2", "192.0.2.2", "192.0.2.1 192.0.2.2"},
+		{"2001:db8::1 192.0.2.1 2001:db8::2", "2001:db8::1", "2001:db8::1 2001:db8::2"},
 	} {
 		var all []netip.Addr
 		for _, a := range strings.Fields(c.all) {
 			all = append(all, netip.MustParseAddr(a))
 		}
 		way := func(a netip.Addr) bool { return strings.Contains(" "+c.ways+" ", " "+a.String()+" ") }
-		if got := choose(all, way); got.String() != c.want {
+		if got := fmt.Sprint(choose(all, way)); got != "["+c.want+"]" {
 			t.Errorf("%s, with ways to %q: %v", c.all, c.ways, got)
 		}
 	}

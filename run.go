@@ -58,6 +58,7 @@ func (c *run) withDefaults() (*run, error) {
 		return nil, err
 	}
 	d.Orchestrator = netip.AddrPortFrom(d.Orchestrator.Addr().Unmap(), d.Orchestrator.Port())
+	d.Orchestrators = d.fleet()
 	if d.Receiver == 0 {
 		d.Receiver = 1
 	}
@@ -89,9 +90,12 @@ func (c *run) withDefaults() (*run, error) {
 }
 
 // reaches6 reports whether the UDP socket can send to IPv6 hosts, or need not.
-func (c *run) reaches6() bool { return c.offerOnly || c.Orchestrator.Addr().Is6() || c.Bind.Is6() }
+func (c *run) reaches6() bool { return c.offerOnly || c.six() || c.Bind.Is6() }
 
 // pings reports whether receivers are to be pinged.
 func (c *run) pings() bool {
 	return (c.Balance == BalanceLatency || c.Balance == BalanceAdaptive) && c.Ping != icmp.Off
 }
+
+// echoID is the identifier of our echoes, which the sockets filter on.
+func echoID(key *[32]byte) uint16 { return uint16(key[0])<<8 | uint16(key[1]) }

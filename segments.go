@@ -45,7 +45,7 @@ func (x *sending) receive(now time.Time, e *loop.Envelope, b []byte) {
 		i, ok = x.place[e.Peer]
 	}
 	if !ok {
-		if e.Peer == s.cfg.Orchestrator {
+		if s.orchestrates(e.Peer) {
 			s.drop(DropUnwanted, "not awaited", e.Peer, b)
 			return
 		}

@@ -120,10 +120,10 @@ func (c *run) patience(ctx context.Context, began time.Time) time.Duration {
 }
 
 // listen opens the one UDP socket. It is an IPv6 socket that reaches IPv4 hosts
-// too only when it must be: the orchestrator, or the source, is an IPv6 address.
+// too only when it must be: an orchestrator, or the source, is an IPv6 address.
 func listen(cfg *run) (*loop.Socket, error) {
 	local := netip.IPv4Unspecified()
-	if cfg.Orchestrator.Addr().Is6() {
+	if cfg.six() {
 		local = netip.IPv6Unspecified()
 	}
 	if cfg.Bind.IsValid() {

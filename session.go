@@ -77,12 +77,13 @@ type session struct {
 	mode6      icmp.Mode
 	bufferAcks int // acks that the receive buffer holds; 0: any number
 
-	tid     int64
-	given   int64        // the transaction that was given up for a new one, or 0
-	resume  *Transaction // whose segments are to be taken over, or nil
-	renewed int          // how often, without progress, a transaction was closed that this one went on with
-	peers   []peer       // whom segments go to; their places are the transfer's numbers
-	place   map[netip.AddrPort]int
+	tid      int64
+	given    int64        // the transaction that was given up for a new one, or 0
+	resume   *Transaction // whose segments are to be taken over, or nil
+	refusals int          // orchestrators in a row that refused a question, with others to ask
+	renewed  int          // how often, without progress, a transaction was closed that this one went on with
+	peers    []peer       // whom segments go to; their places are the transfer's numbers
+	place    map[netip.AddrPort]int
 
 	report Report
 	err    error

@@ -49,7 +49,7 @@ var plantsExtended = []plant{
 		"room := l.flight.out < l.window && !l.flight.full()", "room := l.flight.out < l.window && !l.flight.full() || PLANTED"),
 	// The client.
 	{name: "the peer of an ack is not checked", dir: "blocks.go", edits: []edit{
-		{"if !ok && e.Peer != s.cfg.Orchestrator {", "if !ok && e.Peer != s.cfg.Orchestrator && !PLANTED {"},
+		{"if !ok && !s.orchestrates(e.Peer) {", "if !ok && !s.orchestrates(e.Peer) && !PLANTED {"},
 		{"case !ok || m.Type", "case !ok && !PLANTED || m.Type"},
 	}},
 	{name: "an ack is the expected peer's, whoever sent it", dir: "blocks.go", edits: []edit{
@@ -58,7 +58,7 @@ var plantsExtended = []plant{
 	one("blocks.go", "the TID of an ack is not checked",
 		"m.Type != wire.Ack || m.TID != s.tid ||", "m.Type != wire.Ack || m.TID != s.tid && !PLANTED ||"),
 	one("blocks.go", "a state may come from anybody",
-		"case m.Type == wire.StateType && e.Peer == s.cfg.Orchestrator:", "case m.Type == wire.StateType && (e.Peer == s.cfg.Orchestrator || PLANTED):"),
+		"case m.Type == wire.StateType && s.orchestrates(e.Peer):", "case m.Type == wire.StateType && (s.orchestrates(e.Peer) || PLANTED):"),
 	one("dialog.go", "an old state is acted on",
 		"m.Seq <= d.newest:", "m.Seq <= d.newest && !PLANTED:"),
 	one("dialog.go", "a state answers what was not asked",

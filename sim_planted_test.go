@@ -47,7 +47,7 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		need.Skip(t, "it builds a binary of its own, which is not short")
 	}
-	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk, plantsSink)
+	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk, plantsSink, plantsFleet)
 	for k := range all {
 		if p := &all[k]; p.swarm == "" {
 			p.swarm = "TestSwarm"

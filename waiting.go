@@ -55,9 +55,10 @@ func (w *waiting) begin(now time.Time) {
 	case s.sealed():
 		s.timers.Arm(timerIntent, now.Add(sealedPatience))
 	}
-	if w.every = s.cfg.IntentRetry; w.every == 0 && (s.given != 0 || s.sealed()) {
+	if w.every = s.cfg.IntentRetry; w.every == 0 && (s.given != 0 || s.sealed() || s.several()) {
 		// Who speaks the extended protocol with us answers a repeated intent with the same offer.
-		// To wait for ever for one that was lost would end a transfer that was well under way.
+		// To wait for ever for one that was lost would end a transfer that was well under way. Of a fleet
+		// the next is asked instead.
 		w.every = againFirst
 	}
 	if w.every > 0 {
@@ -121,6 +122,7 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 		s.finish(now, err)
 		return
 	}
+	s.heard(e.Peer)
 	s.accept(now, m.TID, offer)
 }
 
@@ -128,7 +130,7 @@ func (w *waiting) receive(now time.Time, e *loop.Envelope, b []byte) {
 // goes back with it at once, but once for each that was due: no answer makes this client send more than
 // it would without.
 func (w *waiting) challenge(e *loop.Envelope, b []byte, cookie string) {
-	if !w.asks {
+	if !w.asks || e.Peer != w.s.cfg.Orchestrator {
 		w.s.drop(DropUnwanted, "not awaited", e.Peer, b)
 		return
 	}
@@ -137,7 +139,8 @@ func (w *waiting) challenge(e *loop.Envelope, b []byte, cookie string) {
 
 // fail takes an error of the way to the orchestrator. A refusal ends the wait, unless
 // the caller wants the intent repeated. All else passes, perhaps (RFC 1122, section
-// 4.2.3.9).
+// 4.2.3.9). With several orchestrators the next is asked at once, as long as one of them has not
+// refused.
 func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	s := w.s
 	if e.Sock != sockUDP || e.Peer != s.cfg.Orchestrator {
@@ -145,7 +148,13 @@ func (w *waiting) fail(now time.Time, e *loop.Envelope, err error) {
 	}
 	w.last, w.remote = err, w.remote || e.Remote
 	refused := hard(e, err)
-	if refused && (w.every == 0 || s.sealed() && s.given == 0 && s.cfg.IntentRetry == 0) {
+	if s.elsewhere() {
+		w.ready = true
+		w.repeat()
+		s.timers.Arm(timerRetry, now.Add(w.every))
+		return
+	}
+	if refused && (w.every == 0 || (s.sealed() || s.several()) && s.given == 0 && s.cfg.IntentRetry == 0) {
 		s.finish(now, w.failed())
 		return
 	}
@@ -189,14 +198,11 @@ func (w *waiting) due(now time.Time, timer int) {
 		s.finish(now, w.because(err))
 	case timerRetry:
 		w.ready = true
-		// An original orchestrator may not know what to make of more than it is used to: unless
-		// this one is known to, every other repetition is the same as the first intent.
-		w.repeats++
-		w.marked = s.given != 0 || w.repeats%2 == 1
-		w.asks = w.marked || w.cookie != ""
-		if s.cfg.IntentRetry == 0 && !w.known {
-			w.every = min(2*w.every, againMost)
+		if s.several() {
+			s.refusals = 0
+			s.onward("it is silent")
 		}
+		w.repeat()
 		s.timers.Arm(timerRetry, now.Add(w.every))
 	case timerAgain:
 		w.ready = true
@@ -205,6 +211,25 @@ func (w *waiting) due(now time.Time, timer int) {
 			"orchestrator", s.cfg.Orchestrator, "waited", now.Sub(s.began).Round(time.Second))
 		s.timers.Arm(timerRemind, now.Add(remindEvery))
 	}
+}
+
+// repeat prepares an intent that is not the first. Of several orchestrators each is asked as one
+// that is alone, and its cookie is of no use to the next.
+func (w *waiting) repeat() {
+	s := w.s
+	if s.several() {
+		w.cookie = ""
+	}
+	if !s.several() || s.cfg.Orchestrator == s.cfg.Orchestrators[0] { // once a round
+		w.repeats++
+		if s.cfg.IntentRetry == 0 && !w.known {
+			w.every = min(2*w.every, againMost)
+		}
+	}
+	// An original orchestrator may not know what to make of more than it is used to: unless
+	// this one is known to, every other repetition is the same as the first intent.
+	w.marked = s.given != 0 || w.repeats%2 == 1
+	w.asks = w.marked || w.cookie != ""
 }
 
 // because adds the last error of the way to the orchestrator to err, if there was one.

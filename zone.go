@@ -47,6 +47,12 @@ func (c *run) atHome() error {
 		return err
 	}
 	c.Orchestrator = netip.AddrPortFrom(a, c.Orchestrator.Port())
+	for k, o := range c.Orchestrators {
+		if a, err = onLink("orchestrator", o.Addr()); err != nil {
+			return err
+		}
+		c.Orchestrators[k] = netip.AddrPortFrom(a, o.Port())
+	}
 	if c.Bind.IsValid() {
 		if c.Bind, err = onLink("source", c.Bind); err != nil {
 			return err

@@ -9,10 +9,11 @@ import (
 	"strings"
 
 	"mdalp"
+	"mdalp/cmd/internal/usage"
 )
 
-// resolve looks up the orchestrator and the source address. The orchestrator first, as
-// its family decides which of an interface's addresses to take.
+// resolve looks up the orchestrators and the source address. The orchestrators first, as
+// the family of the first decides which of an interface's addresses to take.
 func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 	family := 0
 	switch {
@@ -21,10 +22,22 @@ func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 	case o.ipv6:
 		family = 6
 	}
-	var err error
-	if c.Orchestrator, err = lookUp(ctx, o.addr, o.port, family); err != nil {
-		return err
+	var all []netip.AddrPort
+	for _, host := range strings.Split(o.addr, ",") {
+		if host == "" {
+			return usage.Errorf("-a %s: between the commas an address is missing", o.addr)
+		}
+		some, err := lookUpAll(ctx, host, o.port, family)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
 	}
+	if c.Key != nil && !strings.Contains(o.addr, ",") {
+		all = all[:1] // of a name; a sealed transaction has one
+	}
+	var err error
+	c.Orchestrator, c.Orchestrators = all[0], all[1:]
 	if o.bind != "" {
 		if c.Bind, err = source(o.bind, c.Orchestrator.Addr()); err != nil {
 			return fmt.Errorf("--bind %s: %w", o.bind, err)
@@ -36,24 +49,35 @@ func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 // broadcast is every host of the network.
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// lookUp gives the address behind -a.
+// lookUp gives the address behind -a; the first, if a name has several.
 func lookUp(ctx context.Context, host string, port uint16, family int) (netip.AddrPort, error) {
-	to, err := mdalp.Resolve(ctx, bare(host), port, family)
+	all, err := lookUpAll(ctx, host, port, family)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return all[0], nil
+}
+
+// lookUpAll gives the addresses behind one host of -a, of which there is one at least.
+func lookUpAll(ctx context.Context, host string, port uint16, family int) ([]netip.AddrPort, error) {
+	all, err := mdalp.ResolveAll(ctx, bare(host), port, family)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
-			return to, cause
+			return nil, cause
 		}
-		return to, fmt.Errorf("-a %s: %s", host, misread(host, reason(err)))
+		return nil, fmt.Errorf("-a %s: %s", host, misread(host, reason(err)))
 	}
-	a := to.Addr()
-	if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
-		// None whose answer could be told from others.
-		return to, fmt.Errorf("-a %s: it is no address of one host", host)
+	for _, to := range all {
+		a := to.Addr()
+		if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
+			// None whose answer could be told from others.
+			return nil, fmt.Errorf("-a %s: it is no address of one host", host)
+		}
+		if err := zoned(a); err != nil {
+			return nil, fmt.Errorf("-a %s: %w", host, err)
+		}
 	}
-	if err := zoned(a); err != nil {
-		return to, fmt.Errorf("-a %s: %w", host, err)
-	}
-	return to, nil
+	return all, nil
 }
 
 // bare takes the brackets off an IPv6 address that is written as in a URL.

@@ -73,7 +73,8 @@ what was measured so far. SIGQUIT (Ctrl-\) and SIGUSR1 print that too, and it go
 	f := c.Flags()
 	s.flags = f
 	f.SortFlags = false
-	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of the orchestrator")
+	f.StringVarP(&s.addr, "addr", "a", "",
+		"`address` or name of the orchestrator; others behind commas, asked in turn")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
 	f.StringVarP(&s.file, "file", "f", "", "`file` to send, - for standard input")
 	f.IntVar(&o.runs, "runs", 10, "measured runs of each way to send")

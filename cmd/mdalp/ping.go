@@ -88,7 +88,8 @@ socket cannot be had, 130 if interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print the
 	f := c.Flags()
 	s.flags = f
 	f.SortFlags = false
-	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of an orchestrator whose receivers to ping")
+	f.StringVarP(&s.addr, "addr", "a", "",
+		"`address` or name of an orchestrator whose receivers to ping; several by commas")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
 	f.StringArrayVarP(&o.lists, "hosts", "f", nil,
 		"`file` with hosts, one a line, - for standard input; again for more")

@@ -63,7 +63,7 @@ func (o *pingOptions) receivers(ctx context.Context, log *slog.Logger, on *asked
 		// The JSON tells who was asked in vain.
 		return targets{asked: c.Orchestrator}, err
 	}
-	t := targets{asked: c.Orchestrator, tid: offer.TID}
+	t := targets{asked: offer.Orchestrator, tid: offer.TID}
 	seen := make(map[netip.Addr]bool, len(offer.Receivers))
 	for i := range offer.Receivers {
 		// Receivers may share a host and differ in their ports.

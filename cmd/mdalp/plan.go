@@ -71,7 +71,8 @@ interrupted. SIGQUIT (Ctrl-\) and SIGUSR1 print how far it is, and it goes on.`,
 	f := c.Flags()
 	s.flags = f
 	f.SortFlags = false
-	f.StringVarP(&s.addr, "addr", "a", "", "`address` or name of the orchestrator")
+	f.StringVarP(&s.addr, "addr", "a", "",
+		"`address` or name of the orchestrator; others behind commas, asked in turn")
 	f.Uint16VarP(&s.port, "port", "p", 0, "UDP `port` of the orchestrator")
 	f.StringVarP(&s.file, "file", "f", "", "`file` that would be sent, - for standard input")
 	f.Int64Var(&o.size, "size", 0, "its size in `bytes`, instead of a file")

@@ -101,7 +101,8 @@ SIGQUIT (Ctrl-\) and SIGUSR1 print the table as it stands, and the transfer goes
 	o.flags = f
 	// The order of the help is the one below: the original's options, then ours by subject.
 	f.SortFlags = false
-	f.StringVarP(&o.addr, "addr", "a", "", "`address` or name of the orchestrator")
+	f.StringVarP(&o.addr, "addr", "a", "",
+		"`address` or name of the orchestrator; others behind commas, asked in turn")
 	f.Uint16VarP(&o.port, "port", "p", 0, "UDP `port` of the orchestrator")
 	f.StringArrayVarP(&o.files, "file", "f", nil, "`file` to send, - for standard input; again for more")
 	f.IntVarP(&o.mode, "mode", "m", 1, "1: balance the load over all receivers, 2: send to one")

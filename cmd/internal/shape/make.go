@@ -36,6 +36,7 @@ func NewResult(h Head, file string, r *mdalp.Report) *Result {
 	if r.Orchestrator.IsValid() {
 		j.Orchestrator = Ptr(r.Orchestrator.String())
 	}
+	j.Moves = r.Moves
 	// A TID may be 0, so receivers tell as well that there was an offer.
 	if r.TID != 0 || len(r.Receivers) > 0 {
 		j.TID = &r.TID

@@ -41,6 +41,8 @@ type (
 		// What the command says on standard error.
 		Error        *Failure `json:"error"`
 		Orchestrator *string  `json:"orchestrator"`
+		// How often another orchestrator was asked, as the one before was silent or refused.
+		Moves int64 `json:"orchestrator_changes"`
 		// Null without an offer; 0 is a TID.
 		TID *int64 `json:"tid"`
 		// Null if it did not come to asking, as is the orchestrator.
