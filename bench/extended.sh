@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# What extended transfers cost, beside TCP in the same run, in turns:
+# What extended transfers cost, beside TCP and quic-go in the same run, in turns:
 #
-#   bench/extended.sh [ROUNDS]
+#   bench/extended.sh [ROUNDS [cpu]]
 #
+# With cpu, the rows to a store and curl are left out: half a minute for five rounds.
 # It needs Go, iperf3, curl, sha256sum, GNU time and 3 GB in /dev/shm, and a machine on which
 # nothing else runs. Servers are bound to the first CPU, senders to the second, where a line does
 # not say free. Prints each round; medians and ratios are for who reads them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 rounds=${1:-5}
+only=${2:-}
 tmp=$(mktemp -d /dev/shm/extended-XXXXXX)
 server=
 web=
@@ -19,6 +21,7 @@ end() {
 }
 trap end EXIT
 CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$tmp" ./cmd/mdalp ./cmd/mdalpd
+(cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$tmp/quic" ./quic)
 size=$((1 << 30))
 head -c $size /dev/urandom >"$tmp/payload"
 
@@ -66,6 +69,12 @@ serve() {
 	until grep -q msg=listening "$tmp/log"; do sleep .05; done
 }
 
+# told prints what the server of another program used, which was timed, and has ended.
+told() {
+	awk -v gb="$(awk "BEGIN{print $size/1e9}")" \
+		'{printf "%-44s %6.3f CPU s/GB            %6.1f MB\n", "  its server", ($1+$2)/gb, $3/1024}' "$tmp/served"
+}
+
 # ended prints what the server used, and ends it.
 ended() {
 	awk -v what="  its server" -v gb="$(awk "BEGIN{print $size/1e9}")" -v hz="$(getconf CLK_TCK)" \
@@ -86,11 +95,19 @@ for _ in $(seq "$rounds"); do
 	serve 0 3
 	timed "3 receivers, segments of 8,192, no digest" 1 "${send[@]}" --no-verify
 	ended
-	taskset -c 0 iperf3 -s -1 -p 5801 >/dev/null &
+	/usr/bin/time -f '%U %S %M' -o "$tmp/served" taskset -c 0 iperf3 -s -1 -p 5801 >/dev/null &
 	tcp=$!
 	sleep .3
 	timed "TCP, iperf3 -F" 1 iperf3 -c 127.0.0.1 -p 5801 -F "$tmp/payload" -n $size
 	wait "$tcp"
+	told
+	/usr/bin/time -f '%U %S %M' -o "$tmp/served" taskset -c 0 "$tmp/quic" -serve 127.0.0.1:5702 >/dev/null &
+	quic=$!
+	sleep .3
+	timed "quic-go, one stream, encrypted" 1 "$tmp/quic" -send 127.0.0.1:5702 -f "$tmp/payload"
+	wait "$quic"
+	told
+	[[ $only != cpu ]] || continue
 	mkdir "$tmp/store"
 	serve 0-1 3 --store "$tmp/store"
 	warm

@@ -163,6 +163,9 @@ func usage(f *flag.FlagSet) {
 	for _, p := range profiles {
 		fmt.Printf("  %-16s %s\n", p.name, p.about)
 	}
+	for _, name := range labs {
+		fmt.Printf("  %-16s as `mdalp lab --profile %s`, to its first receiver\n", name, name)
+	}
 	fmt.Print("\nOptions:\n")
 	f.SetOutput(os.Stdout)
 	f.PrintDefaults()

@@ -91,11 +91,18 @@ var profiles = []profile{
 	},
 }
 
-// named gives a profile by its name. The error has all names, which nobody knows by heart.
+// labs are the networks of the lab that have a rate.
+var labs = []string{"broadband", "datacentre", "satellite", "shared"}
+
+// named gives a profile by its name, also one of the lab's. The error has all names, which nobody
+// knows by heart.
 func named(name string) (*profile, error) {
 	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == name })
+	if slices.Contains(labs, name) {
+		return ofLab(name)
+	}
 	if i < 0 {
-		var names []string
+		names := slices.Clone(labs)
 		for _, p := range profiles {
 			names = append(names, p.name)
 		}
