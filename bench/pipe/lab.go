@@ -31,7 +31,8 @@ func ofLab(name string) (*profile, error) {
 // ofLink gives a link of the simulation as one of ours. Its rate counts bytes.
 func ofLink(c *sim.LinkConfig) link {
 	return link{
-		rates: []step{{0, c.Rate * 8}}, queue: int(c.Queue), delay: time.Duration(c.Delay.Mean), loss: c.Loss.P,
+		rates: []step{{0, c.Rate * 8}}, queue: int(c.Queue),
+		delay: time.Duration(c.Delay.Mean), loss: c.Loss.P,
 	}
 }
 
