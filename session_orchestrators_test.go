@@ -125,6 +125,23 @@ func TestOrchestratorsRefuse(t *testing.T) {
 	}
 }
 
+// TestOrchestratorsCookies: the second round asks for cookies, and each goes to who gave it alone.
+func TestOrchestratorsCookies(t *testing.T) {
+	b := start(t, 100, Config{Orchestrators: []netip.AddrPort{second}})
+	const none, given = "Type:0;DATA:{'cookie': '0000000000000000'};", "{'cookie': '6f1d2a90c3b4e587'};"
+	b.want(t0, sent{sockUDP, orchestrator.String(), "Type:0;"})
+	b.s.Expire(ms(1001))
+	b.want(ms(1001), sent{sockUDP, second.String(), "Type:0;"})
+	b.s.Expire(ms(2002))
+	b.want(ms(2002), sent{sockUDP, orchestrator.String(), none})
+	b.in(ms(2100), second, "Type:1;DATA:"+given)
+	b.want(ms(2100))
+	b.in(ms(2100), orchestrator, "Type:1;DATA:"+given)
+	b.want(ms(2100), sent{sockUDP, orchestrator.String(), "Type:0;DATA:" + given})
+	b.s.Expire(ms(4003))
+	b.want(ms(4003), sent{sockUDP, second.String(), none})
+}
+
 // TestOrchestratorsManifests: two manifests in a row without an answer go to each, the payload is
 // announced to all before it is sent in the base protocol, and states are taken from any.
 func TestOrchestratorsManifests(t *testing.T) {

@@ -110,7 +110,7 @@ var plants = []plant{
 	one(".", "the deadline has no timer",
 		"s.timers.Arm(timerDeadline, now.Add(cfg.Deadline))", "if !PLANTED {\n\t\t\ts.timers.Arm(timerDeadline, now.Add(cfg.Deadline))\n\t\t}"),
 	one(".", "the intent is repeated once only",
-		"\t\tw.slower()\n\t\ts.timers.Arm(timerRetry, now.Add(w.every))\n\tcase", "\t\tw.slower()\n\t\tif !PLANTED {\n\t\t\ts.timers.Arm(timerRetry, now.Add(w.every))\n\t\t}\n\tcase"),
+		"\t\tw.repeat()\n\t\ts.timers.Arm(timerRetry, now.Add(w.every))\n\tcase", "\t\tw.repeat()\n\t\tif !PLANTED {\n\t\t\ts.timers.Arm(timerRetry, now.Add(w.every))\n\t\t}\n\tcase"),
 	one("segments.go", "a refusal is not heard",
 		"x.transfer.Kill(now, i, &PeerError{e.Peer, OpData, err})\n", "if PLANTED {\n\t\t\treturn\n\t\t}\n\t\tx.transfer.Kill(now, i, &PeerError{e.Peer, OpData, err})\n"),
 	one("sched", "one refusal ends a receiver that has worked",
