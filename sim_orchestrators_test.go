@@ -122,12 +122,6 @@ var plantsFleet = []plant{
 		"\tif s.several() {\n\t\t\ts.refusals = 0", "\tif s.several() && !PLANTED {\n\t\t\ts.refusals = 0"),
 	fleeting("dialog.go", "a silent orchestrator alone is asked how the payload stands",
 		"if s.several() && d.tries > 0", "if s.several() && !PLANTED && d.tries > 0"),
-	fleeting("orchestrators.go", "only the first orchestrator is one",
-		"slices.Contains(s.cfg.Orchestrators, a)", "slices.Contains(s.cfg.Orchestrators, a) && !PLANTED"),
-	fleeting("orchestrators.go", "refusals go round and round",
-		"if s.refusals >= len(s.cfg.Orchestrators) {", "if s.refusals >= len(s.cfg.Orchestrators) && !PLANTED {"),
-	fleeting("orchestrators.go", "the one that answered is not asked on",
-		"if a != s.cfg.Orchestrator {", "if a != s.cfg.Orchestrator && !PLANTED {"),
 }
 
 func fleeting(dir, name, old, new string) plant {
