@@ -17,14 +17,25 @@ type done struct {
 	segment   int
 	when      time.Time
 	sum       [sha256.Size]byte
+	sealed    bool
+	key       [16]byte // the print of its key; zero if sealed, and it is lost
+}
+
+// of tells whether the payload is that of a key, none being one too.
+func (d *done) of(k *Identity) bool {
+	return d.sealed == k.sealed() && d.key == k.Print
 }
 
 // completed remembers what was published: records of doneBytes bytes in one file, the
 // newest last, at most mostDone of them. It is a help and no proof: whoever finds nothing
 // there looks at the payload itself, and a digest is always made anew before anybody is
-// told of it. So it is not flushed, and its errors are nobody's.
+// told of it. So it is not flushed, and its errors are nobody's. But whose a sealed payload is
+// stands here alone: that is written, and flushed, before it gets its name.
 //
 //	record:  TID 8, size 8, segment 4, when 8 (seconds since 1970), digest 32, CRC 4
+//
+// The first bit of segment says that it was sealed. Right before such a record stands another
+// one of size 0, whose digest begins with the print of the key.
 type completed struct {
 	f disk.Folder
 
@@ -37,13 +48,28 @@ const (
 	doneBytes    = 64
 	mostDone     = 1 << 16
 	newCompleted = ".completed.new"
+	sealedMark   = 1 << 31
 )
+
+// appendAll appends all that is to be remembered of d.
+func appendAll(b []byte, d *done) []byte {
+	if d.sealed {
+		k := done{tid: d.tid, when: d.when}
+		copy(k.sum[:], d.key[:])
+		b = appendDone(b, &k)
+	}
+	return appendDone(b, d)
+}
 
 func appendDone(b []byte, d *done) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(d.tid))
 	b = binary.BigEndian.AppendUint64(b, uint64(d.size))
-	b = binary.BigEndian.AppendUint32(b, uint32(d.segment))
+	segment := uint32(d.segment)
+	if d.sealed {
+		segment |= sealedMark
+	}
+	b = binary.BigEndian.AppendUint32(b, segment)
 	b = binary.BigEndian.AppendUint64(b, uint64(d.when.Unix()))
 	b = append(b, d.sum[:]...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli()))
@@ -55,28 +81,29 @@ func parseDone(b []byte) (d done, ok bool) {
 	}
 	d.tid = int64(binary.BigEndian.Uint64(b))
 	d.size = int64(binary.BigEndian.Uint64(b[8:]))
-	d.segment = int(binary.BigEndian.Uint32(b[16:]))
+	segment := binary.BigEndian.Uint32(b[16:])
+	d.segment, d.sealed = int(segment&^sealedMark), segment&sealedMark != 0
 	d.when = time.Unix(int64(binary.BigEndian.Uint64(b[20:])), 0)
 	copy(d.sum[:], b[28:])
 	return d, true
 }
 
 // open opens the file, and makes it when it is not there.
-func (c *completed) open() bool {
+func (c *completed) open() error {
 	if c.file != nil {
-		return true
+		return nil
 	}
 	f, err := c.f.Open(completedName, os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return false
+		return err
 	}
 	is, err := f.Fact()
 	if err != nil {
 		f.Close()
-		return false
+		return err
 	}
 	c.file, c.end = f, is.Size/doneBytes*doneBytes
-	return true
+	return nil
 }
 
 func (c *completed) close() {
@@ -88,19 +115,26 @@ func (c *completed) close() {
 	}
 }
 
-// add remembers one more. When there are too many, the older half is forgotten.
-func (c *completed) add(d *done) {
+// add remembers one more. When there are too many, the older half is forgotten. A sealed one
+// is flushed.
+func (c *completed) add(d *done) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.open() {
-		return
+	if err := c.open(); err != nil {
+		return err
 	}
 	if c.end >= mostDone*doneBytes {
 		c.halve()
 	}
-	if _, err := c.file.WriteAt(appendDone(nil, d), c.end); err == nil {
-		c.end += doneBytes
+	b := appendAll(nil, d)
+	if _, err := c.file.WriteAt(b, c.end); err != nil {
+		return err
 	}
+	c.end += int64(len(b))
+	if d.sealed {
+		return c.file.Sync()
+	}
+	return nil
 }
 
 // halve writes the newer half to a new file.
@@ -130,7 +164,7 @@ func (c *completed) halve() {
 func (c *completed) find(tid int64) (d done, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if there, err := disk.Exists(c.f, completedName); c.file == nil && (err != nil || !there) || !c.open() {
+	if there, err := disk.Exists(c.f, completedName); c.file == nil && (err != nil || !there) || c.open() != nil {
 		return d, false
 	}
 	b := make([]byte, 1024*doneBytes)
@@ -143,12 +177,21 @@ func (c *completed) find(tid int64) (d done, ok bool) {
 			if int64(binary.BigEndian.Uint64(b[k:])) != tid {
 				continue
 			}
-			if d, ok = parseDone(b[k:]); ok {
+			r, whole := parseDone(b[k:])
+			switch {
+			case !whole:
+			case r.size == 0 && ok: // the key of the one behind it
+				copy(d.key[:], r.sum[:])
 				return d, true
+			case r.size == 0 || ok: // a part of another one of that number
+			default:
+				if d, ok = r, true; !d.sealed {
+					return d, true
+				}
 			}
 		}
 	}
-	return done{}, false
+	return d, ok
 }
 
 // all gives all that is remembered, by transaction.
@@ -163,7 +206,7 @@ func (c *completed) all() map[int64]done {
 	for at := int64(0); ; at += int64(len(b)) {
 		n, err := f.ReadAt(b, at)
 		for in := b[:n]; len(in) >= doneBytes; in = in[doneBytes:] {
-			if d, ok := parseDone(in); ok {
+			if d, ok := parseDone(in); ok && d.size > 0 {
 				m[d.tid] = d
 			}
 		}

@@ -10,7 +10,7 @@ import (
 
 // A Handover is what a server knows of clients that have sent no segment, and that no store
 // keeps. The next server on the same sockets takes it, see [Server.TakeOver], so that none of
-// them waits in vain.
+// them waits in vain. Those who have a key ask the next one themselves: theirs is another then.
 type Handover struct {
 	Offers  []Offered
 	Intents []Asked // by the order of their turns
@@ -33,7 +33,7 @@ type Asked struct {
 // Handover gives what the next server is to take. It is for the end, before Close.
 func (s *Server) Handover() (h Handover) {
 	for _, t := range s.slots {
-		if t == nil || t.used || t.ext != nil {
+		if t == nil || t.used || t.ext != nil || t.seal != nil {
 			continue
 		}
 		a := Asked{t.client, t.local, t.sock}
@@ -56,8 +56,9 @@ func (w *row) asked(to []Asked) []Asked {
 		more = false
 		for j := range w.turns.len() {
 			if o := w.turns.at(j); k < len(o.waiting) {
-				i := o.waiting[k]
-				to = append(to, Asked{i.peer, i.local, i.sock})
+				if i := &o.waiting[k]; i.seal == nil {
+					to = append(to, Asked{i.peer, i.local, i.sock})
+				}
 				more = true
 			}
 		}

@@ -57,10 +57,16 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope, m *wire.Message) 
 		}
 		s.unqueue(q, e.Peer) // it has shown itself since, and goes to the other row
 	}
-	var i intent
+	var i waiter
 	i.from(e)
+	s.heed(now, from, o, i)
+}
+
+// heed has an intent answered now, or when its turn comes.
+func (s *Orchestrator) heed(now time.Time, from source, o *origin, i waiter) {
+	st := &s.stats
 	// Whoever waits is held up by the bounds of his own source, or there is no place.
-	if s.Waiting() == 0 || !s.barred && (shown || !s.pinched) && (o == nil || len(o.waiting) == 0) {
+	if s.Waiting() == 0 || !s.barred && (from.shown || !s.pinched) && (o == nil || len(o.waiting) == 0) {
 		if o == nil {
 			o = s.origin(from)
 		}
@@ -75,6 +81,7 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope, m *wire.Message) 
 	}
 	if !s.wait(from, i) {
 		st.QueueFull++
+		s.turnAway(&i)
 		return
 	}
 	st.Accepted++
@@ -84,9 +91,13 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope, m *wire.Message) 
 
 // heard writes a line of an intent that is answered, now or later. The others are counted
 // alone: who floods the server shall not fill its log.
-func (s *Orchestrator) heard(now time.Time, i *intent) {
+func (s *Orchestrator) heard(now time.Time, i *waiter) {
 	if s.may(now, tellIntent, "intent") {
-		s.cfg.Log.Info("intent", "client", i.peer, "open", s.open, "waiting", s.Waiting())
+		attrs := []any{"client", i.peer, "open", s.open, "waiting", s.Waiting()}
+		if i.seal != nil {
+			attrs = keyed(i.seal.Identity().Name, attrs)
+		}
+		s.cfg.Log.Info("intent", attrs...)
 	}
 }
 
@@ -149,18 +160,22 @@ func (s *Orchestrator) offer(t *transaction) {
 }
 
 // start makes a transaction of an intent.
-func (s *Orchestrator) start(now time.Time, o *origin, i intent) {
+func (s *Orchestrator) start(now time.Time, o *origin, i waiter) {
 	tid, spool, err := s.create()
 	if err != nil {
 		s.stats.NotStarted++
 		s.tell(now, tellStart, "store failed, no transaction for an intent", "client", i.peer, "err", err)
 		s.release(o)
+		s.turnAway(&i)
 		return
 	}
 	s.charge(now, o.source)
 	t := &transaction{flow: flow{tid: tid}, client: i.peer, sock: i.sock, local: i.local,
-		segment: s.cfg.SegmentLimit, spool: spool}
+		segment: s.cfg.SegmentLimit, spool: spool, seal: i.seal}
 	s.register(t, o)
+	if t.seal != nil {
+		t.seal.Begin(tid)
+	}
 	s.enter(t)
 	s.beat(now)
 	if s.cfg.OfferDelay > 0 {

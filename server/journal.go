@@ -14,8 +14,11 @@ import (
 //
 //	head:   magic 8, version 2, segment 2, port 2, family 2, address 16, zone 16, TID 8,
 //	        offered 8 (nanoseconds since 1970), size 8, length of the name 2, name 255,
-//	        nothing, CRC 4
+//	        print of the key 16, length of its name 1, its name 64, nothing, CRC 4
 //	entry:  first 8, last 8, CRC 4; the top bit of first says that the range is stable
+//
+// A journal with a key is of version 2, so that an older mdalpd, which would let anybody go on
+// with it, leaves it alone; without one it is of version 1.
 //
 // An entry stands for itself: one that is torn, or was never one here, is stepped over.
 // There are two kinds. What is taken survives the death of the process and not the loss of
@@ -25,25 +28,38 @@ import (
 const (
 	journalHead    = 512
 	journalVersion = 1
+	sealedVersion  = 2
 	journalMagic   = "MDALPjrn"
 	entryBytes     = 20
 	stableBit      = 1 << 63
 
 	sizeAt = 10 + metaBytes
 	nameAt = sizeAt + 8 + 2
+	keyAt  = nameAt + wire.MaxName
+	// mostKeyName is the longest name of a key, in bytes.
+	mostKeyName = 64
 )
 
 // appendJournalHead appends the head of a journal to b.
 func appendJournalHead(b []byte, m *Meta, size int64) []byte {
 	start := len(b)
 	b = append(b, journalMagic...)
-	b = binary.BigEndian.AppendUint16(b, journalVersion)
+	version := uint16(journalVersion)
+	if m.Key.sealed() {
+		version = sealedVersion
+	}
+	b = binary.BigEndian.AppendUint16(b, version)
 	b = appendMeta(b, m)
 	b = binary.BigEndian.AppendUint64(b, uint64(size))
 	name := m.Name[:min(len(m.Name), wire.MaxName)]
 	b = binary.BigEndian.AppendUint16(b, uint16(len(name)))
 	b = append(b, name...)
 	b = append(b, make([]byte, journalHead-4-(len(b)-start))...)
+	if m.Key.sealed() {
+		key := b[start+keyAt:]
+		key = key[copy(key, m.Key.Print[:]):]
+		key[0] = byte(copy(key[1:1+mostKeyName], m.Key.Name))
+	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli()))
 }
 
@@ -57,8 +73,9 @@ func parseJournalHead(b []byte) (m Meta, size int64, err error) {
 	case binary.BigEndian.Uint32(b[journalHead-4:]) != crc32.Checksum(b[:journalHead-4], castagnoli()):
 		return m, 0, errors.New("its head is damaged")
 	}
-	if v := binary.BigEndian.Uint16(b[8:]); v != journalVersion {
-		return m, 0, fmt.Errorf("a journal of version %d, which this mdalpd does not know", v)
+	version := binary.BigEndian.Uint16(b[8:])
+	if version != journalVersion && version != sealedVersion {
+		return m, 0, fmt.Errorf("a journal of version %d, which this mdalpd does not know", version)
 	}
 	m = parseMeta(b[10:])
 	size = int64(binary.BigEndian.Uint64(b[sizeAt:]))
@@ -72,6 +89,14 @@ func parseJournalHead(b []byte) (m Meta, size int64, err error) {
 		return m, 0, fmt.Errorf("a name of %d bytes", n)
 	}
 	m.Name = string(b[nameAt:][:n])
+	if version == sealedVersion {
+		key := b[keyAt:]
+		copy(m.Key.Print[:], key)
+		m.Key.Name = string(key[17:][:min(int(key[16]), mostKeyName)])
+		if !m.Key.sealed() {
+			return m, 0, errors.New("a sealed payload without a key")
+		}
+	}
 	return m, size, nil
 }
 

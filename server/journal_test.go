@@ -20,6 +20,8 @@ func TestJournalHead(t *testing.T) {
 		{TID: 7, Segment: 1200, Client: spoolClient, Offered: spoolTime, Name: "räksmörgås.txt"},
 		{TID: 1<<63 - 1, Segment: wire.MaxSegment, Client: netip.MustParseAddrPort("[fe80::1%eth0]:1"), Offered: spoolTime, Name: strings.Repeat("n", 255)},
 		{TID: 0, Segment: 1, Offered: spoolTime},
+		{TID: 7, Segment: 100, Offered: spoolTime, Key: Identity{Print: [16]byte{15: 1}}},
+		{TID: 7, Segment: 100, Offered: spoolTime, Name: strings.Repeat("n", 255), Key: Identity{strings.Repeat("k", 64), [16]byte{1}}},
 	} {
 		b := appendJournalHead(nil, &m, 5000)
 		got, size, err := parseJournalHead(b)
@@ -42,7 +44,8 @@ func TestJournalHead(t *testing.T) {
 		want string
 		with func(b []byte)
 	}{
-		{"version 2", func(b []byte) { b[9] = 2 }},
+		{"version 3", func(b []byte) { b[9] = 3 }},
+		{"a sealed payload without a key", func(b []byte) { b[9] = 2 }},
 		{"segments of 0 bytes", func(b []byte) { b[10], b[11] = 0, 0 }},
 		{"segments of 65535 bytes", func(b []byte) { b[10], b[11] = 255, 255 }},
 		{"a payload of 0 bytes", func(b []byte) { binary.BigEndian.PutUint64(b[sizeAt:], 0) }},
@@ -139,6 +142,8 @@ func FuzzJournal(f *testing.F) {
 		f.Add(append(s.appendStable(bytes.Clone(head), wire.Range{First: 7, Last: 1000}), "torn"...), sealed)
 		f.Add(append(bytes.Clone(head), bytes.Repeat([]byte{0xff}, 50)...), sealed)
 	}
+	m.Key = Identity{"north", [16]byte{1}}
+	f.Add(s.appendStable(appendJournalHead(nil, &m, 100_000), wire.Range{First: 7, Last: 999}), true)
 	f.Fuzz(func(t *testing.T, b []byte, sealed bool) {
 		if sealed { // what no accident passes: its sums are right
 			b = resealed(b)
@@ -167,7 +172,7 @@ func FuzzJournal(f *testing.F) {
 			}
 		}
 		is, bytes, err := parseJournalHead(again)
-		if err != nil || bytes != size || !is.Offered.Equal(m.Offered) {
+		if err != nil || bytes != size || !is.Offered.Equal(m.Offered) || is.Key != m.Key {
 			t.Fatalf("%+v became %+v, %v", m, is, err)
 		}
 		var taken2, stable2 rangeSet
@@ -185,7 +190,7 @@ func resealed(b []byte) []byte {
 	}
 	b = bytes.Clone(b)
 	copy(b, journalMagic)
-	binary.BigEndian.PutUint16(b[8:], journalVersion)
+	binary.BigEndian.PutUint16(b[8:], journalVersion+uint16(b[9]&1)) // in the clear or sealed
 	binary.BigEndian.PutUint32(b[journalHead-4:], crc32.Checksum(b[:journalHead-4], castagnoli()))
 	s := newSealer(parseMeta(b[10:]).TID, "boot")
 	for e := b[journalHead:]; len(e) >= entryBytes; e = e[entryBytes:] {

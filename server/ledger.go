@@ -193,3 +193,10 @@ func (s *Ledger) Next() (at time.Time, ok bool) {
 	}
 	return at, true
 }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

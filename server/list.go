@@ -49,6 +49,7 @@ type Entry struct {
 	Client   netip.AddrPort // the zero value when it is not known
 	Offered  time.Time      // likewise
 	Name     string         // what its client calls it
+	Key      string         // of an unfinished one that was sealed, the name of its key
 	// SHA256 is the digest that it was published with; zero when that is not known.
 	SHA256 [sha256.Size]byte
 	// Err says why it cannot be read; what else is told may be missing then.
@@ -143,7 +144,7 @@ func (e *Entry) meta(m *Meta, err error) {
 	if e.Err = err; err != nil {
 		return
 	}
-	e.Segment, e.Client, e.Offered, e.Name = m.Segment, m.Client, m.Offered, m.Name
+	e.Segment, e.Client, e.Offered, e.Name, e.Key = m.Segment, m.Client, m.Offered, m.Name, m.Key.Name
 	if m.TID != e.TID {
 		e.Err = fmt.Errorf("of transaction %d", m.TID)
 	}

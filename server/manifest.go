@@ -63,7 +63,9 @@ func (s *Orchestrator) manifest(now time.Time, e *loop.Envelope, m *wire.Message
 	var from intent
 	from.from(e)
 	t := s.byTID[m.TID]
-	if t == nil || t.phase < open || t.client.Addr() != e.Peer.Addr() || t.phase == settled && t.ext == nil {
+	// A sealed one proves itself whose it is, and the intent may have been replayed from elsewhere.
+	if t == nil || t.phase < open || t.seal == nil && t.client.Addr() != e.Peer.Addr() ||
+		t.phase == settled && t.ext == nil {
 		s.answer(reply{tid: m.TID, seq: m.Seq, path: from})
 		return
 	}

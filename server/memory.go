@@ -28,8 +28,9 @@ type Memory struct {
 	payloads map[int64][]byte
 	// unfinished are the extended payloads that were given up, to be resumed.
 	unfinished map[int64]*memoryPlace
-	kept       int64   // bytes of both
-	order      []int64 // of both, oldest first
+	keys       map[int64][16]byte // prints of those of sealed ones
+	kept       int64              // bytes of both
+	order      []int64            // of both, oldest first
 }
 
 // Recover implements [Store]: of a former process there is nothing.

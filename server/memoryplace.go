@@ -16,7 +16,7 @@ func (m *Memory) Place(meta Meta, size int64) (Place, error) {
 	if err := m.take(size); err != nil {
 		return nil, err
 	}
-	return &memoryPlace{m: m, tid: meta.TID, segment: meta.Segment, b: make([]byte, size)}, nil
+	return &memoryPlace{m: m, tid: meta.TID, key: meta.Key.Print, segment: meta.Segment, b: make([]byte, size)}, nil
 }
 
 // Resume implements [Placer]. Of a complete payload a copy is made; how long its segments
@@ -24,6 +24,9 @@ func (m *Memory) Place(meta Meta, size int64) (Place, error) {
 func (m *Memory) Resume(meta Meta, from, size int64) (Place, []wire.Range, error) {
 	m.mu.Lock()
 	old, payload := m.unfinished[from], m.payloads[from]
+	if m.keys[from] != meta.Key.Print {
+		old, payload = nil, nil
+	}
 	switch {
 	case old != nil && (old.segment != meta.Segment || int64(len(old.b)) != size):
 		m.mu.Unlock()
@@ -32,7 +35,7 @@ func (m *Memory) Resume(meta Meta, from, size int64) (Place, []wire.Range, error
 		m.drop(from)
 		m.used += size // it was counted until now
 		m.mu.Unlock()
-		return &memoryPlace{m: m, tid: meta.TID, segment: meta.Segment, b: old.b}, old.have, nil
+		return &memoryPlace{m: m, tid: meta.TID, key: meta.Key.Print, segment: meta.Segment, b: old.b}, old.have, nil
 	case payload != nil && int64(len(payload)) != size:
 		m.mu.Unlock()
 		return nil, nil, &SizesError{int64(len(payload)), int64(meta.Segment)}
@@ -50,6 +53,7 @@ func (m *Memory) Resume(meta Meta, from, size int64) (Place, []wire.Range, error
 type memoryPlace struct {
 	m       *Memory
 	tid     int64
+	key     [16]byte // the print of its key
 	segment int
 	b       []byte
 	have    []wire.Range // when it is kept
@@ -92,6 +96,7 @@ func (p *memoryPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, p
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
 	p.m.keep(p.tid, p.b)
+	p.m.own(p.tid, p.key)
 	return sum, "", nil
 }
 
@@ -107,6 +112,7 @@ func (p *memoryPlace) Keep(have []wire.Range) string {
 	m.unfinished[p.tid] = &memoryPlace{segment: p.segment, b: p.b, have: have}
 	m.kept += int64(len(p.b))
 	m.order = append(m.order, p.tid)
+	m.own(p.tid, p.key)
 	p.b = nil
 	return ""
 }
@@ -131,6 +137,17 @@ func (m *Memory) keep(tid int64, b []byte) {
 	m.order = append(m.order, tid)
 }
 
+// own remembers whose it is that is kept, where there is a key.
+func (m *Memory) own(tid int64, key [16]byte) {
+	if key == [16]byte{} {
+		return
+	}
+	if m.keys == nil {
+		m.keys = make(map[int64][16]byte)
+	}
+	m.keys[tid] = key
+}
+
 // drop gives up what is kept of a transaction.
 func (m *Memory) drop(tid int64) {
 	n := int64(len(m.payloads[tid]))
@@ -144,6 +161,7 @@ func (m *Memory) drop(tid int64) {
 	m.kept -= n
 	delete(m.payloads, tid)
 	delete(m.unfinished, tid)
+	delete(m.keys, tid)
 	if m.order[0] == tid {
 		m.order = m.order[1:]
 		return

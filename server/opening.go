@@ -28,6 +28,9 @@ func (s *Orchestrator) announced(now time.Time, t *transaction, m *announcement)
 		return "too many transactions"
 	}
 	t.opening = m
+	if old := s.byTID[m.Resume]; old != nil && old.key().Print != t.key().Print {
+		m.Resume = wire.Absent // to who has another key it is not there
+	}
 	if old := s.byTID[m.Resume]; old != nil && old != t && old.ext != nil && s.yields(now, old, t) {
 		return ""
 	}
@@ -77,7 +80,7 @@ func (s *Orchestrator) makePlace(now time.Time, t *transaction) {
 		s.opened(now, t, m, sink{}, nil, nil)
 		return
 	}
-	is := Meta{TID: t.tid, Segment: int(m.Seg), Client: t.client, Offered: t.start, Name: m.Name}
+	is := Meta{TID: t.tid, Segment: int(m.Seg), Client: t.client, Offered: t.start, Name: m.Name, Key: t.key()}
 	from, size := m.Resume, m.Bytes
 	s.beside(func() func(time.Time) {
 		var place Place
@@ -115,8 +118,8 @@ func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, pl
 	x := s.extend(t, m.Bytes, m.Seg, place, have)
 	x.name = m.Name
 	s.stats.Announced++
-	s.cfg.Log.Info("payload announced", "tid", t.tid, "client", t.client, "bytes", m.Bytes,
-		"segment", m.Seg, "there", x.bytes())
+	s.cfg.Log.Info("payload announced", t.line("tid", t.tid, "client", t.client, "bytes", m.Bytes,
+		"segment", m.Seg, "there", x.bytes())...)
 	s.arm(t, now.Add(s.cfg.Silence))
 	s.said(now, t, m)
 	s.attend(t)

@@ -31,7 +31,8 @@ type Placer interface {
 	// Resume does the same, but moves to it what is held of transaction from, which is not
 	// under way: have says what that is. Of a payload that is complete it is all, and that
 	// payload stays. It fails with a [SizesError], and nothing changes, when that has
-	// another size, or segments of another size.
+	// another size, or segments of another size. Of a transaction with another key than m's
+	// nothing is held, and none is a key too.
 	Resume(m Meta, from, size int64) (p Place, have []wire.Range, err error)
 }
 

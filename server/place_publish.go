@@ -59,10 +59,17 @@ func (p *dirPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path
 	if err != nil {
 		return p.sum, p.path, err
 	}
-	p.d.completed.add(&done{tid: p.meta.TID, size: p.size, segment: p.meta.Segment,
-		when: time.Now(), sum: p.sum})
+	if !p.meta.Key.sealed() {
+		p.d.completed.add(p.done())
+	}
 	p.d.f.Remove(p.name(journalSuffix))
 	return p.sum, p.path, nil
+}
+
+// done is what is to be remembered of it.
+func (p *dirPlace) done() *done {
+	return &done{tid: p.meta.TID, size: p.size, segment: p.meta.Segment, when: time.Now(), sum: p.sum,
+		sealed: p.meta.Key.sealed(), key: p.meta.Key.Print}
 }
 
 // named checks and flushes the payload and gives it its name.
@@ -84,6 +91,11 @@ func (p *dirPlace) named(want *[sha256.Size]byte) error {
 	}
 	if p.broken = f.Sync(); p.broken != nil {
 		return p.broken
+	}
+	if p.meta.Key.sealed() { // or who has no key could resume it
+		if err := p.d.completed.add(p.done()); err != nil {
+			return err
+		}
 	}
 	name := p.final()
 	if err := p.d.f.Rename(p.name(partSuffix), name); err != nil {

@@ -18,6 +18,9 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 			return p, p.have(), nil
 		}
 		d.unclaim(d.held, from)
+		if errors.Is(err, errOthers) {
+			return d.anew(m, size)
+		}
 		return nil, nil, err
 	}
 	d.mu.Lock()
@@ -28,8 +31,11 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 	}
 	is, err := d.f.Stat(name)
 	if err == nil {
-		if c, ok := d.completed.find(from); ok && (c.size != size || c.segment != m.Segment) ||
-			is.Size != size {
+		c, ok := d.completed.find(from)
+		if ok && !c.of(&m.Key) || !ok && m.Key.sealed() {
+			return d.anew(m, size)
+		}
+		if ok && (c.size != size || c.segment != m.Segment) || is.Size != size {
 			return nil, nil, &SizesError{is.Size, int64(max(c.segment, wire.MinSegment))}
 		}
 		p, err := d.double(m, name, size)
@@ -41,6 +47,14 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
+	return d.anew(m, size)
+}
+
+// errOthers is the error of what is another key's. To who resumes it, it is not there.
+var errOthers = errors.New("it is another key's")
+
+// anew makes a place for a payload of which nothing is held.
+func (d *Dir) anew(m Meta, size int64) (Place, []wire.Range, error) {
 	p, err := d.Place(m, size)
 	return p, nil, err
 }
@@ -54,6 +68,9 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 	old := d.newPlace(Meta{TID: from, Segment: 1}, 1)
 	if err := old.readJournal(new(Recovered)); err != nil {
 		return nil, err
+	}
+	if old.meta.Key.Print != m.Key.Print {
+		return nil, errOthers
 	}
 	if old.size != size || old.meta.Segment != m.Segment {
 		return nil, &SizesError{old.size, int64(old.meta.Segment)}

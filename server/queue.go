@@ -54,9 +54,30 @@ func (s *Orchestrator) mayWait(from source, o *origin) bool {
 	return (n+1)*sources <= s.cfg.Queue && w.turns.len() > 0
 }
 
+// A waiter is an intent that is not answered yet.
+type waiter struct {
+	intent
+	seal Seal // nil in the clear
+}
+
+// turnAway lets go of one that gets no answer.
+func (s *Orchestrator) turnAway(i *waiter) {
+	if i.seal != nil {
+		i.seal.End()
+	}
+}
+
+// leaves forgets that one stands in the queue. A sealed one is told by its handshake, not by
+// its address: who forges that in the clear keeps nobody out.
+func (s *Orchestrator) leaves(i *waiter) {
+	if i.seal == nil {
+		delete(s.queued, i.peer)
+	}
+}
+
 // wait puts an intent into the queue; false when there is no room. In a full queue the
 // newest of those who have most of it gives way (longest queue drop).
-func (s *Orchestrator) wait(from source, i intent) bool {
+func (s *Orchestrator) wait(from source, i waiter) bool {
 	if !s.mayWait(from, s.origins[from]) {
 		return false
 	}
@@ -73,7 +94,8 @@ func (s *Orchestrator) wait(from source, i intent) bool {
 			return false
 		}
 		last := len(most.waiting) - 1
-		delete(s.queued, most.waiting[last].peer)
+		s.leaves(&most.waiting[last])
+		s.turnAway(&most.waiting[last])
 		most.waiting = most.waiting[:last]
 		w.waiting--
 		s.stats.Displaced++
@@ -82,7 +104,9 @@ func (s *Orchestrator) wait(from source, i intent) bool {
 		w.turns.push(o)
 	}
 	o.waiting = append(o.waiting, i)
-	s.queued[i.peer] = o
+	if i.seal == nil {
+		s.queued[i.peer] = o
+	}
 	w.waiting++
 	return true
 }
@@ -90,7 +114,7 @@ func (s *Orchestrator) wait(from source, i intent) bool {
 // unqueue takes the intent of a client out of the queue.
 func (s *Orchestrator) unqueue(o *origin, peer netip.AddrPort) {
 	w := s.row(o.source)
-	o.waiting = slices.DeleteFunc(o.waiting, func(i intent) bool { return i.peer == peer })
+	o.waiting = slices.DeleteFunc(o.waiting, func(i waiter) bool { return i.peer == peer && i.seal == nil })
 	w.waiting--
 	delete(s.queued, peer)
 	if len(o.waiting) > 0 {
@@ -136,7 +160,7 @@ func (s *Orchestrator) serve(now time.Time, w *row) bool {
 		}
 		i := o.waiting[0]
 		o.waiting = o.waiting[1:]
-		delete(s.queued, i.peer)
+		s.leaves(&i)
 		w.waiting--
 		if len(o.waiting) > 0 {
 			w.turns.push(o)
@@ -236,6 +260,9 @@ func (s *Orchestrator) clearQueue() {
 		w := &s.rows[k]
 		for w.turns.len() > 0 {
 			o := w.turns.pop()
+			for i := range o.waiting {
+				s.turnAway(&o.waiting[i])
+			}
 			o.waiting = nil
 			s.release(o)
 		}

@@ -21,7 +21,9 @@ func (s *Ledger) register(t *transaction, o *origin) {
 	}
 	s.slots[t.slot] = t
 	s.byTID[t.tid] = t
-	s.byClient[t.client] = t
+	if t.seal == nil { // else its intents are told by their handshake
+		s.byClient[t.client] = t
+	}
 	s.open++
 	o.live++
 }
@@ -100,13 +102,16 @@ func (s *Ledger) forget(t *transaction) {
 	s.wheel.Stop(t.slot)
 	s.slots[t.slot] = nil
 	s.free = append(s.free, t.slot)
+	if t.seal != nil {
+		t.seal.End()
+	}
 }
 
 // An origin is a source of intents that has transactions or waits: an IPv4 address or an
 // IPv6 /64. Origins take turns, so that none waits for the many of another.
 type origin struct {
 	source
-	waiting []intent
+	waiting []waiter
 	live    int   // transactions that are not settled
 	places  int   // of these, those that hold one
 	bytes   int64 // of payload in them

@@ -100,16 +100,18 @@ func (s *Ledger) takeUp(now time.Time, r *Recovered) {
 const gaveUp = time.Minute
 
 // takeUpPlace makes a transaction of an extended payload that was found, as if its client
-// had been heard just now. One that is too old is kept, to be resumed.
+// had been heard just now. One that is too old is kept, to be resumed, and so is a sealed one:
+// its transaction's keys went with the process, and in the clear anybody could go on with it.
 func (s *Ledger) takeUpPlace(now time.Time, r *Recovered) {
 	s.stats.Recovered++
-	if s.cfg.Base || s.byTID[r.TID] != nil || now.Sub(r.Written) >= s.cfg.Silence+gaveUp {
+	if r.Key.sealed() || s.cfg.Base || s.byTID[r.TID] != nil || now.Sub(r.Written) >= s.cfg.Silence+gaveUp {
 		if len(r.Have) == 0 {
 			r.Place.Discard()
 			return
 		}
 		r.Place.Keep(r.Have)
-		s.cfg.Log.Debug("a payload of a former run is kept", "tid", r.TID, "path", r.Path)
+		s.cfg.Log.Debug("a payload of a former run is kept",
+			keyed(r.Key.Name, []any{"tid", r.TID, "path", r.Path})...)
 		return
 	}
 	t := &transaction{flow: flow{tid: r.TID}, client: r.Client, segment: s.cfg.SegmentLimit, spool: r.Spool,

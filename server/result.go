@@ -56,6 +56,8 @@ type Result struct {
 	// calls the payload.
 	Extended bool
 	Name     string
+	// Key is the name of the key that it was sealed with; empty in the clear.
+	Key string
 	// Unkept says that there is no store: the payload was received, and neither kept nor
 	// its digest checked.
 	Unkept bool

@@ -57,6 +57,7 @@ type OpenTransaction struct {
 	Client netip.AddrPort
 	// Name is what the client calls an extended payload. It comes from a stranger.
 	Name      string
+	Key       string // the name of the key that it is sealed with; empty in the clear
 	Stage     Stage
 	Extended  bool
 	Recovered bool // it began in a former process
@@ -128,7 +129,7 @@ func older(a, b *transaction) int {
 // shown is t as others see it.
 func (t *transaction) shown(shares []Share) OpenTransaction {
 	o := OpenTransaction{
-		TID: t.tid, Client: t.client, Recovered: t.found, Begun: t.start, Last: t.last,
+		TID: t.tid, Client: t.client, Key: t.key().Name, Recovered: t.found, Begun: t.start, Last: t.last,
 		Bytes: t.bytes(), Segments: t.index.Segments(), Lost: -1, Receivers: shares,
 	}
 	switch {

@@ -36,7 +36,11 @@ type Stats struct {
 	Held        uint64 // segments whose acknowledgement was held until the ledger answered
 	NotHeld     uint64 // segments that found too many held
 	AsksDropped uint64 // segments asked for that found too many waiting for their answer
-	StoreErrors uint64 // segments that the store refused
+	// Of who opens sealed transactions, see [Server.SealedIntent].
+	Unopened     uint64 // sealed intents, and datagrams of sealed transactions, that did not open
+	Replayed     uint64 // datagrams of sealed transactions whose number came before, or is too old
+	PlainIntents uint64 // intents without a key where one is required
+	StoreErrors  uint64 // segments that the store refused
 
 	Bytes         uint64 // payload stored
 	Offers        uint64 // offers sent, repeated ones too
@@ -54,5 +58,7 @@ type Stats struct {
 	Announced     uint64 // extended payloads
 	States        uint64 // states sent
 	StatesDropped uint64 // states that found too many waiting
+	Sealed        uint64 // sealed intents that opened
+	Unsealed      uint64 // answers that could not be sealed, and were not sent
 	Stalls        uint64 // times that the loop stood still for more than 100 ms
 }

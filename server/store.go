@@ -25,6 +25,7 @@ type Meta struct {
 	Client  netip.AddrPort // where the intent came from
 	Offered time.Time      // wall clock: when its offer was first sent
 	Name    string         // what its client calls an extended payload; for people
+	Key     Identity       // of its client; an extended payload may be resumed by it alone
 }
 
 // A Store keeps the bytes of transactions and puts payloads together. What is stored

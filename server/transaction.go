@@ -50,6 +50,7 @@ type transaction struct {
 	goal   goal          // of settling
 	pause  time.Duration // until it is tried again
 	origin *origin
+	seal   Seal      // nil in the clear
 	ext    *extended // nil in the base protocol
 	// opening is what was announced, while its place is being made.
 	opening *announcement
@@ -132,8 +133,8 @@ func (s *Ledger) segment(now time.Time, t *transaction, i int, seq int64, data [
 
 // first writes a line of the first segment of t, that came to receiver i.
 func (s *Ledger) first(now time.Time, t *transaction, i, bytes int) {
-	s.cfg.Log.Info("first segment", "tid", t.tid, "client", t.client, "receiver", s.cfg.Receivers[i].Addr,
-		"bytes", bytes, "after", now.Sub(t.start))
+	s.cfg.Log.Info("first segment", t.line("tid", t.tid, "client", t.client,
+		"receiver", s.cfg.Receivers[i].Addr, "bytes", bytes, "after", now.Sub(t.start))...)
 }
 
 // duplicate takes a segment whose number is stored. Only the same bytes are acknowledged:
@@ -173,9 +174,9 @@ func (t *transaction) deny(why string) {
 	d.verdict, d.comment, t.doubt = wire.Refused, why, true
 }
 
-// mine reports whether a segment of t may come from there.
+// mine reports whether a segment of t may come from there. A sealed one proves it itself.
 func (s *Ledger) mine(t *transaction, e *loop.Envelope) bool {
-	return !s.cfg.BindClients || e.Peer.Addr() == t.client.Addr()
+	return !s.cfg.BindClients || t.seal != nil || e.Peer.Addr() == t.client.Addr()
 }
 
 // refuse remembers that a segment exists that is not stored.
@@ -290,11 +291,4 @@ func (s *Ledger) live(now time.Time, tid int64) *transaction {
 func (s *Ledger) arm(t *transaction, at time.Time) {
 	t.armed = at
 	s.wheel.Arm(t.slot, at)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

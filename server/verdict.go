@@ -26,6 +26,7 @@ func (s *Ledger) verdict(now time.Time, t *transaction, d outcome) {
 		Kept:      d.kept,
 		Cut:       d.cut,
 		Recovered: t.found,
+		Key:       t.key().Name,
 		Elapsed:   now.Sub(t.start),
 		Transfer:  t.stored.Sub(t.start),
 		Err:       t.err,
@@ -67,6 +68,9 @@ func (s *Ledger) bury(now time.Time, t *transaction) {
 	s.release(o)
 	s.open--
 	t.spool, t.shares, t.origin = nil, nil, nil
+	if t.seal != nil {
+		t.seal.Settled()
+	}
 	if t.ext != nil {
 		// The verdict is repeated for a while; nothing else is remembered of it.
 		t.limit = now.Add(repeatFor)
@@ -88,6 +92,7 @@ func (s *Ledger) bury(now time.Time, t *transaction) {
 func (s *Ledger) report(now time.Time, r *Result) {
 	attrs := []any{"tid", r.TID, "client", r.Client, "status", r.Status, "comment", r.Comment,
 		"bytes", r.Bytes, "bytes_per_second", r.rate(), "elapsed", r.Elapsed}
+	attrs = keyed(r.Key, attrs)
 	if r.Path != "" {
 		attrs = append(attrs, "path", r.Path)
 	}
