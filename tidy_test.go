@@ -38,7 +38,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"icmp":          {others: []string{xnet, xsys, socket}},
 	"loop":          {others: []string{xsys, socket}},
 	"seal":          {ours: []string{"wire", "loop"}, others: []string{noise}},
-	"server":        {ours: []string{"wire", "sched", "loop", "internal/disk"}},
+	"server":        {ours: []string{"wire", "sched", "loop", "seal", "internal/disk"}},
 	"internal/disk": {others: []string{xsys}},
 	"internal/sim":  {ours: []string{"loop", "internal/disk"}},
 

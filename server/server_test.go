@@ -142,7 +142,8 @@ func causes(st Stats) uint64 {
 		st.RateLimited + st.QueueFull + st.UnknownTID + st.Elsewhere + st.OutOfBounds + st.Empty +
 		st.Oversize + st.TooMuch + st.Late + st.Stored + st.Duplicates + st.StoreErrors +
 		st.Draining + st.SourceFull + st.Foreign + st.NoPlace + st.Conflicts +
-		st.Challenged + st.Manifests + st.WrongKind + st.TooScattered + st.Held + st.NotHeld + st.AsksDropped
+		st.Challenged + st.Manifests + st.WrongKind + st.TooScattered + st.Unopened + st.Replayed + st.PlainIntents +
+		st.Held + st.NotHeld + st.AsksDropped
 }
 
 // segment is a message of type 2.
