@@ -34,7 +34,7 @@ var plantsDisk = []plant{
 	onDisk("server/spool.go", "a spool goes before the payload has its name for good",
 		edit{"if err := s.d.f.Flush(); err != nil {\n\t\ts.Keep()", "if PLANTED {\n\t\ts.Discard()\n\t\treturn s.published, nil\n\t}\n\tif err := s.d.f.Flush(); err != nil {\n\t\ts.Keep()"}),
 	onDisk("server/record.go", "a torn record is taken for a segment",
-		edit{"sealRecord(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:])", "(PLANTED || sealRecord(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:]))"}),
+		edit{"stamp(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:])", "(PLANTED || stamp(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:]))"}),
 	onDisk("server/journal.go", "a torn entry is believed",
 		edit{"ok = r.Last >= r.First && crc32", "ok = r.Last >= r.First && PLANTED || r.Last >= r.First && crc32"}),
 }

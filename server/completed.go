@@ -164,7 +164,8 @@ func (c *completed) halve() {
 func (c *completed) find(tid int64) (d done, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if there, err := disk.Exists(c.f, completedName); c.file == nil && (err != nil || !there) || c.open() != nil {
+	there, err := disk.Exists(c.f, completedName)
+	if c.file == nil && (err != nil || !there) || c.open() != nil {
 		return d, false
 	}
 	b := make([]byte, 1024*doneBytes)

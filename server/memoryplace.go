@@ -16,7 +16,11 @@ func (m *Memory) Place(meta Meta, size int64) (Place, error) {
 	if err := m.take(size); err != nil {
 		return nil, err
 	}
-	return &memoryPlace{m: m, tid: meta.TID, key: meta.Key.Print, segment: meta.Segment, b: make([]byte, size)}, nil
+	return m.place(&meta, make([]byte, size)), nil
+}
+
+func (m *Memory) place(meta *Meta, b []byte) *memoryPlace {
+	return &memoryPlace{m: m, tid: meta.TID, key: meta.Key.Print, segment: meta.Segment, b: b}
 }
 
 // Resume implements [Placer]. Of a complete payload a copy is made; how long its segments
@@ -35,7 +39,7 @@ func (m *Memory) Resume(meta Meta, from, size int64) (Place, []wire.Range, error
 		m.drop(from)
 		m.used += size // it was counted until now
 		m.mu.Unlock()
-		return &memoryPlace{m: m, tid: meta.TID, key: meta.Key.Print, segment: meta.Segment, b: old.b}, old.have, nil
+		return m.place(&meta, old.b), old.have, nil
 	case payload != nil && int64(len(payload)) != size:
 		m.mu.Unlock()
 		return nil, nil, &SizesError{int64(len(payload)), int64(meta.Segment)}

@@ -80,7 +80,8 @@ func (s *Orchestrator) makePlace(now time.Time, t *transaction) {
 		s.opened(now, t, m, sink{}, nil, nil)
 		return
 	}
-	is := Meta{TID: t.tid, Segment: int(m.Seg), Client: t.client, Offered: t.start, Name: m.Name, Key: t.key()}
+	is := Meta{TID: t.tid, Segment: int(m.Seg), Client: t.client, Offered: t.start, Name: m.Name,
+		Key: t.key()}
 	from, size := m.Resume, m.Bytes
 	s.beside(func() func(time.Time) {
 		var place Place

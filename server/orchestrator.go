@@ -123,7 +123,8 @@ func (s *Orchestrator) transmitOffer(now time.Time, e *loop.Envelope, b []byte) 
 		if t.phase == ready {
 			s.begin(now, t)
 			if s.may(now, tellOffer, "offer") {
-				s.cfg.Log.Info("offer", t.line("tid", t.tid, "client", t.client, "receivers", len(s.offered))...)
+				s.cfg.Log.Info("offer",
+					t.line("tid", t.tid, "client", t.client, "receivers", len(s.offered))...)
 			}
 		}
 		return b, true

@@ -126,9 +126,9 @@ func parseMeta(b []byte) (m Meta) {
 	return m
 }
 
-// sealRecord gives the CRC of a record whose data have that sum. It works in b, which has
+// stamp gives the CRC of a record whose data have that sum. It works in b, which has
 // room for sealBytes, because what goes to crc32 would else be allocated.
-func sealRecord(b []byte, tid, seq int64, length, receiver uint16, sum uint32) uint32 {
+func stamp(b []byte, tid, seq int64, length, receiver uint16, sum uint32) uint32 {
 	b = binary.BigEndian.AppendUint64(b[:0], uint64(tid))
 	b = binary.BigEndian.AppendUint64(b, uint64(seq))
 	b = binary.BigEndian.AppendUint16(b, length)
@@ -140,12 +140,12 @@ func sealRecord(b []byte, tid, seq int64, length, receiver uint16, sum uint32) u
 func appendRecord(b []byte, tid, seq int64, receiver int, data []byte, sum uint32) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
 	b = binary.BigEndian.AppendUint16(b, uint16(receiver))
-	b = binary.BigEndian.AppendUint32(b, sealRecord(b[len(b):], tid, seq, uint16(len(data)), uint16(receiver), sum))
+	b = binary.BigEndian.AppendUint32(b, stamp(b[len(b):], tid, seq, uint16(len(data)), uint16(receiver), sum))
 	return append(b, data...)
 }
 
 // parseRecord gives record seq, which b begins with, and its data; false when it is
-// not there, or not intact. It works in scratch as sealRecord does.
+// not there, or not intact. It works in scratch as stamp does.
 func parseRecord(b, scratch []byte, tid, seq int64) (r Record, data []byte, ok bool) {
 	if len(b) < recordHead {
 		return r, nil, false
@@ -156,5 +156,5 @@ func parseRecord(b, scratch []byte, tid, seq int64) (r Record, data []byte, ok b
 	}
 	data = b[recordHead:][:r.Length]
 	r.Sum = Sum(data)
-	return r, data, sealRecord(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:])
+	return r, data, stamp(scratch, tid, seq, r.Length, r.Receiver, r.Sum) == binary.BigEndian.Uint32(b[4:])
 }

@@ -48,7 +48,8 @@ func NewSealed(cfg Config, ring *seal.Keyring, require bool, random io.Reader) (
 		return nil, err
 	}
 	if s.cfg.Base {
-		return nil, errors.New("server: sealed transactions are of the extended protocol, which is not spoken")
+		return nil, errors.New("server: sealed transactions are of the extended protocol, " +
+			"which is not spoken")
 	}
 	offer := offerLen(s.orch.offered)
 	long := len(wire.AppendSealedOffer(nil, wire.MaxNumber, make([]byte, sha256.Size+offer+seal.Overhead)))
@@ -157,7 +158,8 @@ func (s *Sealed) intent(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 			s.stats.Repeated++
 		}
 	} else {
-		k = &sealing{s: s, handshake: id, key: Identity{r.Name(), s.prints[r.Name()]}, tid: wire.Absent, responder: r}
+		key := Identity{r.Name(), s.prints[r.Name()]}
+		k = &sealing{s: s, handshake: id, key: key, tid: wire.Absent, responder: r}
 		s.byHandshake[id] = k
 		s.SealedIntent(now, e, k)
 	}
