@@ -90,6 +90,13 @@ func (t *trial) run() error {
 	t.say("limits", "%d transactions at once, %d intents that wait, "+
 		"%v for each transaction of the base protocol, %v of silence for extended ones",
 		cfg.Concurrent, o.queue, o.limit, o.silence)
+	if o.sealed != nil {
+		others := "intents without a key are taken too"
+		if o.requireKey {
+			others = "intents without a key are dropped"
+		}
+		t.say("keys", "%s; %s", keyed(o.sealed), others)
+	}
 	if cfg.Expect != nil {
 		t.say("expects", "%s, %d bytes, sha256 %x", usage.Text(o.expect), cfg.Expect.Size, cfg.Expect.SHA256)
 	}

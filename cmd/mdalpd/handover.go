@@ -109,7 +109,7 @@ func (d *daemon) resume(now time.Time, limit time.Duration) {
 			h.Intents = append(h.Intents, a)
 		}
 	}
-	d.TakeOver(now, h)
+	d.front.TakeOver(now, h)
 	d.log.Info("clients of the last run are served", "offers", len(h.Offers), "intents", len(h.Intents))
 }
 

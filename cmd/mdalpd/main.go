@@ -31,6 +31,7 @@ import (
 	"mdalp/cmd/internal/shell"
 	"mdalp/cmd/internal/status"
 	"mdalp/cmd/internal/usage"
+	"mdalp/seal"
 	"mdalp/server"
 )
 
@@ -112,6 +113,10 @@ type options struct {
 	silence         time.Duration
 	bounded         bool // --max-bytes was given,
 	asked           bool // and --concurrent
+	// Of sealed transactions: [NAME=]FILE, and what is in them.
+	keys       []string
+	requireKey bool
+	sealed     *seal.Keyring
 
 	mistyped []usage.Mistyped // variables of the environment
 	http     status.Options
@@ -128,7 +133,8 @@ func newCommand(errs *asyncio.Writer) *cobra.Command {
 and puts the segments of each transaction together in a directory.
 
 Clients that can are spoken to in the extended protocol: large segments, many at once, and a
-verdict when the payload's digest is the client's and, with --store, all of it is flushed.
+verdict when the payload's digest is the client's and, with --store, all of it is flushed. Those
+that have a key can have it sealed: nobody else reads it, changes it, or takes part.
 
 In the base protocol nobody tells it how long a payload is. Without --expect silence alone
 decides: what has no hole, and to which nothing has come for --idle, counts as complete.
@@ -199,6 +205,9 @@ func (o *options) define(f *pflag.FlagSet) {
 	usage.Size(f, &o.keepBytes, "keep-bytes", 0, "and how much of it, the oldest goes first (0: no bound)")
 	f.BoolVar(&o.bindClients, "bind-clients", false,
 		"take segments from the address alone that the intent came from")
+	f.StringSliceVar(&o.keys, "key", nil,
+		"a key of sealed transactions, [NAME=]FILE as 'mdalp key' makes it; once for each client")
+	f.BoolVar(&o.requireKey, "require-key", false, "drop intents without one of these keys")
 	usage.Size(f, &o.offerRate, "offer-rate", -1,
 		"bytes of offers a second to all clients together "+
 			"(default: those of 1,000, at most 256K; 0: no bound)")

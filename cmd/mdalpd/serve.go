@@ -89,7 +89,7 @@ func (o *options) run(ctx context.Context) error {
 		log.Warn("there is no --drain: the sockets are passed on, and the next process goes on "+
 			"with what is open", "drain", o.drain)
 	}
-	if d.Server, err = server.New(cfg); err != nil {
+	if d.Server, d.front, err = o.server(cfg); err != nil {
 		return err
 	}
 	if err := d.Start(time.Now()); err != nil {
@@ -107,6 +107,9 @@ func (o *options) announce(log *slog.Logger, cfg *server.Config, at netip.AddrPo
 		log.Warn("no payload of the base protocol can become complete: --idle is not shorter than --limit",
 			"idle", cfg.Idle, "limit", cfg.Limit)
 	}
+	if o.sealed != nil {
+		log.Info("sealed transactions are taken", "keys", keyed(o.sealed), "required", o.requireKey)
+	}
 	log.Info("listening", "intents", at, "receivers", len(cfg.Receivers), "store", o.store,
 		"offers", cfg.Receivers[0].Addr)
 }
@@ -123,8 +126,11 @@ func (o *options) plan(log *slog.Logger) (cfg server.Config, listen netip.AddrPo
 	if cfg.Receivers, err = o.offered(listen); err != nil {
 		return cfg, listen, err
 	}
+	if o.sealed, err = o.ring(); err != nil {
+		return cfg, listen, err
+	}
 	// What is wrong is said before anything is opened.
-	if _, err := server.New(cfg); err != nil {
+	if _, _, err := o.server(cfg); err != nil {
 		return cfg, listen, usage.Errorf("--receivers: %s", strings.TrimPrefix(err.Error(), "server: "))
 	}
 	return cfg, listen, o.payload(&cfg)
@@ -226,6 +232,7 @@ func expect(path string) (*server.Payload, error) {
 // A daemon is a server that signals talk to.
 type daemon struct {
 	*server.Server
+	front front
 	waker *loop.Waker
 	log   *slog.Logger
 	drain time.Duration // at the first signal, for all that is open
@@ -252,7 +259,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 
 	trim()
 	d.waker.Post(d.ready)
-	err := d.waker.Run(ctx, d.Server, d.socks...)
+	err := d.waker.Run(ctx, d.front, d.socks...)
 	d.leave()
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())

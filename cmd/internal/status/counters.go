@@ -8,7 +8,7 @@ type counted struct {
 	of   func(*server.Stats) uint64
 }
 
-// What became of intents and of segments. A name is a label of a metric: it stays.
+// What became of intents, of segments, and of what is sealed. A name is a label of a metric: it stays.
 var (
 	intentResults = []counted{
 		{"accepted", func(s *server.Stats) uint64 { return s.Accepted }},
@@ -37,6 +37,13 @@ var (
 		{"too_scattered", func(s *server.Stats) uint64 { return s.TooScattered }},
 		{"store_error", func(s *server.Stats) uint64 { return s.StoreErrors }},
 	}
+	sealedResults = []counted{
+		{"intent", func(s *server.Stats) uint64 { return s.Sealed }},
+		{"not_opened", func(s *server.Stats) uint64 { return s.Unopened }},
+		{"replayed", func(s *server.Stats) uint64 { return s.Replayed }},
+		{"plain_intent", func(s *server.Stats) uint64 { return s.PlainIntents }},
+		{"not_answered", func(s *server.Stats) uint64 { return s.Unsealed }},
+	}
 	ignoredReasons = []counted{
 		{"malformed", func(s *server.Stats) uint64 { return s.Malformed }},
 		{"unexpected", func(s *server.Stats) uint64 { return s.Unexpected }},
@@ -48,13 +55,16 @@ var (
 func count(s *server.Stats) Counters {
 	c := Counters{
 		Datagrams: s.Datagrams, Bytes: s.Bytes, Offers: s.Offers, Acks: s.Acks, Stalls: s.Stalls,
-		Intents: make(map[string]uint64), Segments: make(map[string]uint64),
+		Intents: make(map[string]uint64), Segments: make(map[string]uint64), Sealed: make(map[string]uint64),
 	}
 	for _, r := range intentResults {
 		c.Intents[r.name] = r.of(s)
 	}
 	for _, r := range segmentResults {
 		c.Segments[r.name] = r.of(s)
+	}
+	for _, r := range sealedResults {
+		c.Sealed[r.name] = r.of(s)
 	}
 	return c
 }

@@ -38,8 +38,14 @@ var (
 		"Datagrams that were not of the protocol, not for a server, or too late.",
 		"reason",
 	)
-	intents     = metric("intents_total", "Intents, by what became of them.", "result")
-	segments    = metric("segments_total", "Segments, by what became of them.", "result")
+	intents  = metric("intents_total", "Intents, by what became of them.", "result")
+	segments = metric("segments_total", "Segments, by what became of them.", "result")
+	sealings = metric(
+		"sealed_datagrams_total",
+		"Of sealed transactions: intents that opened, what did not open or was replayed, plain "+
+			"intents where a key is required, and answers that could not be sealed.",
+		"result",
+	)
 	payload     = metric("bytes_total", "Payload stored, in bytes.")
 	offers      = metric("offers_total", "Offers sent, repeated ones too.")
 	acks        = metric("acks_total", "Acknowledgements sent.")
@@ -97,7 +103,7 @@ var (
 	diskBytes    = metric("store_disk_bytes", "The size of its disk, in bytes.")
 
 	described = []*prometheus.Desc{
-		buildInfo, datagrams, ignored, intents, segments, payload,
+		buildInfo, datagrams, ignored, intents, segments, sealings, payload,
 		offers, acks, acksDropped, sendErrors, stalls,
 		transactions, notStarted, retried, settle, open, placed, places,
 		waiting, draining, livePages, kernelDrop,
@@ -168,7 +174,7 @@ func (g gather) gauge(d *prometheus.Desc, n float64, labels ...string) {
 // stats gives the counters of the server.
 func (g gather) stats(s *server.Stats) {
 	for d, rs := range map[*prometheus.Desc][]counted{
-		ignored: ignoredReasons, intents: intentResults, segments: segmentResults,
+		ignored: ignoredReasons, intents: intentResults, segments: segmentResults, sealings: sealedResults,
 	} {
 		for _, r := range rs {
 			g.count(d, float64(r.of(s)), r.name)

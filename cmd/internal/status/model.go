@@ -43,6 +43,7 @@ type Transferring struct {
 	Name      *string     `json:"name"`
 	Stage     string      `json:"stage"`
 	Protocol  string      `json:"protocol"`
+	Key       *string     `json:"key"` // the name of the key that it is sealed with
 	Recovered bool        `json:"recovered"`
 	Begun     *time.Time  `json:"begun"`
 	Age       float64     `json:"age_seconds"`
@@ -87,6 +88,7 @@ type VerdictView struct {
 	At       time.Time `json:"at"`
 	Name     *string   `json:"name"`
 	Protocol string    `json:"protocol"`
+	Key      *string   `json:"key"`
 	Bytes    int64     `json:"bytes"`
 	Segments int64     `json:"segments"`
 	Elapsed  float64   `json:"elapsed_seconds"`
@@ -133,4 +135,5 @@ type Counters struct {
 	Stalls    uint64            `json:"stalls"`
 	Intents   map[string]uint64 `json:"intents"`
 	Segments  map[string]uint64 `json:"segments"`
+	Sealed    map[string]uint64 `json:"sealed"`
 }

@@ -23,6 +23,7 @@ type Verdict struct {
 	Comment  string
 	Name     string // what the client calls the payload; a stranger's
 	Extended bool
+	Key      string // the name of the key that it was sealed with, or empty
 	Bytes    int64
 	Segments int64
 	Elapsed  time.Duration // from the offer to the verdict
@@ -118,7 +119,7 @@ func (t *tally) add(now time.Time, r *server.Result) {
 	}
 	v := Verdict{
 		At: now, TID: r.TID, Client: r.Client, Status: r.Status, Outcome: o, Comment: r.Comment, Name: r.Name,
-		Extended: r.Extended, Bytes: r.Bytes, Segments: r.Segments, Elapsed: r.Elapsed,
+		Extended: r.Extended, Key: r.Key, Bytes: r.Bytes, Segments: r.Segments, Elapsed: r.Elapsed,
 		Settle: max(0, r.Elapsed-r.Transfer), SHA256: r.SHA256,
 	}
 	if r.Err != nil {

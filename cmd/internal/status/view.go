@@ -63,7 +63,7 @@ func (p *Page) view(s *State, most int) *View {
 func transferring(now time.Time, t *server.OpenTransaction) Transferring {
 	x := Transferring{
 		TID: end(t.TID), Client: t.Client.String(), IP: t.Client.Addr().String(), Name: text(t.Name),
-		Stage: t.Stage.String(), Protocol: protocol(t.Extended), Recovered: t.Recovered,
+		Stage: t.Stage.String(), Protocol: protocol(t.Extended), Key: text(t.Key), Recovered: t.Recovered,
 		Bytes: t.Bytes, Segments: t.Segments,
 	}
 	if t.Size > 0 {
@@ -106,7 +106,7 @@ func ended(s *State, most int) EndedView {
 			TID: v.TID, Client: v.Client.String(), IP: v.Client.Addr().String(),
 			Status: v.Status, Comment: v.Comment,
 			Outcome: v.Outcome.String(), At: v.At.UTC(), Name: text(v.Name),
-			Protocol: protocol(v.Extended), Bytes: v.Bytes, Segments: v.Segments,
+			Protocol: protocol(v.Extended), Key: text(v.Key), Bytes: v.Bytes, Segments: v.Segments,
 			Elapsed: round(v.Elapsed.Seconds()), Settle: round(v.Settle.Seconds()), Error: text(v.Err),
 		}
 		if v.SHA256 != [32]byte{} {
