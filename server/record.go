@@ -140,7 +140,8 @@ func stamp(b []byte, tid, seq int64, length, receiver uint16, sum uint32) uint32
 func appendRecord(b []byte, tid, seq int64, receiver int, data []byte, sum uint32) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
 	b = binary.BigEndian.AppendUint16(b, uint16(receiver))
-	b = binary.BigEndian.AppendUint32(b, stamp(b[len(b):], tid, seq, uint16(len(data)), uint16(receiver), sum))
+	sum = stamp(b[len(b):], tid, seq, uint16(len(data)), uint16(receiver), sum)
+	b = binary.BigEndian.AppendUint32(b, sum)
 	return append(b, data...)
 }
 

@@ -27,7 +27,7 @@ func (o *options) ring() (*seal.Keyring, error) {
 	case len(o.keys) == 0:
 		return nil, nil
 	case o.base:
-		return nil, usage.Errorf("--key: with --base there are no sealed transactions, they are extended ones")
+		return nil, usage.Errorf("--key: sealed transactions are extended ones, and there is --base")
 	}
 	ring := new(seal.Keyring)
 	for _, given := range o.keys {
