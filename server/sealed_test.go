@@ -116,33 +116,32 @@ func TestSealedQueue(t *testing.T) {
 	r.drain()
 	r.ask(Identity{})
 	r.ask(Identity{})
-	waits, last := r.ask(north), r.ask(south)
+	waits := r.ask(north)
 	waits.want(t, "")
-	r.ask(north).want(t, "")
-	full := r.ask(south)
-	full.want(t, "end")
-	if n := r.s.Stats(); n.Waiting != 1 || n.QueueFull != 1 || r.s.Waiting() != 4 {
+	r.ask(north)
+	last, newest := r.ask(south), r.ask(south)
+	r.ask(south).want(t, "end")
+	if n := r.s.Stats(); n.Waiting != 1 || n.QueueFull != 1 || r.s.Waiting() != 5 {
 		t.Errorf("%d wait, %+v", r.s.Waiting(), n)
 	}
 	// Another source has its part of the queue, at the cost of the newest.
-	r.in(dgram{"Type:0;", orch, host(5)})
-	if n := r.s.Stats(); n.Displaced != 1 {
-		t.Errorf("%+v", n)
-	}
-	h := r.s.Handover()
-	if len(h.Offers) != 0 || len(h.Intents) != 2 {
+	other := &credential{key: south}
+	r.s.SealedIntent(r.now, &loop.Envelope{Peer: host(5), Local: orch}, other)
+	newest.want(t, "end")
+	other.want(t, "")
+	if h := r.s.Handover(); len(h.Offers) != 0 || len(h.Intents) != 1 {
 		t.Errorf("%+v", h)
 	}
 	for len(waits.told) == 0 && r.now.Before(epoch.Add(time.Minute)) {
 		r.pass(100 * time.Millisecond)
 	}
-	waits.want(t, "begin 10")
+	waits.want(t, "begin 8")
 	r.s.Drain(r.now)
 	last.want(t, "end")
 	r.ask(north).want(t, "end")
-	waits.want(t, "begin 10")
+	waits.want(t, "begin 8")
 	r.s.Close(r.now)
-	waits.want(t, "begin 10, settled, end")
+	waits.want(t, "begin 8, settled, end")
 	r.ask(north).want(t, "end")
 	r.addsUp()
 }
