@@ -65,12 +65,17 @@ func (s *session) Place(addr netip.AddrPort) (n int, ok bool) {
 // Arrived implements [seal.Program].
 func (s *session) Arrived() { s.shed() }
 
-// Wait implements [seal.Program]: the orchestrator has the key, and a queue.
+// Wait implements [seal.Program]: the orchestrator has the key, and a queue. An answer counts
+// once for each intent.
 func (s *session) Wait(now time.Time, d time.Duration) {
 	if s.phase != PhaseWaiting {
 		return
 	}
 	w := &s.waiting
+	if w.known && w.told == w.intents {
+		return // it may be a replay, by which somebody keeps this client from asking
+	}
+	w.told = w.intents
 	if w.known = true; s.cfg.IntentTimeout == 0 {
 		s.timers.Arm(timerIntent, now.Add(askGiveUp)) // it may be gone by now
 	}

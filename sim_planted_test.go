@@ -47,7 +47,7 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		need.Skip(t, "it builds a binary of its own, which is not short")
 	}
-	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk, plantsSink, plantsFleet)
+	all := slices.Concat(plants, plantsExtended, plantsApart, plantsDisk, plantsSink, plantsFleet, plantsSealed)
 	for k := range all {
 		if p := &all[k]; p.swarm == "" {
 			p.swarm = "TestSwarm"
@@ -122,7 +122,7 @@ func buildPlanted(t *testing.T, all []plant) (bin string) {
 	for path, text := range texts {
 		put(path, text)
 	}
-	for dir, name := range map[string]string{".": "mdalp", "sched": "sched", "server": "server"} {
+	for dir, name := range map[string]string{".": "mdalp", "sched": "sched", "seal": "seal", "server": "server"} {
 		put(filepath.Join(root, dir, "planted.go"), "package "+name+"\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\n"+
 			"var plantedBug, _ = strconv.Atoi(os.Getenv(\""+plantedEnv+"\"))\n\n"+
 			"func planted(k int) bool { return plantedBug == k }\n")

@@ -40,6 +40,7 @@ type waiting struct {
 	asks    bool          // a cookie was asked for and has not come
 	cookie  string        // shows the orchestrator that this host is where it says; "": none
 	known   bool          // the orchestrator has the key
+	told    int           // the intents that were sent when it was told to wait
 	plain   bool          // an answer was not sealed
 }
 
