@@ -15,7 +15,7 @@ const (
 // survives a loss of power, and that the digest goes on with what has come in a row.
 func (s *Ledger) attend(t *transaction) {
 	x := t.ext
-	if t.busy || t.phase != open || x.unkept {
+	if t.busy || t.phase != open || x.unkept || s.cfg.Fleet != nil {
 		return
 	}
 	place := x.place

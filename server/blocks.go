@@ -32,6 +32,7 @@ type extended struct {
 	flushed int64        // bytes that there were when they were flushed last
 	due     bool         // to be flushed
 	listed  bool         // it stands in Server.unflushed
+	told    bool         // of a fleet: what is there was told just now
 	unkept  bool         // place keeps nothing
 	heir    *transaction // which resumes it, once it is closed
 }

@@ -44,7 +44,7 @@ func (s *Ledger) Drained() bool { return s.draining && s.open == 0 && s.running 
 func (s *Ledger) drainUnused(now time.Time) {
 	for _, t := range s.slots {
 		if t != nil && t.phase == open && !t.used && now.Sub(t.start) >= s.cfg.Unused {
-			s.settle(now, t)
+			s.over(now, t)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func (s *Ledger) end(now time.Time, t *transaction) {
 	case t == nil || t.busy:
 	case t.phase < open:
 		s.withdraw(t)
-	case t.phase == open && (!t.used || s.complete(now, t)):
+	case t.phase == open && s.cfg.Fleet == nil && (!t.used || s.complete(now, t)):
 		s.settle(now, t)
 	case t.phase == open, t.phase == settling:
 		s.cut(now, t)

@@ -51,6 +51,15 @@ func (s *Ledger) concludeBlocks(t *transaction) {
 func (s *Ledger) concludedBlocks(now time.Time, t *transaction, d outcome) {
 	x := t.ext
 	v := &x.dialog
+	switch {
+	case errors.Is(d.err, ErrElsewhere):
+		t.busy = false
+		s.verdict(now, t, outcome{cut: true})
+		return
+	case errors.Is(d.err, ErrMissing) && !s.closed:
+		s.missing(now, t)
+		return
+	}
 	if t.goal == whole && d.err != nil && !errors.Is(d.err, ErrDamaged) {
 		if d.path != "" {
 			// It is there, but a loss of power may take it.

@@ -113,6 +113,9 @@ type Config struct {
 	// nothing: they are counted, and their digests believed. A Store that is no [Placer]
 	// has the base protocol offered alone.
 	Store Store
+	// Fleet is what an [Orchestrator] is part of whose receivers are programs elsewhere that
+	// come and go; nil is none. Receivers and Expect are empty then, and Beside is not.
+	Fleet Fleet
 	// Beside runs what may block, as a flush does, outside the loop; nil has it run in
 	// place, at the end of the call that needs it.
 	Beside loop.Beside
@@ -208,6 +211,8 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	switch {
+	case c.Fleet != nil && (len(c.Receivers) > 0 || c.Expect != nil || c.sinks):
+		return c, errors.New("server: a fleet has receivers and a store of its own, and no payload is expected")
 	case c.Limit < 0, c.Idle < 0, c.OfferDelay < 0, c.Unused < 0:
 		return c, errors.New("server: a duration is negative")
 	case c.Concurrent < 0, c.SourceConcurrent < 0, c.MaxOpen < 0, c.IntentBurst < 0,

@@ -235,7 +235,7 @@ func (s *Receivers) Receive(now time.Time, e *loop.Envelope, b []byte) {
 // begin tells what time it is.
 func (s *Receivers) begin(now time.Time) {
 	s.now = now
-	if s.held.wheel == nil {
+	if s.held != nil && s.held.wheel == nil {
 		s.held.wheel = sched.NewWheel(now, mostHeld)
 	}
 }
@@ -250,7 +250,7 @@ func (s *Receivers) Fail(now time.Time, e *loop.Envelope, err error) {
 func (s *Receivers) Expire(now time.Time) {
 	s.begin(now)
 	h := s.held
-	for {
+	for h != nil {
 		at, ok := h.wheel.Pop(now)
 		if !ok {
 			return
@@ -275,10 +275,13 @@ func (s *Receivers) Transmit(now time.Time, e *loop.Envelope, b []byte) (out []b
 
 // Next implements [loop.Handler]. Receivers never end.
 func (s *Receivers) Next() (at time.Time, ok bool) {
+	at = s.now.Add(far)
+	if s.held == nil {
+		return at, true
+	}
 	if s.held.wheel == nil {
 		return s.now, true // at once: Expire tells what time it is
 	}
-	at = s.now.Add(far)
 	if due, ok := s.held.wheel.Next(); ok {
 		at = earlier(at, due)
 	}

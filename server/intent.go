@@ -151,6 +151,10 @@ func (s *Orchestrator) charge(now time.Time, from source) {
 // offer has t's offer sent, once for any number of intents until then.
 func (s *Orchestrator) offer(t *transaction) {
 	if t.phase == held {
+		if s.cfg.Fleet != nil && !t.introduced {
+			s.introduce(s.now, t)
+			return
+		}
 		t.phase = ready
 	}
 	if !t.pending {

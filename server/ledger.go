@@ -72,6 +72,8 @@ type desk interface {
 	admit(now time.Time)
 	// clearQueue: no transaction begins any more.
 	clearQueue()
+	// judge: what is there of t was gathered, and its client waits to hear of it.
+	judge(now time.Time, t *transaction)
 	// Waiting is how many intents wait.
 	Waiting() int
 }

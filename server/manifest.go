@@ -62,36 +62,47 @@ func (s *Orchestrator) manifest(now time.Time, e *loop.Envelope, m *wire.Message
 	st.Manifests++
 	var from intent
 	from.from(e)
+	said := announcement{p, refusal, m.Seq, from}
 	t := s.byTID[m.TID]
+	if t == nil && s.cfg.Fleet != nil {
+		s.find(now, m.TID, e.Peer.Addr(), &said)
+		return
+	}
 	// A sealed one proves itself whose it is, and the intent may have been replayed from elsewhere.
 	if t == nil || t.phase < open || t.seal == nil && t.client.Addr() != e.Peer.Addr() ||
 		t.phase == settled && t.ext == nil {
 		s.answer(reply{tid: m.TID, seq: m.Seq, path: from})
 		return
 	}
+	s.hear(now, t, &said)
+}
+
+// hear takes a manifest of a transaction that was offered.
+func (s *Orchestrator) hear(now time.Time, t *transaction, said *announcement) {
 	if t.ext == nil && t.index != nil && t.index.High() > 0 {
 		return // the first segment made it one of the base protocol
 	}
 	if t.phase == open && !now.Before(t.limit) {
 		s.wake(now, t)
 	}
-	said := announcement{p, refusal, m.Seq, from}
+	refusal := said.refusal
 	switch {
 	case t.ext != nil:
-		s.said(now, t, &said)
+		s.said(now, t, said)
 	case t.phase != open:
-		s.answer(reply{tid: m.TID, seq: m.Seq, path: from})
+		s.answer(reply{tid: t.tid, seq: said.seq, path: said.path})
 	case t.opening != nil:
 		if said.seq >= t.opening.seq && said.Bytes == t.opening.Bytes && said.Seg == t.opening.Seg {
 			said.Resume = t.opening.Resume
-			*t.opening = said // it is answered when there is a place
+			*t.opening = *said // it is answered when there is a place
 		}
 	default:
 		if refusal == "" {
-			refusal = s.announced(now, t, &said)
+			opening := *said
+			refusal = s.announced(now, t, &opening)
 		}
 		if refusal != "" {
-			s.refuseManifest(t, &said, refusal, nil)
+			s.refuseManifest(t, said, refusal, nil)
 		}
 	}
 }
@@ -122,6 +133,24 @@ func (s *Orchestrator) said(now time.Time, t *transaction, m *announcement) {
 	if t.phase == open {
 		t.last = now
 		t.limit = now.Add(s.cfg.Silence)
+		if t.gatherer() != nil && !x.told {
+			t.heard = true
+			s.gather(now, t)
+			return
+		}
+		x.told = false
+	}
+	s.judge(now, t)
+}
+
+// judge answers the newest manifest of t, with the verdict if all is there.
+func (s *Orchestrator) judge(now time.Time, t *transaction) {
+	x := t.ext
+	if x == nil {
+		return
+	}
+	d := &x.dialog
+	if t.phase == open {
 		s.burst(now)
 		if d.asked && t.refusal == "" && x.whole() {
 			s.settle(now, t)
@@ -135,7 +164,7 @@ func (s *Orchestrator) said(now time.Time, t *transaction, m *announcement) {
 		}
 	}
 	d.held = false
-	s.answer(reply{t: t, tid: t.tid, seq: m.seq, path: m.path})
+	s.answer(reply{t: t, tid: t.tid, seq: d.seq, path: d.path})
 }
 
 // unhold gives the answer that was held back, if there is one.
@@ -175,7 +204,7 @@ func (s *Orchestrator) transmitState(now time.Time, e *loop.Envelope, b []byte) 
 	}
 	r := s.replies.pop()
 	if t := r.t; t != nil && (t.ext == nil && t.refusal == "" ||
-		t.phase > settling && t.ext != nil && t.ext.dialog.verdict == wire.Unknown) {
+		t.phase > settling && t.cut) {
 		// It is of the base protocol now; or it was cut off, and the next process answers.
 		return s.transmitState(now, e, b)
 	}
@@ -227,10 +256,13 @@ func (s *Orchestrator) standing(t *transaction) wire.State {
 		if d.asked {
 			st.Standing = wire.Incomplete
 		} else {
-			st.Window = s.window(x.segment)
+			st.Window = s.windowFor(t)
 		}
 		st.Told = true
 		st.Have, st.Upto = x.have.from(nil, d.from, stateRanges)
+		if t.phase == settled { // it was published before anybody asked
+			st.Have = []wire.Range{{First: min(d.from, x.total-1), Last: x.total - 1}}
+		}
 	}
 	return st
 }

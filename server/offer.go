@@ -13,6 +13,9 @@ import (
 // is what lets an original client read the whole offer, for it needs addresses
 // alone.
 func (c *Config) offered() ([]wire.Receiver, error) {
+	if c.Fleet != nil {
+		return nil, nil // each transaction has its own
+	}
 	if len(c.Receivers) == 0 {
 		return nil, errors.New("server: no receivers")
 	}
@@ -68,6 +71,14 @@ func (c *Config) extend(rs []wire.Receiver, short bool) []wire.Receiver {
 		rs[i].Seg, rs[i].Win, rs[i].Short = c.Segment, wire.MaxWindow, short
 	}
 	return rs
+}
+
+// offerLen is how many bytes an offer has: in a fleet about, as each has other receivers.
+func (c *Config) offerLen(rs []wire.Receiver) int {
+	if c.Fleet != nil {
+		return original / 2
+	}
+	return offerLen(rs)
 }
 
 func offerLen(rs []wire.Receiver) int { return len(wire.AppendOffer(nil, wire.MaxNumber, rs)) }

@@ -117,7 +117,7 @@ func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, pl
 		return
 	}
 	x := s.extend(t, m.Bytes, m.Seg, place, have)
-	x.name = m.Name
+	x.name, x.told = m.Name, true
 	s.stats.Announced++
 	s.cfg.Log.Info("payload announced", t.line("tid", t.tid, "client", t.client, "bytes", m.Bytes,
 		"segment", m.Seg, "there", x.bytes())...)

@@ -32,7 +32,8 @@ type Orchestrator struct {
 	offers  fifo[*transaction]
 	replies fifo[reply]
 
-	asked fifo[asked] // by receivers elsewhere, to be answered
+	asked   fifo[asked]             // by receivers elsewhere, to be answered
+	finding map[int64]*announcement // in the fleet, with the newest manifest of each
 }
 
 // NewOrchestrator makes an Orchestrator, and its ledger, whose receivers are another program.
@@ -56,14 +57,15 @@ func (s *Orchestrator) init(l *Ledger, cfg Config) error {
 		return err
 	}
 	l.init(cfg, s)
-	rate := cfg.rate(offerLen(offered))
+	rate := cfg.rate(cfg.offerLen(offered))
 	*s = Orchestrator{
 		Ledger:  l,
 		offered: offered,
 		limiter: newLimiter(cfg.IntentRate, cfg.IntentBurst),
-		budget:  newBudget(rate, offerLen(offered)),
+		budget:  newBudget(rate, cfg.offerLen(offered)),
 		cookies: newCookies(cfg.Seed),
 		queued:  make(map[netip.AddrPort]*origin),
+		finding: make(map[int64]*announcement),
 	}
 	// Half of the rate, and as much at once.
 	s.strangers = budget{cost: 2 * s.budget.cost, burst: 2 * s.budget.burst}
@@ -119,12 +121,12 @@ func (s *Orchestrator) transmitOffer(now time.Time, e *loop.Envelope, b []byte) 
 		s.stats.Offers++
 		to := intent{peer: t.client, local: t.local, sock: t.sock}
 		to.to(e)
-		b = wire.AppendOffer(b, t.tid, s.offering())
+		b = wire.AppendOffer(b, t.tid, s.offering(t))
 		if t.phase == ready {
 			s.begin(now, t)
 			if s.may(now, tellOffer, "offer") {
 				s.cfg.Log.Info("offer",
-					t.line("tid", t.tid, "client", t.client, "receivers", len(s.offered))...)
+					t.line("tid", t.tid, "client", t.client, "receivers", len(t.shares))...)
 			}
 		}
 		return b, true
@@ -133,7 +135,10 @@ func (s *Orchestrator) transmitOffer(now time.Time, e *loop.Envelope, b []byte) 
 }
 
 // offering is the receivers as they are offered now.
-func (s *Orchestrator) offering() []wire.Receiver {
+func (s *Orchestrator) offering(t *transaction) []wire.Receiver {
+	if s.cfg.Fleet != nil {
+		return t.offered
+	}
 	if s.offered[0].Win == 0 {
 		return s.offered
 	}

@@ -28,6 +28,7 @@ const (
 type dirPlace struct {
 	d     *Dir
 	meta  Meta
+	own   string // whose journal it is, where several write to one payload, see [Part]
 	size  int64
 	total int64 // segments
 	seals sealer
@@ -72,7 +73,12 @@ func segmentsOf(size int64, segment int) int64 { return (size-1)/int64(segment) 
 // placeSuffixes are those of a place, in the order in which the files go.
 var placeSuffixes = []string{partSuffix, journalSuffix}
 
-func (p *dirPlace) name(suffix string) string { return fileName(p.meta.TID, suffix) }
+func (p *dirPlace) name(suffix string) string {
+	if p.own != "" && suffix != partSuffix {
+		suffix = "." + p.own + suffix
+	}
+	return fileName(p.meta.TID, suffix)
+}
 
 // Place implements [Placer]. Room for the payload is set aside at once, so that a full disk
 // is told now; where a file system cannot do that, an account is kept.

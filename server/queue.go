@@ -201,6 +201,9 @@ func (s *Orchestrator) place(now time.Time) bool {
 		s.reclaim(now)
 	}
 	b := &s.budget
+	if s.cfg.Fleet != nil && !s.cfg.Fleet.Ready() {
+		return false
+	}
 	return s.placed.len() < s.cfg.Concurrent && s.used < s.cfg.MaxOpen &&
 		(b.cost == 0 || b.left(now, b.burst) >= b.cost) && s.roomy(now)
 }
@@ -244,7 +247,7 @@ func (s *Orchestrator) reclaim(now time.Time) {
 			s.unplace(t)
 			s.unused.push(t)
 			if s.unused.len() > unusedKept {
-				if old := s.unused.pop(); old.phase == open && !old.used {
+				if old := s.unused.pop(); s.cfg.Fleet == nil && old.phase == open && !old.used {
 					s.settle(now, old)
 				}
 			}

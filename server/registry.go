@@ -15,7 +15,7 @@ const maxDraws = 1 << 16
 func (s *Ledger) register(t *transaction, o *origin) {
 	t.slot, t.place, t.origin = s.slot(), none, o
 	t.index = new(Index)
-	t.shares = make([]Share, len(s.cfg.Receivers))
+	t.shares = make([]Share, len(s.cfg.Receivers)) // of a fleet there are others
 	for k := range t.shares {
 		t.shares[k].Receiver = s.cfg.Receivers[k]
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"mdalp/wire"
@@ -106,6 +107,13 @@ func (s *Ledger) conclude(t *transaction) {
 func (s *Ledger) concluded(now time.Time, t *transaction, d outcome) {
 	t.busy = false
 	switch {
+	case errors.Is(d.err, ErrElsewhere):
+		s.verdict(now, t, outcome{cut: true})
+		return
+	case errors.Is(d.err, ErrMissing): // what came is kept, as it is all there will be
+		t.err, t.goal = d.err, keep
+		s.conclude(t)
+		return
 	case d.differ:
 		t.sum, t.checked = d.sum, true
 		s.reopen(now, t)

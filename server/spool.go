@@ -18,6 +18,7 @@ type handle struct{ disk.File }
 type dirSpool struct {
 	d    *Dir
 	meta Meta
+	own  string // whose it is, where several have one of a transaction, see [Writer]
 	// f is opened when it is needed first: by the server's goroutine, or beside it for
 	// a spool that was recovered.
 	f      atomic.Pointer[handle]
@@ -37,7 +38,12 @@ type dirSpool struct {
 	published string // path
 }
 
-func (s *dirSpool) name(suffix string) string { return fileName(s.meta.TID, suffix) }
+func (s *dirSpool) name(suffix string) string {
+	if s.own != "" {
+		suffix = "." + s.own + suffix
+	}
+	return fileName(s.meta.TID, suffix)
+}
 
 func (s *dirSpool) path(suffix string) string { return s.d.f.Full(s.name(suffix)) }
 

@@ -40,6 +40,15 @@ type transaction struct {
 	checked bool // it has the expected size and other bytes
 	busy    bool // a job is under way for it
 	found   bool // it is from a former process
+	cut     bool // it was left to the next process
+
+	// In a fleet: the receivers that it has, and whether the others know of it; whether it is
+	// being asked what is there, and then once more, and whether its client waits for that;
+	// when to look next at one of the base protocol.
+	offered                 []wire.Receiver
+	introduced              bool
+	gathering, again, heard bool
+	look                    time.Time
 
 	release time.Time // of a held offer
 	start   time.Time // the offer was sent
@@ -203,8 +212,12 @@ func (s *Ledger) begin(now time.Time, t *transaction) {
 	t.phase = open
 	t.start, t.last, t.stored = now, now, now
 	t.limit = now.Add(s.cfg.Limit)
+	t.look = t.limit
+	if s.cfg.Fleet != nil {
+		t.look = now.Add(s.cfg.Idle)
+	}
 	t.spool.Begin(Meta{TID: t.tid, Segment: t.segment, Client: t.client, Offered: now})
-	s.arm(t, t.limit)
+	s.arm(t, earlier(t.limit, t.look))
 }
 
 // progress settles the transaction if what it has is what was expected, and else
@@ -240,7 +253,7 @@ func (s *Ledger) wake(now time.Time, t *transaction) {
 	case held:
 		s.desk.offer(t)
 	case open:
-		s.settle(now, t)
+		s.over(now, t)
 	case settling:
 		s.desk.unhold(t)
 		if !t.busy {
@@ -262,6 +275,8 @@ func (s *Ledger) due(t *transaction) time.Time {
 		return t.limit // silence alone ends it
 	case t.phase == open && s.quiet(t):
 		return earlier(t.limit, t.last.Add(s.cfg.Idle))
+	case t.phase == open && s.cfg.Fleet != nil:
+		return earlier(t.limit, t.look)
 	default:
 		return t.limit
 	}

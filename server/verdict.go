@@ -48,7 +48,7 @@ func (s *Ledger) verdict(now time.Time, t *transaction, d outcome) {
 		s.had = true
 	}
 	s.report(now, &r)
-	s.bury(now, t)
+	s.bury(now, t, d.cut)
 	s.desk.unhold(t)
 	if s.cfg.Settled != nil {
 		s.cfg.Settled(r)
@@ -57,8 +57,10 @@ func (s *Ledger) verdict(now time.Time, t *transaction, d outcome) {
 	s.desk.admit(now)
 }
 
-// bury ends what is live of t, and remembers it for those who have not heard.
-func (s *Ledger) bury(now time.Time, t *transaction) {
+// bury ends what is live of t, and remembers it for those who have not heard. What was cut
+// off others may answer for, who then have to be asked.
+func (s *Ledger) bury(now time.Time, t *transaction, cut bool) {
+	t.cut = cut
 	o := t.origin
 	if t.used {
 		s.used--
@@ -77,7 +79,7 @@ func (s *Ledger) bury(now time.Time, t *transaction) {
 		t.arrived = nil
 		t.ext.place, t.ext.have, t.ext.fresh = nil, rangeSet{}, nil
 	}
-	if !t.used || !now.Before(t.limit) { // there is nothing to acknowledge any more
+	if !t.used || !now.Before(t.limit) || cut && s.cfg.Fleet != nil { // there is nothing to acknowledge any more
 		s.forget(t)
 		return
 	}

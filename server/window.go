@@ -42,6 +42,19 @@ func (s *Ledger) window(segment int64) int {
 	return int(min(wire.MaxWindow, max(2, s.buffer/truesize(segment)/int64(max(1, s.placed.len())))))
 }
 
+// windowFor is the same for the receivers of an extended transaction. Those of a fleet have
+// told of theirs in the offer, for the largest segments.
+func (s *Ledger) windowFor(t *transaction) int {
+	if s.cfg.Fleet == nil {
+		return s.window(t.ext.segment)
+	}
+	least := int64(wire.MaxWindow)
+	for _, r := range t.offered {
+		least = min(least, int64(r.Win)*truesize(int64(r.Seg))/truesize(t.ext.segment))
+	}
+	return int(max(2, least))
+}
+
 // leastBuffer is how much of a receive buffer each receiver has at least. A quarter is left
 // for intents, manifests and the base protocol.
 func (c *Config) leastBuffer() int64 {

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+// segment takes a segment of the base protocol.
+func (r *Receiver) segment(now time.Time, s *stand, m *wire.Message) (*server.Flow, bool) {
+	taken, known, err := s.spool.Put(m.Seq, m.Data, s.shut)
+	if err != nil {
+		r.counts.Failed++
+		r.cfg.Log.Error("store failed, the segment is not acknowledged", "tid", s.tid, "err", err)
+	}
+	if !taken && !known {
+		r.counts.Dropped++
+		return nil, false
+	}
+	if taken {
+		s.last, s.unsynced = now, true
+	}
+	return s.flow, known
+}
+
+// deadBase gives what a receiver has in its spool that does not answer.
+func (t *trans) deadBase(a *engine.Answer, id string) error {
+	have, bytes, high, over, err := t.s.shared.SpoolOf(t.rec.TID, id)
+	a.Have, a.Bytes, a.High, a.Over = have, bytes, high, over
+	return err
+}
+
+// Begin implements [server.Spool].
+func (t *trans) Begin(server.Meta) {}
+
+// Note implements [server.Spool]. Nothing comes here.
+func (t *trans) Note(int64) {}
+
+// Put implements [server.Spool]. Nothing comes here.
+func (t *trans) Put(int64, int, []byte, uint32) error { return errors.ErrUnsupported }
+
+// Gather implements [server.Gatherer].
+func (t *trans) Gather() (server.Gathered, error) { return t.ask(false, false) }
+
+// assembly is the file in which a base payload is put together: one of its own for each
+// owner, as a former one may not know yet that it is none.
+func assembly(tid int64, epoch uint64) string {
+	return server.SpoolName(tid, fmt.Sprintf("%d.new", epoch))
+}
+
+// Assemble implements [server.Spool]: what receivers have in their spools is put together.
+func (t *trans) Assemble([]wire.Range) (sum [sha256.Size]byte, err error) {
+	s := t.s
+	if s.left() {
+		return sum, server.ErrElsewhere
+	}
+	err = t.change(0, func(r *engine.Record) { r.State, r.Base = engine.Settling, true })
+	if err != nil {
+		return sum, err
+	}
+	g, err := t.ask(true, true)
+	if err != nil {
+		return sum, err
+	}
+	ids := make([]string, len(t.rec.Receivers))
+	for i, r := range t.rec.Receivers {
+		ids[i] = r.ID
+	}
+	sum, have, err := s.shared.Assemble(t.rec.TID, ids, assembly(t.rec.TID, t.rec.Epoch))
+	if err != nil {
+		return sum, err
+	}
+	if len(have) != 1 || have[0].First != 0 || have[0].Last+1 < g.High {
+		return sum, server.ErrMissing
+	}
+	t.sum = sum
+	return sum, nil
+}
+
+// Publish implements [server.Spool]. A payload that has its name got it from a former owner,
+// of the same segments.
+func (t *trans) Publish(bool) (path string, err error) {
+	s := t.s
+	whole := server.WholeName(t.rec.TID)
+	from := assembly(t.rec.TID, t.rec.Epoch)
+	err = s.folder.Rename(from, whole)
+	if errors.Is(err, fs.ErrExist) {
+		is, serr := s.folder.Stat(whole)
+		if serr != nil {
+			return "", serr
+		}
+		if t.sum, err = s.hashFile(whole, is.Size); err == nil {
+			s.folder.Remove(from)
+		}
+	} else if errors.Is(err, fs.ErrNotExist) {
+		if _, serr := s.folder.Stat(whole); serr == nil { // it was this one, and then the engine
+			err = nil
+		}
+	}
+	if err == nil {
+		err = s.folder.Flush()
+	}
+	if err != nil {
+		return "", err
+	}
+	return s.folder.Full(whole), t.complete(t.sum)
+}
+
+// Keep implements [server.Spool].
+func (t *trans) Keep() string {
+	defer t.end()
+	if t.lost || t.s.left() {
+		return ""
+	}
+	t.ask(true, true)
+	if t.change(briefTries, func(r *engine.Record) { r.State, r.Base = engine.Kept, true }) != nil {
+		return ""
+	}
+	return t.s.folder.Full(server.SpoolName(t.rec.TID, "*"))
+}
+
+// Discard implements [server.Spool]. It does not wait for the engine.
+func (t *trans) Discard() {
+	t.mu.Lock()
+	creating, made := t.creating, t.rev != 0
+	t.dropped = true
+	t.mu.Unlock()
+	switch {
+	case creating: // whoever does sees to it
+	case !made || t.s.left():
+		t.end()
+	default:
+		t.s.beside(func() func(time.Time) { t.void(); return nil })
+	}
+}

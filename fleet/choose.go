@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+
+	"mdalp/fleet/engine"
+	"mdalp/wire"
+)
+
+// original is how much of an offer the original client reads, in bytes.
+const original = 1024
+
+// choose gives the receivers that transaction tid is offered, at most n of them; n below 1 is
+// all. The rule: those that are there with this directory, are not draining, and have room
+// for least bytes. Zones take turns, so that they are spread over as many as there are; of
+// one zone the one with the fewest open transactions comes first, of equals the one with most
+// room, and of equals again it is the transaction's number that decides.
+func choose(living []engine.Party, token string, tid int64, n int, least int64) []engine.Party {
+	var fit []engine.Party
+	for _, p := range living {
+		if p.Role == engine.Receiver && !p.Draining && p.Token == token && (p.Free < 0 || p.Free >= least) &&
+			p.Addr.IsValid() {
+			fit = append(fit, p)
+		}
+	}
+	slices.SortFunc(fit, func(a, b engine.Party) int {
+		// Less than a tenth is no difference in room.
+		return cmp.Or(cmp.Compare(a.Open, b.Open), cmp.Compare(tenths(b.Free), tenths(a.Free)),
+			cmp.Compare(mix(tid, a.ID), mix(tid, b.ID)), cmp.Compare(a.ID, b.ID))
+	})
+	if n < 1 {
+		n = len(fit)
+	}
+	turn := make([]int, len(fit))
+	of := make(map[string]int)
+	for i, p := range fit {
+		turn[i] = of[p.Zone]
+		of[p.Zone]++
+	}
+	order := make([]int, len(fit))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(turn[a], turn[b]) })
+	chosen := make([]engine.Party, 0, min(n, len(fit)))
+	for _, i := range order[:min(n, len(order))] {
+		chosen = append(chosen, fit[i])
+	}
+	return chosen
+}
+
+// tenths is a size by its decade, in steps of a tenth; no bound is the most.
+func tenths(n int64) int64 {
+	if n < 0 {
+		return 1 << 62
+	}
+	step := int64(1)
+	for step*100 <= n {
+		step *= 10
+	}
+	return n / step * step
+}
+
+// mix is a number that looks random (FNV-1a), and is the same for the same.
+func mix(tid int64, id string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range 8 {
+		h = (h ^ uint64(byte(tid>>(8*i)))) * 1099511628211
+	}
+	for i := range len(id) {
+		h = (h ^ uint64(id[i])) * 1099511628211
+	}
+	return h
+}
+
+// offering is what a client is offered of them. Names are left out, and then what makes the
+// offer one of the extended protocol, where that is what lets an original client read it.
+func offering(ps []engine.Party) []wire.Receiver {
+	full := make([]wire.Receiver, len(ps))
+	for i, p := range ps {
+		full[i] = wire.Receiver{Host: p.Addr.Addr().Unmap().String(), Name: p.Name, Seg: p.Seg, Win: p.Win}
+		if p.Addr.Port() != 4650 {
+			full[i].Port = p.Addr.Port()
+		}
+	}
+	rs := slices.Clone(full)
+	for _, short := range []func(*wire.Receiver){
+		func(r *wire.Receiver) { r.Name = "" },
+		func(r *wire.Receiver) { r.Seg, r.Win = 0, 0 },
+	} {
+		if len(wire.AppendOffer(nil, wire.MaxNumber, rs)) <= original {
+			return rs
+		}
+		for i := range rs {
+			short(&rs[i])
+		}
+	}
+	if len(wire.AppendOffer(nil, wire.MaxNumber, rs)) <= original {
+		return rs
+	}
+	// Nothing helps, so nothing is left out.
+	return full
+}

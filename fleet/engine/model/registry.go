@@ -1,0 +1,119 @@
+package model
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"mdalp/fleet/engine"
+)
+
+// Say implements engine.Registry.
+func (c *Client) Say(_ context.Context, p *engine.Party) error {
+	is := *p
+	return c.call(true, func() error {
+		c.m.parties[is.ID] = said{is, c.m.world.Now().Add(engine.Lives)}
+		return nil
+	})
+}
+
+// Leave implements engine.Registry.
+func (c *Client) Leave(_ context.Context, p *engine.Party) error {
+	id := p.ID
+	return c.call(true, func() error {
+		delete(c.m.parties, id)
+		return nil
+	})
+}
+
+// Living implements engine.Registry.
+func (c *Client) Living(context.Context) (ps []engine.Party, err error) {
+	err = c.call(false, func() error {
+		for _, s := range c.m.parties { // order does not show
+			if c.m.world.Now().Before(s.until) {
+				ps = append(ps, s.party)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(ps, func(a, b engine.Party) int { return strings.Compare(a.ID, b.ID) })
+	return ps, err
+}
+
+// Token implements engine.Registry.
+func (c *Client) Token(_ context.Context, mine string) (fleets string, err error) {
+	err = c.call(true, func() error {
+		if c.m.token == "" {
+			c.m.token = mine
+		}
+		fleets = c.m.token
+		return nil
+	})
+	return fleets, err
+}
+
+// askFor is how long an answer is waited for.
+const askFor = giveUp / 3
+
+// Ask implements engine.Mail.
+func (c *Client) Ask(_ context.Context, a *engine.Ask, receivers []string) []engine.Answer {
+	m := c.m
+	is := *a
+	answers := make([]engine.Answer, len(receivers))
+	left := len(receivers)
+	s := m.current
+	waits := true
+	done := func() { // the last answer wakes who asked
+		if left--; left == 0 && waits {
+			waits = false
+			m.resume(s)
+		}
+	}
+	for i, id := range receivers {
+		answers[i] = engine.Answer{Idle: -1, Err: engine.ErrNoAnswer}
+		m.at(m.way(), func() {
+			srv := m.serving[id]
+			if c.Cut || m.away || m.chance(m.f.Lost) {
+				return
+			}
+			if srv == nil || srv.life.dead { // nobody is there, and that is told at once
+				done()
+				return
+			}
+			srv.f(is, func(b engine.Answer) {
+				if m.away || m.chance(m.f.Lost) {
+					return
+				}
+				m.at(m.way(), func() {
+					if waits && !c.Cut {
+						b.Have = slices.Clone(b.Have)
+						answers[i] = b
+						done()
+					}
+				})
+			})
+		})
+	}
+	m.at(askFor, func() {
+		if waits {
+			waits = false
+			m.resume(s)
+		}
+	})
+	m.yield()
+	return answers
+}
+
+// Serve implements engine.Mail.
+func (c *Client) Serve(_ context.Context, receiver string, f func(engine.Ask, func(engine.Answer))) error {
+	c.m.serving[receiver] = &server{c.life, func(a engine.Ask, answer func(engine.Answer)) {
+		if !c.Cut {
+			f(a, func(b engine.Answer) {
+				if !c.Cut {
+					answer(b)
+				}
+			})
+		}
+	}}
+	return nil
+}

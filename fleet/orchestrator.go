@@ -1,0 +1,313 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/internal/disk"
+	"mdalp/loop"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+const (
+	// livingEvery is how often an orchestrator asks who is there, and orphansEvery how often
+	// what others have left.
+	livingEvery  = time.Second
+	orphansEvery = 5 * time.Second
+	far          = time.Hour
+)
+
+// What a field of a server.Config means in a fleet when it is 0: an orchestrator has neither
+// segments nor files, so that what is open costs it some kilobytes.
+const (
+	DefaultConcurrent = 16384
+	DefaultMaxOpen    = 65536
+)
+
+// An OrchestratorConfig sets up an [Orchestrator].
+type OrchestratorConfig struct {
+	Engine engine.Engine
+	// Folder is the shared directory, as disk.View has it, and Token what Join gave for it.
+	Folder disk.Folder
+	Token  string
+	// ID names this process: letters, digits, dashes and underscores. It must be another at
+	// every start. Addr is where clients reach it, Zone where it is, for people.
+	ID   string
+	Addr netip.AddrPort
+	Zone string
+	// PerOffer is how many receivers a transaction is offered at most; 0 is all there are.
+	PerOffer int
+	// Server has limits and queues; its Receivers, Store, Fleet and Expect are empty.
+	// RoomPerOffer is what the directory must have room for at a receiver.
+	Server server.Config
+	// Beside runs what blocks, the engine's calls above all. Where those wait for the
+	// engine each has a goroutine, so that there should be room for many: some hundreds.
+	Beside loop.Beside
+	// Pause waits; nil is by the clock.
+	Pause func(context.Context, time.Duration)
+	// Context ends what blocks. Who ends it does so behind Close.
+	Context context.Context
+	Log     *slog.Logger
+}
+
+// An Orchestrator answers intents and manifests, as one of several. It implements
+// [loop.Handler].
+type Orchestrator struct {
+	*server.Orchestrator
+	cfg    OrchestratorConfig
+	store  *store
+	party  engine.Party
+	living []engine.Party
+	seen   bool // living is known, and this one is in it
+	away   bool // the engine did not answer when asked last
+
+	asking           bool // who is there
+	seeking          bool // what others have left
+	say, look, orphs time.Time
+	now              time.Time
+	left             bool
+}
+
+// NewOrchestrator makes one. It fails as [server.NewOrchestrator] does.
+func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
+	if err := nameable(cfg.ID); err != nil {
+		return nil, err
+	}
+	def(&cfg.Server.Concurrent, DefaultConcurrent)
+	def(&cfg.Server.SourceConcurrent, DefaultConcurrent/4)
+	def(&cfg.Server.MaxOpen, DefaultMaxOpen)
+	def(&cfg.Server.RoomPerOffer, server.DefaultRoomPerOffer)
+	cfg.Pause, cfg.Context, cfg.Log = orPause(cfg.Pause), orContext(cfg.Context), orLog(cfg.Log)
+	shared, err := server.NewShared(cfg.Folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &Orchestrator{cfg: cfg}
+	s.party = engine.Party{Role: engine.Orchestrator, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone, Token: cfg.Token}
+	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
+		beside: cfg.Beside, pause: cfg.Pause, ctx: cfg.Context, log: cfg.Log, tx: make(map[int64]*trans),
+		parts: s.choose}
+	c := cfg.Server
+	c.Store, c.Fleet, c.Beside, c.Log = s.store, (*hooks)(s), cfg.Beside, cfg.Log
+	s.Orchestrator, err = server.NewOrchestrator(c)
+	return s, err
+}
+
+// hooks are an Orchestrator as the server's own sees its fleet.
+type hooks Orchestrator
+
+// Ready implements [server.Fleet].
+func (h *hooks) Ready() bool {
+	s := (*Orchestrator)(h)
+	return s.seen && !s.away && len(s.choose(0)) > 0
+}
+
+// Choose implements [server.Fleet].
+func (h *hooks) Choose(tid int64) []wire.Receiver { return h.store.choose(tid) }
+
+// Create implements [server.Fleet].
+func (h *hooks) Create(m server.Meta) error { return h.store.introduce(m) }
+
+// Find implements [server.Fleet].
+func (h *hooks) Find(tid int64, client netip.Addr) (*server.Found, error) {
+	return h.store.look(tid, client)
+}
+
+func (s *Orchestrator) choose(tid int64) []engine.Party {
+	return choose(s.living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
+}
+
+// Living is who was there when it was asked last, and away says that the engine does not
+// answer. It is called in the loop.
+func (s *Orchestrator) Living() (living []engine.Party, away bool) { return s.living, s.away }
+
+// Counts are what was asked of the engine. Any goroutine may call it.
+func (s *Orchestrator) Counts() Counts {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	return s.store.counts
+}
+
+// Receive implements [loop.Handler].
+func (s *Orchestrator) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	s.now = now
+	s.Orchestrator.Receive(now, e, b)
+}
+
+// Expire implements [loop.Handler].
+func (s *Orchestrator) Expire(now time.Time) {
+	s.now = now
+	s.Orchestrator.Expire(now)
+	s.tend(now)
+}
+
+// Next implements [loop.Handler].
+func (s *Orchestrator) Next() (at time.Time, ok bool) {
+	at, ok = s.Orchestrator.Next()
+	if !ok {
+		return at, false
+	}
+	for _, t := range []time.Time{s.look, s.orphs} {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	return at, true
+}
+
+// tend asks who is there, says that this one is, and takes over what others have left.
+func (s *Orchestrator) tend(now time.Time) {
+	if s.left {
+		return
+	}
+	if !now.Before(s.look) {
+		s.look = now.Add(livingEvery)
+		if !s.asking {
+			s.askLiving(now)
+		}
+	}
+	if !now.Before(s.orphs) {
+		s.orphs = now.Add(orphansEvery)
+		if s.seen && !s.seeking && !s.party.Draining {
+			s.seekOrphans()
+		}
+	}
+}
+
+func (s *Orchestrator) askLiving(now time.Time) {
+	s.asking = true
+	say := !now.Before(s.say)
+	s.party.Open = s.Open()
+	p := s.party
+	e, parent := s.cfg.Engine, s.cfg.Context
+	s.cfg.Beside(func() func(time.Time) {
+		ctx, cancel := context.WithTimeout(parent, writeFor)
+		defer cancel()
+		var err error
+		if say {
+			err = e.Say(ctx, &p)
+		}
+		var living []engine.Party
+		if err == nil {
+			living, err = e.Living(ctx)
+		}
+		return func(now time.Time) {
+			s.asking = false
+			s.heard(now, say, living, err)
+		}
+	})
+}
+
+// heard takes who is there.
+func (s *Orchestrator) heard(now time.Time, said bool, living []engine.Party, err error) {
+	if away := err != nil; away != s.away {
+		s.away = away
+		if away {
+			s.cfg.Log.Error("the engine does not answer, nothing new is offered", "err", err)
+		} else {
+			s.cfg.Log.Info("the engine answers again")
+		}
+	}
+	if err != nil {
+		return
+	}
+	s.living, s.seen = living, true
+	if said {
+		s.say = now.Add(engine.SayEvery)
+	}
+}
+
+func (s *Orchestrator) seekOrphans() {
+	s.seeking = true
+	s.cfg.Beside(func() func(time.Time) {
+		found, err := s.store.orphans()
+		return func(now time.Time) {
+			s.seeking = false
+			if err != nil {
+				s.cfg.Log.Debug("what others have left cannot be looked for", "err", err)
+			}
+			for _, f := range found {
+				s.Adopt(now, f)
+			}
+		}
+	})
+}
+
+// Drain is the server's: no transaction begins here any more, and it ends when its own have.
+func (s *Orchestrator) Drain(now time.Time) {
+	s.party.Draining = true
+	s.Orchestrator.Drain(now)
+}
+
+// Close ends the program at once. What is open is left to the other orchestrators, and this
+// one says that it is gone, so that they need not wait. What that takes goes on beside until
+// Drained says so.
+func (s *Orchestrator) Close(now time.Time) {
+	if s.left {
+		return
+	}
+	s.left = true
+	s.store.mu.Lock()
+	s.store.leaving = true
+	s.store.mu.Unlock()
+	s.Orchestrator.Close(now)
+	p, e, parent := s.party, s.cfg.Engine, s.cfg.Context
+	s.cfg.Beside(func() func(time.Time) {
+		ctx, cancel := context.WithTimeout(parent, writeFor)
+		defer cancel()
+		e.Leave(ctx, &p)
+		return nil
+	})
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func orPause(f func(context.Context, time.Duration)) func(context.Context, time.Duration) {
+	if f != nil {
+		return f
+	}
+	return func(ctx context.Context, d time.Duration) {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func orContext(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}
+
+func orLog(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
+}
+
+// nameable says whether an ID is fit for the name of a file and of a key.
+func nameable(id string) error {
+	ok := len(id) > 0 && len(id) <= 64
+	for _, c := range []byte(id) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	}
+	if !ok {
+		return errors.New("fleet: an ID is 1 to 64 letters, digits, dashes and underscores, and not " + id)
+	}
+	return nil
+}

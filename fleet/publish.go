@@ -1,0 +1,126 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+
+	"mdalp/fleet/engine"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+// Publish implements [server.Place]. It blocks for as long as the engine is away: the client
+// hears busy meanwhile, and complete only when the ledger says so at a quorum.
+func (p *place) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path string, err error) {
+	t, s := p.trans, p.s
+	if s.left() {
+		return sum, "", server.ErrElsewhere
+	}
+	if err := t.change(0, func(r *engine.Record) { r.State = engine.Settling }); err != nil {
+		return sum, "", err
+	}
+	g, err := t.ask(true, true)
+	if err != nil {
+		return sum, "", err
+	}
+	if have := server.Union(t.total(), g.Have); len(have) != 1 || have[0] != (wire.Range{Last: t.total() - 1}) {
+		if err := t.change(0, func(r *engine.Record) { r.State = engine.Open }); err != nil {
+			return sum, "", err
+		}
+		return sum, "", server.ErrMissing
+	}
+	if sum, err = t.finish(want); err != nil {
+		return sum, "", err
+	}
+	path = s.folder.Full(server.WholeName(t.rec.TID))
+	if err := t.complete(sum); err != nil {
+		return sum, path, err
+	}
+	return sum, path, nil
+}
+
+// finish gives the payload its name, hashed, compared and flushed, once: one that has it got
+// it from a former owner.
+func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err error) {
+	s := t.s
+	part, whole := server.PartName(t.rec.TID), server.WholeName(t.rec.TID)
+	for range 2 {
+		name := part
+		if sum, err = s.hashFile(part, t.rec.Bytes); errors.Is(err, fs.ErrNotExist) {
+			name = whole
+			sum, err = s.hashFile(whole, t.rec.Bytes)
+		}
+		if err != nil {
+			return sum, err
+		}
+		if want != nil && sum != *want {
+			return sum, t.damaged(name == part)
+		}
+		if name == whole {
+			return sum, s.folder.Flush()
+		}
+		if err = s.folder.Rename(part, whole); err == nil {
+			return sum, s.folder.Flush()
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return sum, err
+		}
+		// Another owner was first.
+	}
+	return sum, err
+}
+
+// damaged ends a transaction whose digest differs. Nothing is kept, unless it is complete in
+// another's eyes.
+func (t *trans) damaged(ours bool) error {
+	if err := t.change(0, func(r *engine.Record) { r.State = engine.Damaged }); err != nil {
+		return err
+	}
+	name := ""
+	if ours {
+		name = server.PartName(t.rec.TID)
+	}
+	t.remove(name)
+	t.end()
+	return server.ErrDamaged
+}
+
+// publish tells those who take payloads on.
+func (s *store) publish(r *engine.Record) error {
+	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+	defer cancel()
+	return s.engine.Publish(ctx, r)
+}
+
+// complete says to all that a payload is there: first to those who take it on, so that none
+// is complete that they do not hear of, and then to the other orchestrators.
+func (t *trans) complete(sum [sha256.Size]byte) error {
+	s := t.s
+	done := func(r *engine.Record) {
+		r.State, r.SHA256, r.File = engine.Complete, hex.EncodeToString(sum[:]), server.WholeName(r.TID)
+	}
+	r := t.rec
+	done(&r)
+	for n := 0; ; n++ {
+		if s.ctx.Err() != nil {
+			return server.ErrElsewhere
+		}
+		err := s.publish(&r)
+		if err == nil {
+			break
+		}
+		s.count(func(c *Counts) { c.Away++ })
+		s.log.Warn("a payload is published, and those who take it on cannot be told yet", "tid", r.TID, "err", err)
+		s.again(n)
+	}
+	if err := t.change(0, done); err != nil {
+		return err
+	}
+	s.count(func(c *Counts) { c.Settled++ })
+	t.remove("")
+	t.end()
+	return nil
+}

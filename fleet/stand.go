@@ -1,0 +1,298 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/loop"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+// A state is what a receiver knows of a transaction.
+type state uint8
+
+const (
+	unknown  state = iota // the engine is being asked, or did not know
+	extended              // its segments have places
+	base                  // its segments go to a spool
+	over                  // nothing of it is taken any more
+)
+
+// A stand is how a transaction stands at a receiver.
+type stand struct {
+	tid   int64
+	state state
+	shut  bool // an orchestrator is settling it, and nothing new is taken
+
+	asking  bool
+	again   time.Time // when the engine may be asked again
+	waiting []waiting
+
+	flow    *server.Flow
+	part    *server.Part
+	spool   *server.Writer
+	size    int64
+	segment int64
+	total   int64
+
+	used     time.Time // a segment came, or an ask
+	last     time.Time // a new one was taken; zero when none was in this process
+	dirty    bool      // it stands in Receiver.dirty
+	unsynced bool      // something came since the last flush began
+	syncing  bool
+	asks     []asked // of orchestrators, to be answered
+	problem  string
+}
+
+// A waiting is a datagram that waits.
+type waiting struct {
+	e loop.Envelope
+	b []byte
+}
+
+// An asked is an orchestrator's ask.
+type asked struct {
+	engine.Ask
+	answer func(engine.Answer)
+}
+
+// stand makes the stand of a transaction; nil when there are too many.
+func (r *Receiver) stand(now time.Time, tid int64) *stand {
+	if len(r.stands) >= mostStands {
+		r.forget(now, 0)
+		if len(r.stands) >= mostStands {
+			return nil
+		}
+	}
+	s := &stand{tid: tid, used: now}
+	r.stands[tid] = s
+	return s
+}
+
+// opened is what the engine and the directory said of a transaction.
+type opened struct {
+	rec     *engine.Record
+	part    *server.Part
+	spool   *server.Writer
+	missing bool // the engine knows nothing of it
+	err     error
+}
+
+// ask asks the engine what a transaction is, and opens its files.
+func (r *Receiver) ask(now time.Time, s *stand) {
+	if s.asking {
+		return
+	}
+	s.asking = true
+	r.counts.Asked++
+	tid := s.tid
+	r.cfg.Beside(func() func(time.Time) {
+		o := r.openFiles(tid)
+		return func(now time.Time) { r.opened(now, s, &o) }
+	})
+}
+
+// openFiles is called beside the loop.
+func (r *Receiver) openFiles(tid int64) (o opened) {
+	ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
+	defer cancel()
+	o.rec, _, o.err = r.cfg.Engine.Get(ctx, tid)
+	if o.missing = errors.Is(o.err, engine.ErrNotFound); o.err != nil {
+		return o
+	}
+	if !slices.ContainsFunc(o.rec.Receivers, func(s engine.Station) bool { return s.ID == r.cfg.ID }) {
+		o.missing, o.err = true, engine.ErrNotFound
+		return o
+	}
+	m := server.Meta{TID: tid, Segment: int(o.rec.Segment), Client: o.rec.Client, Offered: o.rec.Offered, Name: o.rec.Name}
+	switch {
+	case o.rec.State.Ended():
+	case o.rec.Bytes > 0:
+		o.part, o.err = r.shared.OpenPart(m, o.rec.Bytes, r.cfg.ID)
+		if errors.Is(o.err, fs.ErrNotExist) { // it has its name by now, or soon a file
+			o.missing = true
+		}
+	default:
+		m.Segment = server.DefaultSegmentLimit
+		o.spool, o.err = r.shared.OpenSpool(m, r.cfg.ID)
+	}
+	return o
+}
+
+// opened takes what was said, and the datagrams that waited for it.
+func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
+	s.asking = false
+	s.again = now.Add(againAfter)
+	switch {
+	case r.stands[s.tid] != s || r.left:
+		if o.part != nil {
+			o.part.Close()
+		}
+		return
+	case o.err != nil:
+		if !o.missing {
+			r.cfg.Log.Warn("segments of it cannot be taken now", "tid", s.tid, "err", o.err)
+		}
+	case o.rec.State.Ended():
+		s.state = over
+	case o.part != nil:
+		s.state, s.part = extended, o.part
+		s.size, s.segment = o.rec.Bytes, o.rec.Segment
+		s.total = (s.size-1)/s.segment + 1
+		s.flow = server.NewFlow(s.tid, now, 1, true)
+		r.open++
+	default:
+		s.state, s.spool = base, o.spool
+		s.flow = server.NewFlow(s.tid, now.Add(r.cfg.Limit), 1, false)
+		r.open++
+	}
+	for _, w := range s.waiting {
+		r.held -= len(w.b)
+	}
+	held := s.waiting
+	s.waiting = nil
+	if s.state != unknown {
+		for i := range held {
+			r.Receive(now, &held[i].e, held[i].b)
+		}
+	}
+	r.answer(now, s, o)
+}
+
+// block takes a segment of an extended payload.
+func (r *Receiver) block(now time.Time, s *stand, m *wire.Message) (*server.Flow, bool) {
+	if m.Seq >= s.total || int64(len(m.Data)) != min(s.segment, s.size-m.Seq*s.segment) || s.problem != "" {
+		r.counts.Dropped++
+		return nil, false
+	}
+	if s.shut && !s.part.Has(m.Seq) {
+		r.counts.Dropped++
+		return nil, false
+	}
+	taken, known := s.part.Take(m.Seq, m.Data)
+	if !taken && !known {
+		r.counts.Dropped++
+		return nil, false
+	}
+	if taken {
+		s.last, s.unsynced = now, true
+		if !s.dirty {
+			s.dirty = true
+			r.dirty = append(r.dirty, s)
+		}
+	}
+	return s.flow, known
+}
+
+// asked takes an ask of an orchestrator.
+func (r *Receiver) asked(now time.Time, a engine.Ask, answer func(engine.Answer)) {
+	r.now = now
+	s := r.stands[a.TID]
+	if s == nil {
+		if s = r.stand(now, a.TID); s == nil {
+			answer(engine.Answer{Idle: -1, Problem: "too many transactions"})
+			return
+		}
+	}
+	s.used = now
+	s.asks = append(s.asks, asked{a, answer})
+	switch {
+	case s.state == unknown:
+		r.ask(now, s)
+	case s.state == over:
+		r.answer(now, s, nil)
+	default:
+		r.flush(now, s)
+	}
+}
+
+// answer answers those who ask about a transaction that the engine was asked about: o is nil
+// where it was not.
+func (r *Receiver) answer(now time.Time, s *stand, o *opened) {
+	if s.state == extended || s.state == base {
+		r.flush(now, s)
+		return
+	}
+	a := engine.Answer{Idle: -1}
+	if o != nil && o.err != nil && !o.missing {
+		a.Problem = fmt.Sprint("it is not known here: ", o.err)
+	}
+	asks := s.asks
+	s.asks = nil
+	for _, k := range asks {
+		r.counts.Answered++
+		k.answer(a)
+	}
+}
+
+// flush answers the asks of an open transaction, those behind a flush that need one.
+func (r *Receiver) flush(now time.Time, s *stand) {
+	if s.syncing || len(s.asks) == 0 && !s.unsynced {
+		return
+	}
+	r.Burst(now)
+	asks := s.asks
+	s.asks = nil
+	sync := len(asks) == 0
+	for _, k := range asks {
+		s.shut = k.Close
+		sync = sync || k.Flush
+	}
+	a := r.have(now, s)
+	if !sync || s.problem != "" {
+		r.reply(asks, a)
+		return
+	}
+	s.syncing, s.unsynced = true, false
+	f := s.part.Sync
+	if s.state == base {
+		f = s.spool.Sync
+	}
+	r.cfg.Beside(func() func(time.Time) {
+		err := f()
+		return func(now time.Time) { r.flushed(now, s, asks, a, err) }
+	})
+}
+
+func (r *Receiver) reply(asks []asked, a engine.Answer) {
+	for _, k := range asks {
+		r.counts.Answered++
+		k.answer(a)
+	}
+}
+
+// flushed tells what is there, now that it is flushed.
+func (r *Receiver) flushed(now time.Time, s *stand, asks []asked, a engine.Answer, err error) {
+	s.syncing = false
+	if err != nil {
+		r.broken(s, err)
+		if s.part != nil {
+			s.part.Broken(err)
+		}
+		a = engine.Answer{Idle: -1, Problem: s.problem}
+	}
+	r.reply(asks, a)
+	if len(s.asks) > 0 {
+		r.flush(now, s)
+	}
+}
+
+// have is what is there.
+func (r *Receiver) have(now time.Time, s *stand) engine.Answer {
+	a := engine.Answer{Idle: -1, Problem: s.problem}
+	if !s.last.IsZero() {
+		a.Idle = now.Sub(s.last)
+	}
+	if s.state == extended {
+		a.Have = s.part.Have()
+	} else {
+		a.Have, a.Bytes, a.High, a.Over = s.spool.Have()
+	}
+	return a
+}

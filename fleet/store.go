@@ -1,0 +1,369 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/internal/disk"
+	"mdalp/loop"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+const (
+	// writeFor is how long one call of the engine may take, askFor how long receivers have to
+	// answer: one that is cut off holds up a client's answer no longer.
+	writeFor = 3 * time.Second
+	askFor   = time.Second
+	// A call that failed is made again after pauseFirst, and after twice as long each time
+	// up to pauseMost.
+	pauseFirst = 100 * time.Millisecond
+	pauseMost  = 2 * time.Second
+	// briefTries is how often what a client waits for is tried: some ten seconds. What is
+	// settled is tried for as long as it takes.
+	briefTries = 8
+)
+
+// store is an orchestrator's hold of the fleet: its [server.Store], which takes places for
+// extended payloads, and its [server.Fleet].
+type store struct {
+	engine engine.Engine
+	folder disk.Folder
+	shared *server.Shared
+	me     string // owner
+	token  string
+	most   int // receivers an offer
+	least  int64
+	beside loop.Beside
+	pause  func(context.Context, time.Duration)
+	ctx    context.Context
+	log    *slog.Logger
+	parts  func(tid int64) []engine.Party // chosen for a transaction; in the loop
+
+	mu      sync.Mutex
+	tx      map[int64]*trans
+	leaving bool // what is open is left to the others
+	counts  Counts
+}
+
+// Counts are what an orchestrator has asked of the engine, and what came of it.
+type Counts struct {
+	Writes    uint64 // records written, or tried to
+	Conflicts uint64 // of these, refused since another had written
+	Away      uint64 // calls that the engine did not answer
+	Asks      uint64 // receivers asked
+	Silent    uint64 // of these, without an answer: their journals were read
+	Taken     uint64 // transactions taken over from others
+	Lost      uint64 // transactions that others have taken over
+	Settled   uint64 // payloads published
+}
+
+// trans is a transaction of this orchestrator. It is its [server.Spool], and its place is one
+// by it. The server calls what blocks one at a time, which is what guards rec and rev.
+type trans struct {
+	s    *store
+	rec  engine.Record
+	rev  uint64
+	lost bool // another orchestrator answers for it
+	sum  [sha256.Size]byte
+
+	mu       sync.Mutex
+	creating bool // the first write is under way
+	dropped  bool // nobody wants it any more
+}
+
+// Recover implements [server.Store]. What is open is with the engine, and found there when its
+// owner is gone.
+func (s *store) Recover() ([]server.Recovered, error) { return nil, nil }
+
+// Room implements [server.Store]: it is the receivers' that counts.
+func (s *store) Room() int64 { return -1 }
+
+// Create implements [server.Store]. Whether the number is free the engine says.
+func (s *store) Create(tid int64, _ int) (server.Spool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx[tid] != nil {
+		return nil, fs.ErrExist
+	}
+	t := &trans{s: s, rec: engine.Record{TID: tid, State: engine.Created, Owner: s.me, Epoch: 1}}
+	s.tx[tid] = t
+	return t, nil
+}
+
+func (s *store) find(tid int64) *trans {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tx[tid]
+}
+
+// end forgets a transaction here.
+func (t *trans) end() {
+	s := t.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx[t.rec.TID] == t {
+		delete(s.tx, t.rec.TID)
+	}
+}
+
+func (s *store) count(f func(*Counts)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.counts)
+}
+
+// left reports whether what is open is left to the others.
+func (s *store) left() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving || s.ctx.Err() != nil
+}
+
+// again waits before the next try of what failed for the n-th time.
+func (s *store) again(n int) {
+	s.pause(s.ctx, min(pauseMost, pauseFirst<<min(n, 6)))
+}
+
+// choose implements [server.Fleet].Choose for a new transaction.
+func (s *store) choose(tid int64) []wire.Receiver {
+	t := s.find(tid)
+	ps := s.parts(tid)
+	if t == nil || len(ps) == 0 {
+		return nil
+	}
+	rs := offering(ps)
+	t.rec.Receivers = make([]engine.Station, len(ps))
+	for i, p := range ps {
+		t.rec.Receivers[i] = engine.Station{ID: p.ID, Addr: p.Addr, Seg: rs[i].Seg, Win: rs[i].Win}
+	}
+	return rs
+}
+
+// introduce implements [server.Fleet].Create.
+func (s *store) introduce(m server.Meta) error {
+	t := s.find(m.TID)
+	if t == nil {
+		return server.ErrElsewhere // it was withdrawn
+	}
+	t.rec.Client, t.rec.Offered = m.Client, m.Offered.Round(0).UTC()
+	if !t.begins() {
+		return server.ErrElsewhere
+	}
+	err := t.create()
+	if t.began() { // nobody wants it any more
+		t.void()
+	}
+	return err
+}
+
+func (t *trans) begins() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.creating = !t.dropped
+	return t.creating
+}
+
+// began ends the first write, and reports whether the transaction was dropped meanwhile.
+func (t *trans) began() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.creating = false
+	return t.dropped
+}
+
+// create writes the record. That one of this number is there may be this one's own, whose
+// answer was lost.
+func (t *trans) create() error {
+	s := t.s
+	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+	defer cancel()
+	s.count(func(c *Counts) { c.Writes++ })
+	rev, err := s.engine.Create(ctx, &t.rec)
+	if errors.Is(err, engine.ErrExists) {
+		var r *engine.Record
+		if r, rev, err = s.engine.Get(ctx, t.rec.TID); err == nil && (r.Owner != s.me || r.Client != t.rec.Client) {
+			return fs.ErrExist
+		}
+		if err == nil { // the receivers are those that the others know
+			t.rec = *r
+		}
+	}
+	if err != nil {
+		s.count(func(c *Counts) { c.Away++ })
+		return err
+	}
+	t.rev = rev
+	return nil
+}
+
+// change writes the record as f makes it, and tries so often; below 1 for as long as it takes.
+// It fails with [server.ErrElsewhere] when another orchestrator has the transaction now, or
+// this one is leaving, and as the engine does.
+func (t *trans) change(tries int, f func(*engine.Record)) error {
+	s := t.s
+	for n := 0; ; n++ {
+		if t.lost || s.ctx.Err() != nil {
+			return server.ErrElsewhere
+		}
+		r := t.rec
+		f(&r)
+		if string(r.Marshal()) == string(t.rec.Marshal()) {
+			return nil // it stands there already
+		}
+		err := t.update(&r)
+		switch {
+		case err == nil || errors.Is(err, server.ErrElsewhere):
+			return err
+		case tries > 0 && n+1 >= tries:
+			return err
+		}
+		s.log.Warn("the engine does not take a record, it is tried again", "tid", r.TID,
+			"state", r.State, "err", err)
+		s.again(n)
+	}
+}
+
+// update writes r once. After a conflict it looks who was there first.
+func (t *trans) update(r *engine.Record) error {
+	s := t.s
+	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+	defer cancel()
+	s.count(func(c *Counts) { c.Writes++ })
+	rev, err := s.engine.Update(ctx, r, t.rev)
+	if err == nil {
+		t.rec, t.rev = *r, rev
+		return nil
+	}
+	if !errors.Is(err, engine.ErrConflict) && !errors.Is(err, engine.ErrNotFound) {
+		s.count(func(c *Counts) { c.Away++ })
+		return err
+	}
+	s.count(func(c *Counts) { c.Conflicts++ })
+	now, rev, gerr := s.engine.Get(ctx, r.TID)
+	switch {
+	case errors.Is(gerr, engine.ErrNotFound), gerr == nil && (now.Owner != s.me || now.Epoch != t.rec.Epoch):
+		t.lost = true
+		t.end()
+		s.count(func(c *Counts) { c.Lost++ })
+		return server.ErrElsewhere
+	case gerr != nil:
+		return gerr
+	}
+	// It was this one, whose answer was lost; or what was read is old, and the next try
+	// meets it again.
+	t.rec, t.rev = *now, rev
+	return err
+}
+
+// void ends the record of a transaction of which nothing is there.
+func (t *trans) void() {
+	t.change(briefTries, func(r *engine.Record) { r.State = engine.Void })
+	t.end()
+}
+
+// Find implements [server.Fleet].Find.
+func (s *store) look(tid int64, client netip.Addr) (*server.Found, error) {
+	for n := range briefTries {
+		ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+		r, rev, err := s.engine.Get(ctx, tid)
+		cancel()
+		switch {
+		case errors.Is(err, engine.ErrNotFound), err == nil && r.Client.Addr() != client:
+			return nil, nil
+		case err != nil:
+			s.count(func(c *Counts) { c.Away++ })
+			return nil, err
+		case r.State.Ended():
+			return ended(r), nil
+		}
+		f, err := s.take(r, rev)
+		if !errors.Is(err, engine.ErrConflict) {
+			return f, err
+		}
+		s.again(n)
+	}
+	return nil, engine.ErrConflict
+}
+
+// take makes this orchestrator the owner of a transaction, and gives what is there of it.
+func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
+	t := &trans{s: s, rec: *r, rev: rev}
+	mine := *r
+	mine.Owner, mine.Epoch = s.me, r.Epoch+1
+	if mine.State == engine.Settling { // whoever settled did not come to the end
+		mine.State = engine.Open
+		if mine.Base {
+			mine.State = engine.Created
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+	defer cancel()
+	s.count(func(c *Counts) { c.Writes++ })
+	rev, err := s.engine.Update(ctx, &mine, rev)
+	if err != nil {
+		return nil, err
+	}
+	t.rec, t.rev = mine, rev
+	s.count(func(c *Counts) { c.Taken++ })
+	f := &server.Found{Meta: server.Meta{TID: r.TID, Segment: int(r.Segment), Client: r.Client,
+		Offered: r.Offered, Name: r.Name}, Receivers: stations(r.Receivers), Spool: t}
+	if mine.State == engine.Open {
+		p := &place{t}
+		g, err := p.Gather()
+		if err != nil {
+			return nil, err
+		}
+		f.Place, f.Size, f.Have = p, r.Bytes, g.Have
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tx[r.TID] = t
+	return f, nil
+}
+
+// stations is what a client was offered of receivers.
+func stations(ss []engine.Station) []wire.Receiver {
+	ps := make([]engine.Party, len(ss))
+	for i, s := range ss {
+		ps[i] = engine.Party{Addr: s.Addr, Seg: s.Seg, Win: s.Win}
+	}
+	return offering(ps)
+}
+
+// orphans takes over what orchestrators have left that are gone.
+func (s *store) orphans() (found []*server.Found, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, 2*writeFor)
+	defer cancel()
+	open, err := s.engine.Unsettled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Asked for behind the records: whoever owns one of them is told of by then.
+	living, err := s.engine.Living(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{s.me: true}
+	for _, p := range living {
+		there[p.ID] = true
+	}
+	for _, e := range open {
+		if there[e.Record.Owner] {
+			continue
+		}
+		f, err := s.take(e.Record, e.Revision)
+		if err != nil {
+			continue // another was first, or it is tried again
+		}
+		found = append(found, f)
+	}
+	return found, nil
+}

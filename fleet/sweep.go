@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"mdalp/fleet/engine"
+)
+
+// mostSwept is about how many transactions at once the engine is asked whether they are over.
+const mostSwept = 16
+
+// sweepStands flushes what has come, and forgets what is over. Of what has been silent for
+// long the engine is asked.
+func (r *Receiver) sweepStands(now time.Time) {
+	var idle []*stand
+	for _, tid := range r.known() {
+		s := r.stands[tid]
+		if s.unsynced && s.state != unknown {
+			r.flush(now, s)
+		}
+		if (s.state == extended || s.state == base) && now.Sub(s.used) >= idleFor && len(idle) < mostSwept && !s.asking {
+			idle = append(idle, s)
+		}
+	}
+	r.forget(now, forgetFor)
+	for _, s := range idle {
+		s.asking = true
+		tid := s.tid
+		r.cfg.Beside(func() func(time.Time) {
+			ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
+			defer cancel()
+			rec, _, err := r.cfg.Engine.Get(ctx, tid)
+			gone := errors.Is(err, engine.ErrNotFound) || err == nil && rec.State.Ended()
+			return func(now time.Time) {
+				s.asking = false
+				if gone {
+					r.end(now, s)
+				} else {
+					s.used = now // asked again after as long
+				}
+			}
+		})
+	}
+}
+
+// known is the transactions in an order that is the same in every run.
+func (r *Receiver) known() []int64 {
+	tids := make([]int64, 0, len(r.stands))
+	for tid := range r.stands { // order does not show
+		tids = append(tids, tid)
+	}
+	slices.Sort(tids)
+	return tids
+}
+
+// end lets go of a transaction that is over.
+func (r *Receiver) end(now time.Time, s *stand) {
+	if s.state != extended && s.state != base || s.syncing {
+		return
+	}
+	r.Burst(now)
+	r.open--
+	s.state, s.used = over, now
+	if s.part != nil {
+		s.part.Close()
+	}
+	if s.spool != nil {
+		s.spool.Close()
+	}
+	s.part, s.spool, s.flow = nil, nil, nil
+}
+
+// forget forgets what was over, or never known, for so long. What an orchestrator is settling
+// is let go of when it has been silent for as long: whoever asks once more has it opened again.
+func (r *Receiver) forget(now time.Time, after time.Duration) {
+	for _, tid := range r.known() {
+		s := r.stands[tid]
+		if s.shut && now.Sub(s.used) >= min(after, 10*time.Second) {
+			r.end(now, s)
+		}
+		idle := now.Sub(s.used) >= after
+		if idle && (s.state == over || s.state == unknown && !s.asking) {
+			delete(r.stands, tid)
+		}
+	}
+}
