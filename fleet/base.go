@@ -12,6 +12,18 @@ import (
 	"mdalp/wire"
 )
 
+// early reports whether a transaction was taken for one of the base protocol, since what the
+// engine told was older than what its client was told. It is to be asked again.
+func (r *Receiver) early(s *stand) bool {
+	if have, _, _, _ := s.spool.Have(); len(have) > 0 || s.syncing || s.asking {
+		return false
+	}
+	s.spool.Close()
+	s.state, s.spool, s.flow = unknown, nil, nil
+	r.open--
+	return true
+}
+
 // segment takes a segment of the base protocol.
 func (r *Receiver) segment(now time.Time, s *stand, m *wire.Message) (*server.Flow, bool) {
 	taken, known, err := s.spool.Put(m.Seq, m.Data, s.shut)

@@ -91,7 +91,7 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 	s.party = engine.Party{Role: engine.Orchestrator, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone, Token: cfg.Token}
 	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
 		beside: cfg.Beside, pause: cfg.Pause, ctx: cfg.Context, log: cfg.Log, tx: make(map[int64]*trans),
-		parts: s.choose}
+		taking: make(map[int64]int), parts: s.choose}
 	c := cfg.Server
 	c.Store, c.Fleet, c.Beside, c.Log = s.store, (*hooks)(s), cfg.Beside, cfg.Log
 	s.Orchestrator, err = server.NewOrchestrator(c)
@@ -232,7 +232,9 @@ func (s *Orchestrator) seekOrphans() {
 				s.cfg.Log.Debug("what others have left cannot be looked for", "err", err)
 			}
 			for _, f := range found {
-				s.Adopt(now, f)
+				if !s.Adopt(now, f) {
+					f.Spool.(*trans).end() // it is looked for again
+				}
 			}
 		}
 	})

@@ -242,6 +242,11 @@ func (r *Receiver) Take(now time.Time, e *loop.Envelope, _ int, m *wire.Message)
 		if m.Num < 0 {
 			return r.segment(now, s, m)
 		}
+		if r.early(s) {
+			r.wait(s, e)
+			r.ask(now, s)
+			return nil, false
+		}
 	}
 	r.counts.Dropped++
 	return nil, false

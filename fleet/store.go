@@ -49,6 +49,7 @@ type store struct {
 
 	mu      sync.Mutex
 	tx      map[int64]*trans
+	taking  map[int64]int // transactions that are being taken over
 	leaving bool // what is open is left to the others
 	counts  Counts
 }
@@ -295,6 +296,16 @@ func (s *store) look(tid int64, client netip.Addr) (*server.Found, error) {
 
 // take makes this orchestrator the owner of a transaction, and gives what is there of it.
 func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
+	s.mu.Lock()
+	s.taking[r.TID]++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.taking[r.TID]--; s.taking[r.TID] == 0 {
+			delete(s.taking, r.TID)
+		}
+	}()
 	t := &trans{s: s, rec: *r, rev: rev}
 	mine := *r
 	mine.Owner, mine.Epoch = s.me, r.Epoch+1
@@ -338,6 +349,14 @@ func stations(ss []engine.Station) []wire.Receiver {
 	return offering(ps)
 }
 
+// knows reports whether a transaction is this one's, or about to be. One that it has written
+// to be its own and does not know is one of which the answer was lost.
+func (s *store) knows(tid int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tx[tid] != nil || s.taking[tid] > 0
+}
+
 // orphans takes over what orchestrators have left that are gone.
 func (s *store) orphans() (found []*server.Found, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, 2*writeFor)
@@ -351,15 +370,16 @@ func (s *store) orphans() (found []*server.Found, err error) {
 	if err != nil {
 		return nil, err
 	}
-	there := map[string]bool{s.me: true}
+	there := make(map[string]bool)
 	for _, p := range living {
 		there[p.ID] = true
 	}
 	for _, e := range open {
-		if there[e.Record.Owner] {
+		r := e.Record
+		if r.Owner != s.me && there[r.Owner] || r.Owner == s.me && s.knows(r.TID) {
 			continue
 		}
-		f, err := s.take(e.Record, e.Revision)
+		f, err := s.take(r, e.Revision)
 		if err != nil {
 			continue // another was first, or it is tried again
 		}

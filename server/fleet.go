@@ -169,19 +169,19 @@ func (s *Orchestrator) find(now time.Time, tid int64, from netip.Addr, said *ann
 				s.answer(reply{tid: tid, seq: m.seq, path: m.path})
 				return
 			}
-			s.Adopt(now, f)
-			if t := s.byTID[tid]; t != nil {
-				s.hear(now, t, m)
+			if s.Adopt(now, f) {
+				s.hear(now, s.byTID[tid], m)
 			}
 		}
 	})
 }
 
 // Adopt makes a transaction of what was found: of one that a client asks for, or whose
-// orchestrator is gone. One that is known here stays as it is.
-func (s *Orchestrator) Adopt(now time.Time, f *Found) {
+// orchestrator is gone. One that is known here stays as it is, and then it is false, as it is
+// after Close.
+func (s *Orchestrator) Adopt(now time.Time, f *Found) bool {
 	if s.byTID[f.TID] != nil || s.closed {
-		return
+		return false
 	}
 	s.stats.Recovered++
 	t := &transaction{flow: flow{tid: f.TID}, client: f.Client, segment: s.cfg.SegmentLimit,
@@ -198,7 +198,7 @@ func (s *Orchestrator) Adopt(now time.Time, f *Found) {
 			x.dialog.verdict = wire.Unknown
 		}
 		s.bury(now, t, false)
-		return
+		return true
 	}
 	if f.Place != nil {
 		s.extend(t, f.Size, int64(f.Segment), f.Place, f.Have).name = f.Name
@@ -209,4 +209,5 @@ func (s *Orchestrator) Adopt(now time.Time, f *Found) {
 	s.enter(t)
 	s.arm(t, s.due(t))
 	s.beat(now)
+	return true
 }

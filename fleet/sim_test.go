@@ -1,0 +1,335 @@
+package fleet
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/model"
+	"mdalp/internal/disk"
+	"mdalp/internal/sim"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+var (
+	seedCount = flag.Int("seeds", 60, "how many scenarios of a fleet are played")
+	seedFirst = flag.Uint64("seed", 1, "the first of them")
+	seedLog   = flag.Bool("seedlog", false, "write what the programs of a scenario log")
+)
+
+// stepFolder is the shared directory: whoever uses it beside a loop may be killed before any
+// operation. It counts the names that payloads get.
+type stepFolder struct {
+	*sim.Disk
+	m     *model.Model
+	named map[string]int
+}
+
+func (f *stepFolder) Make(name string, mode uint32) (disk.File, error) {
+	f.m.Step()
+	g, err := f.Disk.Make(name, mode)
+	return stepFile{g, f.m}, err
+}
+
+func (f *stepFolder) Open(name string, flags int) (disk.File, error) {
+	g, err := f.Disk.Open(name, flags)
+	return stepFile{g, f.m}, err
+}
+
+func (f *stepFolder) Rename(from, to string) error {
+	f.m.Step()
+	err := f.Disk.Rename(from, to)
+	if err == nil && strings.HasSuffix(to, ".bin") {
+		f.named[to]++
+	}
+	return err
+}
+
+func (f *stepFolder) Remove(name string) error { f.m.Step(); return f.Disk.Remove(name) }
+func (f *stepFolder) Flush() error             { f.m.Step(); return f.Disk.Flush() }
+
+type stepFile struct {
+	disk.File
+	m *model.Model
+}
+
+func (f stepFile) WriteAt(b []byte, off int64) (int, error) {
+	f.m.Step()
+	return f.File.WriteAt(b, off)
+}
+func (f stepFile) Sync() error     { f.m.Step(); return f.File.Sync() }
+func (f stepFile) Datasync() error { f.m.Step(); return f.File.Datasync() }
+
+// A program is an orchestrator or a receiver.
+type program interface {
+	loop.Handler
+	Drain(now time.Time)
+	Close(now time.Time)
+}
+
+// A proc is a process of the fleet, which may be killed and started again.
+type proc struct {
+	f      *fleetWorld
+	id     string
+	addr   netip.AddrPort
+	orch   bool
+	starts int
+	life   *model.Life
+	client *model.Client
+	node   *sim.Node
+}
+
+// A fleetWorld is a scenario.
+type fleetWorld struct {
+	t       *testing.T
+	seed    uint64
+	rng     *rand.Rand
+	world   *sim.World
+	m       *model.Model
+	folder  *stepFolder
+	orchs   []*proc
+	rcvs    []*proc
+	clients []*simClient
+	nodes   []*sim.Node
+	err     error
+	log     *slog.Logger
+}
+
+func (f *fleetWorld) fail(format string, args ...any) {
+	if f.err == nil {
+		f.err = fmt.Errorf(format, args...)
+	}
+}
+
+// start makes a process's program anew.
+func (p *proc) start() program {
+	f := p.f
+	p.starts++
+	p.life = f.m.Life(func(g func(now time.Time)) { p.node.Post(g) })
+	p.client = f.m.Client(p.life)
+	if p.orch {
+		var seed [32]byte
+		copy(seed[:], fmt.Sprint(f.seed, p.id, p.starts))
+		o, err := NewOrchestrator(OrchestratorConfig{Engine: p.client, Folder: f.folder, Token: "t",
+			ID: fmt.Sprintf("%s-%d", p.id, p.starts), Addr: p.addr, PerOffer: 3, Log: f.log,
+			Server: server.Config{Seed: seed}, Beside: p.life.Beside, Pause: f.m.Pause})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return o
+	}
+	r, err := NewReceiver(ReceiverConfig{Engine: p.client, Folder: f.folder, Token: "t", ID: p.id, Addr: p.addr,
+		Segment: 1000, Log: f.log, Beside: p.life.Beside,
+		Post: func(g func(now time.Time)) { p.node.Post(g) }})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := r.Serve(); err != nil {
+		f.t.Fatal(err)
+	}
+	return r
+}
+
+func (f *fleetWorld) add(name string, a netip.AddrPort, orch bool) *proc {
+	p := &proc{f: f, id: name, addr: a, orch: orch}
+	h := p.start()
+	p.node = f.world.Add(name, h, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true})
+	return p
+}
+
+// newFleet draws a scenario.
+func newFleet(t *testing.T, seed uint64) *fleetWorld {
+	f := &fleetWorld{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0xf1ee7))}
+	if *seedLog {
+		f.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug,
+			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey && f.world != nil {
+					return slog.Duration("t", f.world.Now().Sub(sim.Epoch))
+				}
+				return a
+			}}))
+	}
+	r := f.rng
+	link := sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)},
+		Queue: 1 << 20}
+	if r.IntN(2) == 0 {
+		link.Loss.P = 0.15 * r.Float64()
+		link.Duplicate = 0.1 * r.Float64()
+	}
+	f.world = sim.New(sim.Config{Seed: seed, Link: link, Limit: 40 * time.Minute,
+		Check: func(time.Time) error { return f.err }})
+	faults := model.Faults{Delay: time.Duration(1+r.IntN(60)) * time.Millisecond}
+	if r.IntN(2) == 0 {
+		faults.Lost, faults.Late, faults.Stale = 0.1*r.Float64(), r.Float64(), 0.3*r.Float64()
+	}
+	f.m = model.New(f.world, sim.Epoch, seed, faults)
+	f.folder = &stepFolder{sim.NewDisk(), f.m, make(map[string]int)}
+	f.m.Wrote = f.wrote
+	var addrs []netip.AddrPort
+	for i := range 2 + r.IntN(2) {
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), 4649)
+		addrs = append(addrs, a)
+		f.orchs = append(f.orchs, f.add(fmt.Sprint("o", i), a, true))
+	}
+	for i := range 3 + r.IntN(3) {
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 2, byte(i)}), 4650)
+		f.rcvs = append(f.rcvs, f.add(fmt.Sprint("r", i), a, false))
+	}
+	for i := range 2 + r.IntN(5) {
+		c := newSimClient(fmt.Sprint("c", i), rand.New(rand.NewPCG(seed, uint64(i))), addrs, r.IntN(3) == 0, 40000)
+		if c.base {
+			c.payload = c.payload[:min(len(c.payload), 4000)]
+		}
+		c.begin = sim.Epoch.Add(time.Duration(r.Int64N(int64(20 * time.Second))))
+		c.told = f.told
+		f.clients = append(f.clients, c)
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 3, byte(i)}), 5000)
+		f.nodes = append(f.nodes, f.world.Add(c.name, c, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true}))
+	}
+	for range r.IntN(8) {
+		f.fault(time.Duration(r.Int64N(int64(60 * time.Second))))
+	}
+	f.world.At(2*time.Minute, func(time.Time) { f.m.Calm() })
+	return f
+}
+
+// fault draws something that happens to the fleet at that time.
+func (f *fleetWorld) fault(at time.Duration) {
+	r := f.rng
+	span := time.Duration(r.Int64N(int64(25 * time.Second)))
+	all := append(append([]*proc(nil), f.orchs...), f.rcvs...)
+	p := all[r.IntN(len(all))]
+	switch r.IntN(5) {
+	case 0, 1: // killed, and started again
+		f.world.At(at, func(now time.Time) { p.life.Kill(); p.node.Kill() })
+		f.world.At(at+span, func(now time.Time) {
+			if p.life.Dead() {
+				p.node.Restart(p.start())
+			}
+		})
+	case 2: // cut off from the engine
+		f.world.At(at, func(now time.Time) { p.client.Cut = true })
+		f.world.At(at+span, func(now time.Time) { p.client.Cut = false })
+	case 3: // the engine has no quorum
+		f.world.At(at, func(now time.Time) { f.m.Away(true) })
+		f.world.At(at+span, func(now time.Time) { f.m.Away(false) })
+	case 4: // cut off from the clients
+		h := f.world.Host(p.addr.Addr())
+		f.world.At(at, func(now time.Time) { h.State = sim.Silent })
+		f.world.At(at+span, func(now time.Time) { h.State = sim.Up })
+	}
+}
+
+// wrote checks what the ledger is told.
+func (f *fleetWorld) wrote(r *engine.Record) {
+	if r.State != engine.Complete {
+		return
+	}
+	f.checkFile(r.TID, nil, "is complete in the ledger")
+	if f.m.Settled == nil || f.settled(r.TID) != 1 {
+		f.fail("transaction %d is complete, and stands %d times in the stream of the settled", r.TID, f.settled(r.TID))
+	}
+}
+
+func (f *fleetWorld) settled(tid int64) (n int) {
+	for _, r := range f.m.Settled {
+		if r.TID == tid {
+			n++
+		}
+	}
+	return n
+}
+
+// checkFile checks that a payload is there, once, and after a loss of power that takes all that
+// was not flushed; that of nil is anything.
+func (f *fleetWorld) checkFile(tid int64, payload []byte, what string) {
+	name := server.WholeName(tid)
+	b, ok := f.folder.Disk.Unplugged(func() bool { return false }).Files()[name]
+	if !ok {
+		f.fail("transaction %d %s, and a loss of power takes %s", tid, what, name)
+	} else if payload != nil && !bytes.Equal(b, payload) {
+		f.fail("transaction %d %s, and %s holds something else", tid, what, name)
+	}
+	if n := f.folder.named[name]; n != 1 {
+		f.fail("transaction %d %s, and its file got its name %d times", tid, what, n)
+	}
+}
+
+// told is called when a client is told complete, or has all of a base payload acknowledged.
+func (f *fleetWorld) told(c *simClient) {
+	if c.base {
+		return
+	}
+	f.checkFile(c.tid, c.payload, "is told complete")
+	if r := f.m.Record(c.tid); r == nil || r.State != engine.Complete || r.SHA256 != c.sum {
+		f.fail("transaction %d is told complete, and the ledger has %+v", c.tid, r)
+	}
+}
+
+// run plays the scenario to its end.
+func (f *fleetWorld) run() error {
+	defer f.m.Close()
+	err := f.world.Run(f.nodes...)
+	for _, c := range f.clients {
+		if c.err != nil {
+			return c.err
+		}
+		if err != nil {
+			err = fmt.Errorf("%w; %s: done %v, tid %d, %d missing, %d begun", err, c.name, c.done, c.tid, c.left, c.fresh)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// Time for base transactions to be silent, and for others to be taken over.
+	if err := f.world.Advance(4 * time.Minute); err != nil {
+		return err
+	}
+	for _, c := range f.clients {
+		f.checkFile(c.tid, c.payload, "has ended well")
+	}
+	for _, r := range f.m.Records() {
+		if !r.State.Ended() {
+			f.fail("transaction %d is %s to the end", r.TID, r.State)
+		}
+		if r.State == engine.Damaged {
+			f.fail("transaction %d is damaged", r.TID)
+		}
+	}
+	for _, n := range sortedNames(f.folder.Disk) {
+		if strings.HasSuffix(n, ".new.spool") {
+			f.fail("%s is left", n)
+		}
+	}
+	return f.err
+}
+
+func sortedNames(d *sim.Disk) (names []string) {
+	d.Names(func(name string) error { names = append(names, name); return nil })
+	return names
+}
+
+// TestFleet plays scenarios of orchestrators, receivers and clients by an engine with faults.
+// Whatever happens: who is told complete finds the payload there, once, whole, and on stable
+// storage.
+func TestFleet(t *testing.T) {
+	for k := range *seedCount {
+		seed := *seedFirst + uint64(k)
+		f := newFleet(t, seed)
+		if err := f.run(); err != nil {
+			t.Errorf("seed %d: %v\nagain by: go test . -run 'TestFleet$' -seeds 1 -seed %d -seedlog", seed, err, seed)
+			if *seedCount > 1 && k > 20 {
+				return
+			}
+		}
+	}
+}
