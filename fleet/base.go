@@ -48,6 +48,20 @@ func (t *trans) deadBase(a *engine.Answer, id string) error {
 	return err
 }
 
+// have is what is there.
+func (r *Receiver) have(now time.Time, s *stand) engine.Answer {
+	a := engine.Answer{Idle: -1, Problem: s.problem}
+	if !s.last.IsZero() {
+		a.Idle = now.Sub(s.last)
+	}
+	if s.state == extended {
+		a.Have = s.part.Have()
+	} else {
+		a.Have, a.Bytes, a.High, a.Over = s.spool.Have()
+	}
+	return a
+}
+
 // Begin implements [server.Spool].
 func (t *trans) Begin(server.Meta) {}
 

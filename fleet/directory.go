@@ -53,7 +53,8 @@ func Token(f disk.Folder, fresh string) (string, error) {
 	}
 	token, whole := strings.CutSuffix(string(b[:n]), "\n")
 	if !whole || token == "" { // whoever makes it is about to write it, or died
-		return "", fmt.Errorf("%s: it has no token; if nobody is starting just now, remove it", f.Full(tokenName))
+		return "", fmt.Errorf("%s: it has no token; if nobody is starting just now, remove it",
+			f.Full(tokenName))
 	}
 	return token, nil
 }

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -88,7 +87,8 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 		return nil, err
 	}
 	s := &Orchestrator{cfg: cfg}
-	s.party = engine.Party{Role: engine.Orchestrator, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone, Token: cfg.Token}
+	s.party = engine.Party{Role: engine.Orchestrator, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone,
+		Token: cfg.Token}
 	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
 		beside: cfg.Beside, pause: cfg.Pause, ctx: cfg.Context, log: cfg.Log, tx: make(map[int64]*trans),
 		taking: make(map[int64]int), parts: s.choose}
@@ -265,51 +265,4 @@ func (s *Orchestrator) Close(now time.Time) {
 		e.Leave(ctx, &p)
 		return nil
 	})
-}
-
-func def[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
-
-func orPause(f func(context.Context, time.Duration)) func(context.Context, time.Duration) {
-	if f != nil {
-		return f
-	}
-	return func(ctx context.Context, d time.Duration) {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
-}
-
-func orContext(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
-}
-
-func orLog(l *slog.Logger) *slog.Logger {
-	if l == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return l
-}
-
-// nameable says whether an ID is fit for the name of a file and of a key.
-func nameable(id string) error {
-	ok := len(id) > 0 && len(id) <= 64
-	for _, c := range []byte(id) {
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
-	}
-	if !ok {
-		return errors.New("fleet: an ID is 1 to 64 letters, digits, dashes and underscores, and not " + id)
-	}
-	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 
 	"mdalp/fleet/engine"
 	"mdalp/server"
@@ -26,7 +28,8 @@ func (p *place) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path st
 	if err != nil {
 		return sum, "", err
 	}
-	if have := server.Union(t.total(), g.Have); len(have) != 1 || have[0] != (wire.Range{Last: t.total() - 1}) {
+	all := wire.Range{Last: t.total() - 1}
+	if have := server.Union(t.total(), g.Have); len(have) != 1 || have[0] != all {
 		if err := t.change(0, func(r *engine.Record) { r.State = engine.Open }); err != nil {
 			return sum, "", err
 		}
@@ -113,7 +116,8 @@ func (t *trans) complete(sum [sha256.Size]byte) error {
 			break
 		}
 		s.count(func(c *Counts) { c.Away++ })
-		s.log.Warn("a payload is published, and those who take it on cannot be told yet", "tid", r.TID, "err", err)
+		s.log.Warn("a payload is published, and those who take it on cannot be told yet",
+			"tid", r.TID, "err", err)
 		s.again(n)
 	}
 	if err := t.change(0, done); err != nil {
@@ -124,3 +128,37 @@ func (t *trans) complete(sum [sha256.Size]byte) error {
 	t.end()
 	return nil
 }
+
+// hashFile gives the digest of a file of that size.
+func (s *store) hashFile(name string, size int64) (sum [sha256.Size]byte, err error) {
+	f, err := s.folder.Open(name, os.O_RDWR)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	is, err := f.Fact()
+	if err == nil && is.Size != size {
+		err = fmt.Errorf("%s: %d bytes, and not %d", f.Name(), is.Size, size)
+	}
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	b := make([]byte, min(blockBytes, size))
+	for at := int64(0); at < size; at += int64(len(b)) {
+		b = b[:min(int64(len(b)), size-at)]
+		if _, err := f.ReadAt(b, at); err != nil {
+			return sum, err
+		}
+		h.Write(b)
+		if s.ctx.Err() != nil {
+			return sum, server.ErrElsewhere
+		}
+	}
+	h.Sum(sum[:0])
+	// What a receiver of this machine had not flushed when it died is on no disk yet.
+	return sum, f.Sync()
+}
+
+// blockBytes is how much is read and written at once.
+const blockBytes = 256 << 10

@@ -103,8 +103,8 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 		return nil, err
 	}
 	r := &Receiver{cfg: cfg, shared: shared, stands: make(map[int64]*stand)}
-	r.party = engine.Party{Role: engine.Receiver, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone, Token: cfg.Token,
-		Seg: cfg.Segment, Win: cfg.Window, Name: cfg.Name}
+	r.party = engine.Party{Role: engine.Receiver, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone,
+		Token: cfg.Token, Seg: cfg.Segment, Win: cfg.Window, Name: cfg.Name}
 	r.Receivers, err = server.NewLocalReceivers([]server.Receiver{{Addr: cfg.Listen, Sock: cfg.Sock}}, r)
 	return r, err
 }

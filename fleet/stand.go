@@ -110,7 +110,8 @@ func (r *Receiver) openFiles(tid int64) (o opened) {
 		o.missing, o.err = true, engine.ErrNotFound
 		return o
 	}
-	m := server.Meta{TID: tid, Segment: int(o.rec.Segment), Client: o.rec.Client, Offered: o.rec.Offered, Name: o.rec.Name}
+	m := server.Meta{TID: tid, Segment: int(o.rec.Segment), Client: o.rec.Client, Offered: o.rec.Offered,
+		Name: o.rec.Name}
 	switch {
 	case o.rec.State.Ended():
 	case o.rec.Bytes > 0:
@@ -219,8 +220,9 @@ func (r *Receiver) answer(now time.Time, s *stand, o *opened) {
 		r.flush(now, s)
 		return
 	}
-	a := engine.Answer{Idle: -1}
-	if o != nil && o.err != nil && !o.missing {
+	// Who asks all the same reads what is there by itself.
+	a := engine.Answer{Idle: -1, Problem: "it is over here"}
+	if o != nil && o.err != nil {
 		a.Problem = fmt.Sprint("it is not known here: ", o.err)
 	}
 	asks := s.asks
@@ -281,18 +283,4 @@ func (r *Receiver) flushed(now time.Time, s *stand, asks []asked, a engine.Answe
 	if len(s.asks) > 0 {
 		r.flush(now, s)
 	}
-}
-
-// have is what is there.
-func (r *Receiver) have(now time.Time, s *stand) engine.Answer {
-	a := engine.Answer{Idle: -1, Problem: s.problem}
-	if !s.last.IsZero() {
-		a.Idle = now.Sub(s.last)
-	}
-	if s.state == extended {
-		a.Have = s.part.Have()
-	} else {
-		a.Have, a.Bytes, a.High, a.Over = s.spool.Have()
-	}
-	return a
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -50,7 +49,7 @@ type store struct {
 	mu      sync.Mutex
 	tx      map[int64]*trans
 	taking  map[int64]int // transactions that are being taken over
-	leaving bool // what is open is left to the others
+	leaving bool          // what is open is left to the others
 	counts  Counts
 }
 
@@ -190,7 +189,8 @@ func (t *trans) create() error {
 	rev, err := s.engine.Create(ctx, &t.rec)
 	if errors.Is(err, engine.ErrExists) {
 		var r *engine.Record
-		if r, rev, err = s.engine.Get(ctx, t.rec.TID); err == nil && (r.Owner != s.me || r.Client != t.rec.Client) {
+		r, rev, err = s.engine.Get(ctx, t.rec.TID)
+		if err == nil && (r.Owner != s.me || r.Client != t.rec.Client) {
 			return fs.ErrExist
 		}
 		if err == nil { // the receivers are those that the others know
@@ -268,122 +268,4 @@ func (t *trans) update(r *engine.Record) error {
 func (t *trans) void() {
 	t.change(briefTries, func(r *engine.Record) { r.State = engine.Void })
 	t.end()
-}
-
-// Find implements [server.Fleet].Find.
-func (s *store) look(tid int64, client netip.Addr) (*server.Found, error) {
-	for n := range briefTries {
-		ctx, cancel := context.WithTimeout(s.ctx, writeFor)
-		r, rev, err := s.engine.Get(ctx, tid)
-		cancel()
-		switch {
-		case errors.Is(err, engine.ErrNotFound), err == nil && r.Client.Addr() != client:
-			return nil, nil
-		case err != nil:
-			s.count(func(c *Counts) { c.Away++ })
-			return nil, err
-		case r.State.Ended():
-			return ended(r), nil
-		}
-		f, err := s.take(r, rev)
-		if !errors.Is(err, engine.ErrConflict) {
-			return f, err
-		}
-		s.again(n)
-	}
-	return nil, engine.ErrConflict
-}
-
-// take makes this orchestrator the owner of a transaction, and gives what is there of it.
-func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
-	s.mu.Lock()
-	s.taking[r.TID]++
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.taking[r.TID]--; s.taking[r.TID] == 0 {
-			delete(s.taking, r.TID)
-		}
-	}()
-	t := &trans{s: s, rec: *r, rev: rev}
-	mine := *r
-	mine.Owner, mine.Epoch = s.me, r.Epoch+1
-	if mine.State == engine.Settling { // whoever settled did not come to the end
-		mine.State = engine.Open
-		if mine.Base {
-			mine.State = engine.Created
-		}
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
-	defer cancel()
-	s.count(func(c *Counts) { c.Writes++ })
-	rev, err := s.engine.Update(ctx, &mine, rev)
-	if err != nil {
-		return nil, err
-	}
-	t.rec, t.rev = mine, rev
-	s.count(func(c *Counts) { c.Taken++ })
-	f := &server.Found{Meta: server.Meta{TID: r.TID, Segment: int(r.Segment), Client: r.Client,
-		Offered: r.Offered, Name: r.Name}, Receivers: stations(r.Receivers), Spool: t}
-	if mine.State == engine.Open {
-		p := &place{t}
-		g, err := p.Gather()
-		if err != nil {
-			return nil, err
-		}
-		f.Place, f.Size, f.Have = p, r.Bytes, g.Have
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tx[r.TID] = t
-	return f, nil
-}
-
-// stations is what a client was offered of receivers.
-func stations(ss []engine.Station) []wire.Receiver {
-	ps := make([]engine.Party, len(ss))
-	for i, s := range ss {
-		ps[i] = engine.Party{Addr: s.Addr, Seg: s.Seg, Win: s.Win}
-	}
-	return offering(ps)
-}
-
-// knows reports whether a transaction is this one's, or about to be. One that it has written
-// to be its own and does not know is one of which the answer was lost.
-func (s *store) knows(tid int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tx[tid] != nil || s.taking[tid] > 0
-}
-
-// orphans takes over what orchestrators have left that are gone.
-func (s *store) orphans() (found []*server.Found, err error) {
-	ctx, cancel := context.WithTimeout(s.ctx, 2*writeFor)
-	defer cancel()
-	open, err := s.engine.Unsettled(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// Asked for behind the records: whoever owns one of them is told of by then.
-	living, err := s.engine.Living(ctx)
-	if err != nil {
-		return nil, err
-	}
-	there := make(map[string]bool)
-	for _, p := range living {
-		there[p.ID] = true
-	}
-	for _, e := range open {
-		r := e.Record
-		if r.Owner != s.me && there[r.Owner] || r.Owner == s.me && s.knows(r.TID) {
-			continue
-		}
-		f, err := s.take(r, e.Revision)
-		if err != nil {
-			continue // another was first, or it is tried again
-		}
-		found = append(found, f)
-	}
-	return found, nil
 }

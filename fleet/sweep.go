@@ -21,7 +21,7 @@ func (r *Receiver) sweepStands(now time.Time) {
 		if s.unsynced && s.state != unknown {
 			r.flush(now, s)
 		}
-		if (s.state == extended || s.state == base) && now.Sub(s.used) >= idleFor && len(idle) < mostSwept && !s.asking {
+		if s.live() && now.Sub(s.used) >= idleFor && len(idle) < mostSwept && !s.asking {
 			idle = append(idle, s)
 		}
 	}
@@ -37,7 +37,7 @@ func (r *Receiver) sweepStands(now time.Time) {
 			return func(now time.Time) {
 				s.asking = false
 				if gone {
-					r.end(now, s)
+					r.end(now, s, over)
 				} else {
 					s.used = now // asked again after as long
 				}
@@ -56,14 +56,17 @@ func (r *Receiver) known() []int64 {
 	return tids
 }
 
-// end lets go of a transaction that is over.
-func (r *Receiver) end(now time.Time, s *stand) {
-	if s.state != extended && s.state != base || s.syncing {
+// live reports whether segments of a transaction are taken.
+func (s *stand) live() bool { return s.state == extended || s.state == base }
+
+// end lets go of a transaction that is over, or that the engine is to be asked about again.
+func (r *Receiver) end(now time.Time, s *stand, next state) {
+	if !s.live() || s.syncing {
 		return
 	}
 	r.Burst(now)
 	r.open--
-	s.state, s.used = over, now
+	s.state, s.used, s.shut = next, now, false
 	if s.part != nil {
 		s.part.Close()
 	}
@@ -79,7 +82,7 @@ func (r *Receiver) forget(now time.Time, after time.Duration) {
 	for _, tid := range r.known() {
 		s := r.stands[tid]
 		if s.shut && now.Sub(s.used) >= min(after, 10*time.Second) {
-			r.end(now, s)
+			r.end(now, s, unknown)
 		}
 		idle := now.Sub(s.used) >= after
 		if idle && (s.state == over || s.state == unknown && !s.asking) {

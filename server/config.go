@@ -212,7 +212,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case c.Fleet != nil && (len(c.Receivers) > 0 || c.Expect != nil || c.sinks):
-		return c, errors.New("server: a fleet has receivers and a store of its own, and no payload is expected")
+		return c, errors.New("server: a fleet has receivers and a store of its own, and expects no payload")
 	case c.Limit < 0, c.Idle < 0, c.OfferDelay < 0, c.Unused < 0:
 		return c, errors.New("server: a duration is negative")
 	case c.Concurrent < 0, c.SourceConcurrent < 0, c.MaxOpen < 0, c.IntentBurst < 0,

@@ -185,7 +185,8 @@ func (s *Orchestrator) Adopt(now time.Time, f *Found) bool {
 	}
 	s.stats.Recovered++
 	t := &transaction{flow: flow{tid: f.TID}, client: f.Client, segment: s.cfg.SegmentLimit,
-		spool: f.Spool, found: true, phase: open, introduced: true, offered: f.Receivers}
+		spool: f.Spool, found: true, phase: open,
+		abroad: abroad{offered: f.Receivers, introduced: true}}
 	s.register(t, s.origin(sourceOf(f.Client.Addr(), false)))
 	t.shares = sharesOf(f.Receivers)
 	t.start, t.last, t.stored = now, now, now

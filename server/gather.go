@@ -3,7 +3,19 @@ package server
 import (
 	"errors"
 	"time"
+
+	"mdalp/wire"
 )
+
+// abroad is what a transaction of a fleet has beside the others.
+type abroad struct {
+	offered    []wire.Receiver
+	introduced bool      // the other orchestrators know of it
+	gathering  bool      // it is being asked what is there,
+	again      bool      // and then once more,
+	heard      bool      // and its client waits for that
+	look       time.Time // when to ask next about one of the base protocol
+}
 
 // gatherer is what knows of the segments of t; nil where they come here.
 func (t *transaction) gatherer() Gatherer {

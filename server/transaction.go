@@ -41,14 +41,7 @@ type transaction struct {
 	busy    bool // a job is under way for it
 	found   bool // it is from a former process
 	cut     bool // it was left to the next process
-
-	// In a fleet: the receivers that it has, and whether the others know of it; whether it is
-	// being asked what is there, and then once more, and whether its client waits for that;
-	// when to look next at one of the base protocol.
-	offered                 []wire.Receiver
-	introduced              bool
-	gathering, again, heard bool
-	look                    time.Time
+	abroad
 
 	release time.Time // of a held offer
 	start   time.Time // the offer was sent
@@ -212,12 +205,9 @@ func (s *Ledger) begin(now time.Time, t *transaction) {
 	t.phase = open
 	t.start, t.last, t.stored = now, now, now
 	t.limit = now.Add(s.cfg.Limit)
-	t.look = t.limit
-	if s.cfg.Fleet != nil {
-		t.look = now.Add(s.cfg.Idle)
-	}
+	t.look = now.Add(s.cfg.Idle)
 	t.spool.Begin(Meta{TID: t.tid, Segment: t.segment, Client: t.client, Offered: now})
-	s.arm(t, earlier(t.limit, t.look))
+	s.arm(t, s.due(t))
 }
 
 // progress settles the transaction if what it has is what was expected, and else

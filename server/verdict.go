@@ -79,7 +79,8 @@ func (s *Ledger) bury(now time.Time, t *transaction, cut bool) {
 		t.arrived = nil
 		t.ext.place, t.ext.have, t.ext.fresh = nil, rangeSet{}, nil
 	}
-	if !t.used || !now.Before(t.limit) || cut && s.cfg.Fleet != nil { // there is nothing to acknowledge any more
+	if !t.used || !now.Before(t.limit) || cut && s.cfg.Fleet != nil {
+		// There is nothing to acknowledge any more.
 		s.forget(t)
 		return
 	}

@@ -130,7 +130,8 @@ func (w *Writer) Close() {
 
 // SpoolOf gives what the spool of a receiver holds that is not asked itself, as Writer.Have
 // does. Without a spool that is nothing.
-func (s *Shared) SpoolOf(tid int64, writer string) (have []wire.Range, bytes, high int64, over bool, err error) {
+func (s *Shared) SpoolOf(tid int64, writer string) (have []wire.Range, bytes, high int64, over bool,
+	err error) {
 	w, err := s.OpenSpool(Meta{TID: tid, Segment: DefaultSegmentLimit}, writer)
 	if err != nil {
 		return nil, 0, 0, false, err
@@ -142,8 +143,8 @@ func (s *Shared) SpoolOf(tid int64, writer string) (have []wire.Range, bytes, hi
 // Assemble puts the segments of all writers together in a file of that name, flushed, and
 // gives its digest and what of the transaction is there, in rising ranges. Two writers with
 // the same segment and other bytes are an error, as nobody knows whose are right.
-func (s *Shared) Assemble(tid int64, writers []string, name string) (sum [sha256.Size]byte, have []wire.Range,
-	err error) {
+func (s *Shared) Assemble(tid int64, writers []string, name string) (sum [sha256.Size]byte,
+	have []wire.Range, err error) {
 	ws := make([]*Writer, len(writers))
 	var high int64
 	for i, id := range writers {

@@ -1,0 +1,140 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"mdalp/fleet/engine"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+// Resume implements [server.Placer].
+func (s *store) Resume(m server.Meta, from, size int64) (server.Place, []wire.Range, error) {
+	t := s.find(m.TID)
+	if t == nil {
+		return nil, nil, server.ErrElsewhere
+	}
+	old, err := s.fence(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	if old == nil || old.rec.Bytes == 0 {
+		p, err := s.Place(m, size)
+		return p, nil, err
+	}
+	if old.rec.Bytes != size || old.rec.Segment != int64(m.Segment) {
+		return nil, nil, &server.SizesError{Bytes: old.rec.Bytes, Segment: old.rec.Segment}
+	}
+	have, err := s.move(t, old, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.open(m, size, from); err != nil {
+		return nil, nil, err
+	}
+	if old.rec.State != engine.Complete {
+		old.change(briefTries, func(r *engine.Record) { r.State = engine.Void })
+		old.remove("")
+	}
+	return &place{t}, have, nil
+}
+
+// fence ends the transaction that is resumed, whoever has it, so that nobody settles it any
+// more; nil where nothing is there of it. One that is complete stays what it is.
+func (s *store) fence(tid int64) (*trans, error) {
+	for n := range briefTries {
+		ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+		r, rev, err := s.engine.Get(ctx, tid)
+		switch {
+		case errors.Is(err, engine.ErrNotFound):
+			cancel()
+			return nil, nil
+		case err != nil:
+			cancel()
+			return nil, err
+		}
+		t := &trans{s: s, rec: *r, rev: rev}
+		if r.State == engine.Complete || r.Bytes == 0 || r.State == engine.Void || r.State == engine.Damaged {
+			cancel()
+			if r.State != engine.Complete {
+				return nil, nil
+			}
+			return t, nil
+		}
+		t.rec.Owner, t.rec.Epoch, t.rec.State = s.me, r.Epoch+1, engine.Kept
+		t.rev, err = s.engine.Update(ctx, &t.rec, rev)
+		cancel()
+		if err == nil {
+			return t, nil
+		}
+		s.again(n)
+	}
+	return nil, fmt.Errorf("transaction %d: %w", tid, engine.ErrAway)
+}
+
+// move gives what is there of old to t. The journal of that is made first and flushed; then
+// the payload gets its new name. Where it ends before the new record, nothing is known of
+// it, and all is sent again.
+func (s *store) move(t, old *trans, m server.Meta) (have []wire.Range, err error) {
+	part := server.PartName(m.TID)
+	total := old.total()
+	whole := old.rec.State == engine.Complete || old.named()
+	if whole {
+		have = []wire.Range{{First: 0, Last: total - 1}}
+	} else {
+		g, err := old.ask(true, true)
+		if err != nil {
+			return nil, err
+		}
+		have = server.Union(total, g.Have)
+	}
+	if err := s.shared.Leave(m, old.rec.Bytes, resumed, have); err != nil {
+		return nil, err
+	}
+	if whole {
+		if err = s.folder.Link(server.WholeName(old.rec.TID), part); errors.Is(err, errors.ErrUnsupported) {
+			err = s.copy(server.WholeName(old.rec.TID), part, old.rec.Bytes)
+		}
+	} else {
+		err = s.folder.Rename(server.PartName(old.rec.TID), part)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist): // it was done before, by one that came no further
+	case errors.Is(err, fs.ErrNotExist):
+		// Somebody took it away. Nothing is held of it.
+		s.folder.Remove(server.JournalName(m.TID, resumed))
+		return nil, s.shared.MakePart(m.TID, old.rec.Bytes)
+	case err != nil:
+		return nil, err
+	}
+	return have, s.folder.Flush()
+}
+
+// copy copies a payload where a file cannot have two names.
+func (s *store) copy(from, to string, size int64) error {
+	in, err := s.folder.Open(from, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := s.folder.Make(to, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	b := make([]byte, blockBytes)
+	for at := int64(0); at < size; at += int64(len(b)) {
+		b = b[:min(int64(len(b)), size-at)]
+		if _, err := in.ReadAt(b, at); err != nil {
+			return err
+		}
+		if _, err := out.WriteAt(b, at); err != nil {
+			return err
+		}
+	}
+	return out.Sync()
+}
