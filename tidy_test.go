@@ -57,7 +57,9 @@ var imports = map[string]struct{ ours, others []string }{
 	},
 	"cmd/internal/halfway": {ours: []string{"."}},
 
-	"fleet/engine": {ours: []string{"wire"}},
+	"fleet/engine":       {ours: []string{"wire"}},
+	"fleet/engine/model": {ours: []string{"loop", "fleet/engine"}},
+	"fleet":              {ours: []string{"wire", "loop", "server", "internal/disk", "fleet/engine"}},
 
 	".": {ours: []string{"wire", "sched", "icmp", "loop", "seal", "internal/pcapng"}, others: []string{xsys}},
 }
@@ -69,7 +71,7 @@ func joins(dir string) bool { return within(dir, []string{"cmd", "bench", "inter
 var pure = []string{"wire", "sched", "seal", "server", "internal/sim", "session.go", "sealed.go", "waiting.go", "offer.go", "names.go", "probe.go", "segments.go", "dialog.go", "size.go", "blocks.go", "verdict.go", "outcome.go", "source.go", "run.go", "kinds.go", "trace.go", "report.go", "ping.go", "pinger.go", "plan.go", "tap.go", "tap_echo.go", "internal/pcapng", "internal/trace"}
 
 // stores are the files of a pure package that do I/O all the same.
-var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/list.go", "server/place_dir.go", "server/place_publish.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/assembly.go", "server/recover.go", "server/sweep.go", "server/room.go", "server/usage.go"}
+var stores = []string{"server/memory.go", "server/memoryplace.go", "server/completed.go", "server/list.go", "server/place_dir.go", "server/place_publish.go", "server/place_sync.go", "server/place_recover.go", "server/place_resume.go", "server/dir.go", "server/spool.go", "server/assembly.go", "server/recover.go", "server/part.go", "server/writer.go", "server/sweep.go", "server/room.go", "server/usage.go"}
 
 // excuse, behind a range over a map, says that its order cannot be seen.
 const excuse = "order does not show"

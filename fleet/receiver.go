@@ -74,7 +74,6 @@ type Receiver struct {
 	say, sweep time.Time
 	now        time.Time
 	away       bool
-	serving    bool
 	left       bool
 }
 

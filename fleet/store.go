@@ -38,8 +38,6 @@ type store struct {
 	shared *server.Shared
 	me     string // owner
 	token  string
-	most   int // receivers an offer
-	least  int64
 	beside loop.Beside
 	pause  func(context.Context, time.Duration)
 	ctx    context.Context
