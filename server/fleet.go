@@ -119,7 +119,7 @@ func (s *Orchestrator) introduced(now time.Time, t *transaction, err error) {
 		t.introduced = true
 		s.offer(t)
 	case errors.Is(err, fs.ErrExist):
-		o, i := t.origin, intent{peer: t.client, local: t.local, sock: t.sock}
+		o, i := t.origin, waiter{intent: intent{peer: t.client, local: t.local, sock: t.sock}}
 		o.live++ // so that it stays
 		s.withdraw(t)
 		o.live--

@@ -227,10 +227,3 @@ func (s *Ledger) flush(now time.Time) (wait bool) {
 	}
 	return wait
 }
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}

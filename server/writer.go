@@ -164,7 +164,7 @@ func (s *Shared) Assemble(tid int64, writers []string, name string) (sum [sha256
 	defer out.Close()
 	a := &assembly{to: out, room: &s.d.room, busy: s.d.busy, hash: sha256.New()}
 	for seq := int64(0); seq < high; {
-		i, n, err := holder(ws, seq, high)
+		i, n, err := firstWith(ws, seq, high)
 		if err != nil {
 			return sum, nil, err
 		}
@@ -183,9 +183,9 @@ func (s *Shared) Assemble(tid int64, writers []string, name string) (sum [sha256
 	return [sha256.Size]byte(a.hash.Sum(nil)), have, nil
 }
 
-// holder is a writer that has segment seq, and how many it has in a row from there on; -1
+// firstWith is a writer that has segment seq, and how many it has in a row from there on; -1
 // where nobody has it.
-func holder(ws []*Writer, seq, high int64) (i int, n int64, err error) {
+func firstWith(ws []*Writer, seq, high int64) (i int, n int64, err error) {
 	i = slices.IndexFunc(ws, func(w *Writer) bool { return w.index.Has(seq) })
 	if i < 0 {
 		return -1, 1, nil
