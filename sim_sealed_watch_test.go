@@ -110,7 +110,6 @@ type veiledServer struct {
 	hostile bool           // what came last is not what it seems
 	what    string
 	replays map[netip.Addr][2]int // bytes that replayed intents had, and drew
-	results []server.Result
 }
 
 // start makes a server on what is on the disk.

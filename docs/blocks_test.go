@@ -69,6 +69,8 @@ var rules = []rule{
 	{page: "docs/commands.md", first: "mdalp key", way: run},
 
 	{page: "docs/serve.md", first: "mdalpd --receivers", way: serve},
+	{page: "docs/serve.md", first: "mdalp key north.key", way: run},
+	{page: "docs/serve.md", first: "mdalpd --store DIR --key", way: parse, why: "the keys are in another folder; the scripts of cmd/mdalpd start it with keys"},
 	{page: "docs/serve.md", first: "mdalpd store ls", way: run},
 
 	{page: "docs/security.md", first: "mdalp key office.key", way: run, pings: true},
@@ -111,6 +113,7 @@ var rules = []rule{
 	{page: "docs/operation.md", first: "mdalpd --store", way: serve},
 	{page: "docs/operation.md", first: "systemctl", way: not, why: service},
 	{page: "docs/operation.md", first: "MDALPD_STORE=", way: serve},
+	{page: "docs/operation.md", first: "# systemctl edit", way: not, why: service},
 	{page: "docs/operation.md", first: "mdalpd: ", way: not, why: "a message; the scripts of cmd/mdalpd compare it"},
 	{page: "docs/operation.md", first: "$ MDALPD_STORE=", way: not, why: "it looks at port 4650 of this host; the scripts of cmd/mdalpd run check"},
 	{page: "docs/operation.md", first: "sh -c", way: not, why: service},
