@@ -37,12 +37,18 @@ type stepFolder struct {
 func (f *stepFolder) Make(name string, mode uint32) (disk.File, error) {
 	f.m.Step()
 	g, err := f.Disk.Make(name, mode)
-	return stepFile{g, f.m}, err
+	if err != nil {
+		return nil, err
+	}
+	return stepFile{g, f.m}, nil
 }
 
 func (f *stepFolder) Open(name string, flags int) (disk.File, error) {
 	g, err := f.Disk.Open(name, flags)
-	return stepFile{g, f.m}, err
+	if err != nil {
+		return nil, err
+	}
+	return stepFile{g, f.m}, nil
 }
 
 func (f *stepFolder) Rename(from, to string) error {

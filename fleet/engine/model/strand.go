@@ -2,7 +2,9 @@ package model
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"runtime/debug"
 	"time"
 
 	"mdalp/loop"
@@ -43,7 +45,7 @@ func (l *Life) Beside(job func() func(time.Time)) {
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		defer func() {
 			if e := recover(); e != nil && e != (killed{}) {
-				panic(e)
+				panic(fmt.Sprintf("%v\n%s", e, debug.Stack())) // whose stack it is would be lost
 			}
 		}()
 		s.yield = yield
