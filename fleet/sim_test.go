@@ -106,6 +106,7 @@ type fleetWorld struct {
 	rcvs    []*proc
 	clients []*simClient
 	nodes   []*sim.Node
+	quiet   bool // nothing goes wrong but at the clients' links
 	err     error
 	log     *slog.Logger
 }
@@ -201,7 +202,9 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 3, byte(i)}), 5000)
 		f.nodes = append(f.nodes, f.world.Add(c.name, c, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true}))
 	}
-	for range r.IntN(8) {
+	n := r.IntN(8)
+	f.quiet = n == 0 && faults.Lost == 0
+	for range n {
 		f.fault(time.Duration(r.Int64N(int64(60 * time.Second))))
 	}
 	f.world.At(2*time.Minute, func(time.Time) { f.m.Calm() })
@@ -306,6 +309,10 @@ func (f *fleetWorld) run() error {
 	for _, r := range f.m.Records() {
 		if !r.State.Ended() {
 			f.fail("transaction %d is %s to the end", r.TID, r.State)
+		}
+		// With the message of the settled that makes six at most.
+		if n := f.m.Writes[r.TID]; f.quiet && n > 5 {
+			f.fail("transaction %d took %d writes", r.TID, n)
 		}
 		if r.State == engine.Damaged {
 			f.fail("transaction %d is damaged", r.TID)
