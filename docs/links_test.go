@@ -12,7 +12,7 @@ import (
 
 // linked are the pages whose links are looked at: those that run, and those that only tell.
 func linked(t *testing.T) []string {
-	return append(pages(t), "PROTOCOL.md", "ARCHITECTURE.md", "CHANGELOG.md")
+	return slices.Concat(pages(t), fleet, []string{"PROTOCOL.md", "ARCHITECTURE.md", "CHANGELOG.md"})
 }
 
 var (

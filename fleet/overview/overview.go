@@ -103,7 +103,7 @@ func (v *View) Text(w io.Writer) error {
 			state = "drains"
 		}
 		free := "-"
-		if p.Free >= 0 {
+		if p.Role == engine.Receiver && p.Free >= 0 {
 			free = size(p.Free)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Role, p.ID, p.Addr, orDash(p.Zone), p.Open,

@@ -58,6 +58,8 @@ type Options struct {
 	Replicas int
 	// LedgerBytes and SettledBytes bound what is kept.
 	LedgerBytes, SettledBytes int64
+	// Look has nothing made: a fleet that is not there yet is not there.
+	Look bool
 	// Name is told to the servers, for people.
 	Name string
 	// Creds is a file with a user's JWT and seed; CA, Cert and Key are PEM files. Cert and

@@ -87,7 +87,7 @@ func (e *Engine) trySetUp(life context.Context) error {
 	defer cancel()
 	for _, c := range e.streams() {
 		s, err := e.js.Stream(ctx, c.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if errors.Is(err, jetstream.ErrStreamNotFound) && !e.options.Look {
 			// Another may make it at the same time: one with the same settings is the same.
 			s, err = e.js.CreateStream(ctx, c)
 		}

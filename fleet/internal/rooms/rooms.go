@@ -46,7 +46,13 @@ func Inside(t *testing.T, f func(t *testing.T)) {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), mark+"=yes")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
-	out, err := cmd.CombinedOutput()
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if testing.Verbose() { // it may take long
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	}
+	err := cmd.Run()
+	out := said.Bytes()
 	switch exit := (*exec.ExitError)(nil); {
 	case errors.As(err, &exit):
 		t.Errorf("in the namespace: %v\n%s", err, out)

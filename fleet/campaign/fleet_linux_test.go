@@ -1,0 +1,271 @@
+// Package campaign runs a whole fleet on one machine, and breaks parts of it: three engines, two
+// orchestrators and four receivers, each in a network namespace of its own, with one directory.
+package campaign
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/nats"
+	"mdalp/fleet/internal/engines"
+	"mdalp/fleet/internal/rooms"
+	"mdalp/fleet/overview"
+)
+
+// patience bounds every wait. It is far more than anything takes.
+const patience = 90 * time.Second
+
+// The programs, as they are shipped, built once.
+var programs struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// program gives the path of mdalp or mdalp-fleet.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	programs.once.Do(func() {
+		if programs.dir, programs.err = os.MkdirTemp("", "mdalp-fleet-test"); programs.err != nil {
+			return
+		}
+		for _, b := range []struct{ in, path string }{{"../..", "./cmd/mdalp"}, {"..", "./cmd/mdalp-fleet"}} {
+			c := exec.Command("go", "build", "-buildvcs=false", "-o", programs.dir, b.path)
+			c.Dir = b.in
+			c.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := c.CombinedOutput(); err != nil {
+				programs.err = fmt.Errorf("go build %s: %w: %s", b.path, err, out)
+				return
+			}
+		}
+	})
+	if programs.err != nil {
+		t.Fatal(programs.err)
+	}
+	return filepath.Join(programs.dir, name)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programs.dir != "" {
+		os.RemoveAll(programs.dir)
+	}
+	os.Exit(code)
+}
+
+// A part is an orchestrator or a receiver: a process in a room.
+type part struct {
+	room *rooms.Room
+	args []string
+	path string
+	log  string
+
+	cmd  *exec.Cmd
+	file *os.File
+	mark int64 // where the log of this start begins
+}
+
+// start starts it, and waits until it is there.
+func (p *part) start() error {
+	var err error
+	if p.file, err = os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
+		return err
+	}
+	at, err := p.file.Stat()
+	if err != nil {
+		return err
+	}
+	p.mark = at.Size()
+	p.cmd = p.room.Command(p.path, p.args...)
+	p.cmd.Stdout, p.cmd.Stderr = p.file, p.file
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return p.cmd.Start()
+}
+
+// said waits until the log of this start has such a line, and reports whether it does.
+func (p *part) said(pattern string, patience time.Duration) bool {
+	re := regexp.MustCompile(pattern)
+	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+		b, _ := os.ReadFile(p.log)
+		if int64(len(b)) >= p.mark && re.Match(b[p.mark:]) {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+// kill ends it as a loss of the machine does.
+func (p *part) kill() {
+	if p.cmd == nil {
+		return
+	}
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+	p.file.Close()
+	p.cmd = nil
+}
+
+// term asks it to end, and gives its exit code.
+func (p *part) term() int {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Wait()
+	code := p.cmd.ProcessState.ExitCode()
+	p.file.Close()
+	p.cmd = nil
+	return code
+}
+
+// A fleet is all of it.
+type fleet struct {
+	t             *testing.T
+	dir           string
+	engines       *engines.Cluster
+	orchestrators []*part
+	receivers     []*part
+	clients       *rooms.Room
+	look          *nats.Engine // of the test itself
+}
+
+// options of a fleet in tests: what waits for silence waits for less.
+type options struct {
+	engines, orchestrators, receivers int
+	sync                              string   // of the engines
+	extra                             []string // options of orchestrators
+}
+
+// whole is the fleet that the issue of it all is about.
+var whole = options{engines: 3, orchestrators: 2, receivers: 4}
+
+// open starts a fleet, and waits until all are there.
+func open(t *testing.T, o options) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: t.TempDir()}
+	var names []string
+	for i := range o.engines {
+		names = append(names, fmt.Sprint("engine", i+1))
+	}
+	for i := range o.orchestrators {
+		names = append(names, fmt.Sprint("orch", i+1))
+	}
+	for i := range o.receivers {
+		names = append(names, fmt.Sprint("recv", i+1))
+	}
+	all := make(map[string]*rooms.Room)
+	for _, r := range rooms.Open(t, append(names, "clients")...) {
+		all[r.Name] = r
+	}
+	var at []*rooms.Room
+	for i := range o.engines {
+		at = append(at, all[fmt.Sprint("engine", i+1)])
+	}
+	f.clients = all["clients"]
+	f.engines = engines.Start(t, o.engines, engines.Options{Rooms: at, Sync: o.sync})
+	f.engines.Ready(t)
+	logs := t.TempDir()
+	common := []string{"--engine", f.engines.URL(), "--dir", f.dir, "--replicas", fmt.Sprint(o.engines)}
+	add := func(command, name string, args ...string) *part {
+		p := &part{room: all[name], path: program(t, "mdalp-fleet"), log: filepath.Join(logs, name)}
+		p.args = append(append([]string{command, "--listen", p.room.Addr}, common...), args...)
+		t.Cleanup(func() {
+			p.kill()
+			if b, _ := os.ReadFile(p.log); t.Failed() {
+				t.Logf("%s: %s", name, b[max(0, len(b)-20000):])
+			}
+		})
+		if err := p.start(); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for i := range o.orchestrators {
+		f.orchestrators = append(f.orchestrators, add("orchestrator", fmt.Sprint("orch", i+1),
+			append([]string{"--intent-rate", "-1", "--offer-rate", "0", "--idle", "8s"}, o.extra...)...))
+	}
+	for i := range o.receivers {
+		f.receivers = append(f.receivers, add("receiver", fmt.Sprint("recv", i+1),
+			"--id", fmt.Sprint("recv", i+1), "--zone", fmt.Sprint("zone", i%2)))
+	}
+	var err error
+	if f.look, err = nats.Dial(nats.Options{URL: f.engines.URL(), Replicas: o.engines}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.look.Close)
+	f.await(o.orchestrators, o.receivers)
+	return f
+}
+
+// await waits until so many are there that take something.
+func (f *fleet) await(orchestrators, receivers int) {
+	f.t.Helper()
+	var there map[engine.Role]int
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
+		there = make(map[engine.Role]int)
+		ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+		all, err := f.look.Living(ctx)
+		cancel()
+		for _, p := range all {
+			if !p.Draining {
+				there[p.Role]++
+			}
+		}
+		if err == nil && there[engine.Orchestrator] == orchestrators && there[engine.Receiver] == receivers {
+			return
+		}
+	}
+	f.t.Fatalf("there are %v", there)
+}
+
+// addresses are the orchestrators', as -a has them.
+func (f *fleet) addresses() string {
+	var all []string
+	for _, o := range f.orchestrators {
+		all = append(all, o.room.Addr)
+	}
+	return strings.Join(all, ",")
+}
+
+// A report is what mdalp tells of a send, as far as it is looked at.
+type report struct {
+	Transaction int64 `json:"tid"`
+	code        int
+	said        string
+}
+
+// send sends a file from the clients' room.
+func (f *fleet) send(ctx context.Context, file string, args ...string) (r report) {
+	args = append([]string{"-a", f.addresses(), "-p", "4650", "-f", file, "--ping", "off", "--json"}, args...)
+	c := f.clients.Command(program(f.t, "mdalp"), args...)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		return report{code: -1, said: err.Error()}
+	}
+	stop := context.AfterFunc(ctx, func() { c.Process.Kill() })
+	c.Wait()
+	stop()
+	json.Unmarshal(out.Bytes(), &r) // what is missing is seen by who looks
+	r.code, r.said = c.ProcessState.ExitCode(), errs.String()
+	return r
+}
+
+// view is what status tells.
+func (f *fleet) view() *overview.View {
+	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
+	defer cancel()
+	return overview.Look(ctx, f.look)
+}

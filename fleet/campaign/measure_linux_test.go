@@ -1,0 +1,251 @@
+package campaign
+
+import (
+	"bytes"
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mdalp"
+	"mdalp/fleet/internal/rooms"
+	"mdalp/icmp"
+	"mdalp/wire"
+)
+
+// Figures are held against goals on request alone: another program's turn is no fault of ours.
+var measure = flag.Bool("measure", false, "hold the figures against the goals")
+
+// goal tells a figure, and what was wanted.
+func goal(t *testing.T, what string, got, most time.Duration) {
+	t.Helper()
+	t.Logf("%s: %v, at most %v wanted", what, got.Round(time.Millisecond), most)
+	if *measure && got > most {
+		t.Errorf("%s: %v, at most %v wanted", what, got, most)
+	}
+}
+
+// offered asks an orchestrator for an offer, and gives the receivers of it; none without one.
+func offered(t *testing.T, addr string, patience time.Duration) (hosts []string) {
+	t.Helper()
+	c, err := net.Dial("udp", addr+":4650")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(wire.AppendIntent(nil)); err != nil {
+		return nil
+	}
+	c.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 4096)
+	n, err := c.Read(b)
+	if err != nil {
+		return nil
+	}
+	m, err := wire.Parse(b[:n])
+	if err != nil {
+		return nil
+	}
+	all, err := wire.ParseReceivers(m.Data)
+	if err != nil {
+		t.Errorf("%q: %v", b[:n], err)
+	}
+	for _, r := range all {
+		hosts = append(hosts, r.Host)
+	}
+	return hosts
+}
+
+// When an orchestrator of two dies, a client with both addresses has an offer in a moment, and
+// what the dead one had begun goes on. A receiver that dies is offered no more after its time.
+// One that is asked to end is offered no more at once, and ends with 0.
+func TestDying(t *testing.T) {
+	rooms.Inside(t, func(t *testing.T) {
+		f := open(t, whole)
+		file, b := payload(t, 100_000)
+		f.orchestrators[0].kill()
+		start := time.Now()
+		if r := f.send(t.Context(), file); r.code != 0 || !f.stored(b) {
+			t.Errorf("%+v, stored %v", r, f.stored(b))
+		}
+		goal(t, "a whole send after one orchestrator of two died", time.Since(start), 3*time.Second)
+
+		other := f.orchestrators[1].room.Addr
+		dead := f.receivers[0]
+		dead.kill()
+		start = time.Now()
+		for all := []string{dead.room.Addr}; contains(all, dead.room.Addr) || len(all) == 0; {
+			if time.Since(start) > patience {
+				t.Fatalf("%v are offered", all)
+			}
+			all = offered(t, other, time.Second)
+			<-time.After(50 * time.Millisecond)
+		}
+		goal(t, "a dead receiver is offered no more", time.Since(start), 12*time.Second)
+
+		leaving := f.receivers[1]
+		start = time.Now()
+		if code := leaving.term(); code != 0 {
+			t.Errorf("a receiver that is asked to end ends with %d", code)
+		}
+		t.Logf("a receiver that nobody uses ends %v after it was asked to", time.Since(start))
+		if all := offered(t, other, patience); contains(all, leaving.room.Addr) || len(all) != 2 {
+			t.Errorf("%v are offered", all)
+		}
+	})
+}
+
+func contains(all []string, host string) bool {
+	for _, h := range all {
+		if h == host {
+			return true
+		}
+	}
+	return false
+}
+
+// written counts the records that are written, from now on.
+func (f *fleet) written(t *testing.T) (records, settled func() int) {
+	t.Helper()
+	nc, err := client.Connect(f.engines.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n atomic.Int64
+	kv, err := js.KeyValue(t.Context(), "mdalp_ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := kv.Watch(t.Context(), "t.*", jetstream.UpdatesOnly())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for u := range w.Updates() {
+			if u != nil {
+				n.Add(1)
+			}
+		}
+	}()
+	return func() int { return int(n.Load()) }, func() int {
+		s, err := js.Stream(t.Context(), "mdalp_settled")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(s.CachedInfo().State.LastSeq)
+	}
+}
+
+// However large a payload is, the engine has a few records of it.
+func TestWrites(t *testing.T) {
+	rooms.Inside(t, func(t *testing.T) {
+		f := open(t, whole)
+		records, settled := f.written(t)
+		for _, size := range []int{1, 5000, 1 << 20, 64 << 20} {
+			file, b := payload(t, size)
+			before, had := records(), settled()
+			if r := f.send(t.Context(), file); r.code != 0 || !f.stored(b) {
+				t.Fatalf("%d bytes: %+v, stored %v", size, r, f.stored(b))
+			}
+			// The client was told once all was written; here it may be told a little later.
+			for end := time.Now().Add(2 * time.Second); records()-before < 4 && time.Now().Before(end); {
+				<-time.After(10 * time.Millisecond)
+			}
+			n := records() - before + settled() - had
+			t.Logf("%d bytes: %d writes", size, n)
+			if n < 3 || n > 6 {
+				t.Errorf("%d bytes: %d writes; 6 are the most", size, n)
+			}
+		}
+	})
+}
+
+// cpu is how much a process has computed.
+func cpu(pid int) time.Duration {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := bytes.Cut(b, []byte(") "))
+	fields := strings.Fields(string(rest))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// Payloads of 5,000 bytes, one after the other by many clients: how many a second, and what
+// each part computes for one.
+func TestRate(t *testing.T) {
+	rooms.Inside(t, func(t *testing.T) {
+		f := open(t, whole)
+		to := func(p *part) netip.AddrPort { return netip.MustParseAddrPort(p.room.Addr + ":4650") }
+		took := func() (all [4]time.Duration) {
+			for _, s := range f.engines.Servers {
+				all[0] += cpu(s.Pid())
+			}
+			for _, p := range f.orchestrators {
+				all[1] += cpu(p.cmd.Process.Pid)
+			}
+			for _, p := range f.receivers {
+				all[2] += cpu(p.cmd.Process.Pid)
+			}
+			all[3] = cpu(os.Getpid())
+			return all
+		}
+		span, senders := 2*time.Second, 32
+		if *measure {
+			span = 15 * time.Second
+		}
+		var done, failed atomic.Int64
+		var wg sync.WaitGroup
+		before, start := took(), time.Now()
+		for k := range senders {
+			wg.Go(func() {
+				b := make([]byte, 5000)
+				for time.Since(start) < span {
+					rand.Read(b)
+					_, err := mdalp.Send(t.Context(), bytes.NewReader(b), int64(len(b)), &mdalp.Config{
+						Orchestrator: to(f.orchestrators[k%2]), Ping: icmp.Off, Deadline: patience,
+					})
+					if err != nil {
+						failed.Add(1)
+						t.Log(err)
+						continue
+					}
+					done.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		n, all := done.Load(), time.Since(start)
+		rate := float64(n) / all.Seconds()
+		t.Logf("%d transactions of 5,000 bytes in %v: %.0f a second; %d failed", n, all, rate, failed.Load())
+		for i, after := range took() {
+			used := after - before[i]
+			t.Logf("%s: %.2f ms of CPU a transaction, %.0f %% of one", []string{"engines", "orchestrators",
+				"receivers", "clients"}[i], float64(used)/float64(max(1, n))/1e6, 100*used.Seconds()/all.Seconds())
+		}
+		if n == 0 || failed.Load() > 0 {
+			t.Errorf("%d done, %d failed", n, failed.Load())
+		}
+		if *measure && rate < 200 {
+			t.Errorf("%.0f a second, 200 are wanted", rate)
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"mdalp/fleet/internal/engines"
+)
+
+// output runs the command, and gives its exit code and what it printed.
+func output(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var said [2]string
+	outs := []**os.File{&os.Stdout, &os.Stderr}
+	done := make(chan struct{}, 2)
+	for i, f := range outs {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := *f
+		*f = w
+		go func() {
+			b, _ := io.ReadAll(r)
+			said[i] = string(b)
+			done <- struct{}{}
+		}()
+		defer func() { *f = old }()
+	}
+	code = run(args)
+	for _, f := range outs {
+		(*f).Close()
+	}
+	<-done
+	<-done
+	return code, said[0], said[1]
+}
+
+// What is wrong with a command line is one line, which names the option.
+func TestUsage(t *testing.T) {
+	dir := t.TempDir()
+	const e = "nats://127.0.0.1:1"
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"", 2, "a command is missing"},
+		{"serve", 2, `there is no command "serve"`},
+		{"orchestrator x", 2, `unexpected argument "x"`},
+		{"orchestrator --nosuch", 2, "unknown flag: --nosuch"},
+		{"orchestrator --engine " + e, 2, "--dir is missing"},
+		{"receiver --dir " + dir + " --listen 127.0.0.1:0", 2, `--listen "127.0.0.1:0"`},
+		{"receiver --dir " + dir + " --listen host", 2, `--listen "host"`},
+		{"receiver --dir " + dir + " --id a.b", 2, `--id "a.b"`},
+		{"receiver --dir " + dir + " --replicas 2", 2, "--replicas 2"},
+		{"receiver --dir " + dir + " --ledger-bytes 5", 2, "--ledger-bytes"},
+		{"receiver --dir " + dir + " --drain -1s", 2, "--drain -1s"},
+		{"receiver --dir " + dir + " --log-format xml", 2, `--log-format "xml"`},
+		{"receiver --id a --dir /nonexistent --listen 127.0.0.1:46501 --engine " + e, 4, "--dir /nonexistent: no such file"},
+		{"receiver --id a --dir " + dir + " --listen 192.0.2.1 --engine " + e, 4, "--listen 192.0.2.1:4650: "},
+		{"receiver --id a --dir " + dir + " --listen 127.0.0.1:46502", 2, "--engine is missing"},
+		{"status", 2, "--engine is missing"},
+		{"status --engine " + e + " --fleet a.b", 4, "a.b"},
+		{"status --engine nats://u:secret@127.0.0.1:1 --engine-ca /nonexistent", 4, "--engine nats://xxxxx@127.0.0.1:1"},
+	} {
+		code, out, errs := output(t, strings.Fields(c.args)...)
+		first, rest, _ := strings.Cut(errs, "\n")
+		if code != c.code || !strings.HasPrefix(first, "mdalp-fleet: ") || !strings.Contains(first, c.want) || out != "" ||
+			(code == 2) != (rest == "Try 'mdalp-fleet --help'.\n") {
+			t.Errorf("%s: code %d, %q, %q; want %d, %q", c.args, code, out, errs, c.code, c.want)
+		}
+	}
+}
+
+// Options come from the environment, and a bad value is told by the variable's name.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("MDALP_FLEET_ENGINE", "nats://127.0.0.1:1")
+	t.Setenv("MDALP_FLEET_TIMEOUT", "soon")
+	code, _, errs := output(t, "status")
+	if code != 2 || !strings.Contains(errs, "MDALP_FLEET_TIMEOUT") {
+		t.Errorf("%d, %q", code, errs)
+	}
+}
+
+// status tells of an engine that is not there, and of a fleet with nobody in it, and ends with 1.
+func TestStatus(t *testing.T) {
+	code, out, errs := output(t, "status", "--engine", "nats://127.0.0.1:1", "--timeout", "300ms")
+	if code != 1 || !strings.Contains(out, "problem: ") || errs != "" {
+		t.Errorf("%d, %q, %q", code, out, errs)
+	}
+	c := engines.Start(t, 1, engines.Options{})
+	c.Ready(t)
+	// It looks, and makes nothing.
+	code, out, _ = output(t, "status", "--json", "--engine", c.URL(), "--timeout", "1s")
+	if code != 1 || !strings.Contains(out, `"problems": [`) || !strings.Contains(out, "stream not found") {
+		t.Errorf("%d, %q", code, out)
+	}
+}

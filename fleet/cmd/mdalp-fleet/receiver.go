@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mdalp/fleet"
+	"mdalp/fleet/engine"
+	"mdalp/fleet/overview"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+// receiving is the command line of a receiver.
+type receiving struct {
+	part
+	id, name        string
+	segment, window int
+	limit           time.Duration
+}
+
+func newReceiver() *cobra.Command {
+	o := new(receiving)
+	c := &cobra.Command{
+		Use:   "receiver",
+		Short: "Take segments",
+		Long: `Take segments, write their bytes into the shared directory, and acknowledge them. It is offered
+while it says every 3 seconds that it is there, and no more when it drains.`,
+		Args: none,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	o.define(f)
+	f.StringVar(&o.id, "id", identity(),
+		"name of this receiver, no other's and the same at every start: its journals have it")
+	f.StringVar(&o.name, "name", "", "name that clients are told")
+	f.IntVar(&o.segment, "segment", server.DefaultSegment, "most bytes that it takes in one extended segment")
+	f.IntVar(&o.window, "window", 0,
+		"most segments that it takes before it has acknowledged them (default: what its buffer holds)")
+	f.DurationVar(&o.limit, "limit", server.DefaultLimit, "how long a base transaction may take")
+	return c
+}
+
+func (o *receiving) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if !idForm.MatchString(o.id) {
+		return usagef("--id %q: 1 to 64 letters, digits, - and _", o.id)
+	}
+	listen, told, err := o.address()
+	if err != nil {
+		return err
+	}
+	log, err := o.log()
+	if err != nil {
+		return err
+	}
+	calls := signals()
+	folder, err := o.folder()
+	if err != nil {
+		return err
+	}
+	sock, err := bind(listen)
+	if err != nil {
+		return err
+	}
+	defer sock.Close()
+	e, err := o.dial("mdalp-fleet receiver "+o.id, log)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	starting, started := begun(ctx, calls)
+	token, err := o.join(starting, e, folder)
+	started()
+	if errors.Is(err, errSignal) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w, err := loop.NewWaker()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	// It is asked until it has left, and no longer: what comes later would wait for a loop
+	// that is gone.
+	serving, end := context.WithCancel(context.Background())
+	defer end()
+	r, err := fleet.NewReceiver(fleet.ReceiverConfig{
+		Engine: e, Folder: folder, Token: token, ID: o.id, Zone: o.zone, Name: o.name, Addr: told,
+		Segment: o.segment, Window: o.window, Buffer: sock.ReceiveBuffer(), Limit: o.limit,
+		Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
+	})
+	if err != nil {
+		return usagef("%w", err)
+	}
+	go serve(serving, r, log)
+	counts := func() []overview.Count { return receiverCounts(w, r) }
+	if err := show(o.http, e, o.id, counts, log); err != nil {
+		return err
+	}
+	log.Info("receiver", "id", o.id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
+	// Who was offered it just now may not have begun.
+	d := &daemon{program: r, log: log, waker: w, sock: sock, drain: o.drain, linger: 2 * engine.SayEvery}
+	return d.run(ctx, calls)
+}
+
+// serve has questions answered until ctx is done.
+func serve(ctx context.Context, r *fleet.Receiver, log *slog.Logger) {
+	for ctx.Err() == nil {
+		if err := r.Serve(); err != nil && ctx.Err() == nil {
+			log.Warn("orchestrators cannot ask this receiver; it is tried again", "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// receiverCounts are the metrics of this part.
+func receiverCounts(w *loop.Waker, r *fleet.Receiver) []overview.Count {
+	type seen struct {
+		counts fleet.ReceiverCounts
+		stats  server.Stats
+		open   int
+	}
+	v := inLoop(w, func() seen { return seen{r.Counts(), r.Stats(), r.Open()} })
+	count, gauge := overview.Counter, overview.Gauge
+	return []overview.Count{
+		count("receiver_datagrams_total", "Datagrams that came.", v.stats.Datagrams),
+		count("receiver_acks_total", "Acknowledgements sent.", v.stats.Acks),
+		gauge("receiver_open", "Transactions with segments here.", v.open),
+		count("receiver_looked_up_total", "Transactions that the engine was asked about.", v.counts.Asked),
+		count("receiver_dropped_total", "Segments of nothing that is open here, or too many.",
+			v.counts.Dropped),
+		count("receiver_answers_total", "Questions of orchestrators that it answered.", v.counts.Answered),
+		count("receiver_failures_total", "Writes and flushes that failed.", v.counts.Failed),
+	}
+}
