@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"flag"
@@ -8,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +26,8 @@ var (
 type sent struct {
 	size int
 	sum  [sha256.Size]byte
-	head []byte // the first bytes, by which what is incomplete is known
 	base bool
+	all  []byte // of the base protocol, where what is incomplete may be the beginning of it
 	report
 }
 
@@ -59,7 +59,10 @@ func (s *senders) work(k int) {
 		}
 		payload := make([]byte, 16+r.IntN(1<<r.IntN(most)))
 		source.Read(payload)
-		p.size, p.sum, p.head = len(payload), sha256.Sum256(payload), payload[:16]
+		p.size, p.sum = len(payload), sha256.Sum256(payload)
+		if p.base {
+			p.all = payload
+		}
 		file := filepath.Join(s.dir, fmt.Sprintf("%d-%d", k, n))
 		if err := os.WriteFile(file, payload, 0o600); err != nil {
 			p.report = report{code: -1, said: err.Error()}
@@ -166,6 +169,7 @@ func (s *senders) audit(t *testing.T) {
 	for _, p := range lost {
 		t.Errorf("a payload of %d bytes is not there (TID %d, base %v); its client was told complete", p.size,
 			p.Transaction, p.base)
+		s.f.tell(p.Transaction)
 	}
 	ours := make(map[[sha256.Size]byte]*sent)
 	told := map[bool]int{}
@@ -185,6 +189,7 @@ func (s *senders) audit(t *testing.T) {
 		case p == nil:
 			if !s.begun(t, sum) {
 				t.Errorf("a file with digest %x is what nobody has sent", sum)
+				s.f.tell(s.number(t, sum))
 			}
 		case n > 1 && p.code == 0 && p.Transaction != 0:
 			// Where a client had to begin again, what it sent first may have become whole, too.
@@ -226,14 +231,24 @@ func (s *senders) files(t *testing.T) (all []string) {
 func (s *senders) begun(t *testing.T, sum [sha256.Size]byte) bool {
 	for _, name := range s.files(t) {
 		b, err := os.ReadFile(name)
-		if err != nil || sha256.Sum256(b) != sum || len(b) < 16 {
+		if err != nil || sha256.Sum256(b) != sum {
 			continue
 		}
 		for _, p := range s.all {
-			if p.base && p.code != 0 && strings.HasPrefix(string(b), string(p.head)) && len(b) < p.size {
+			if p.base && p.code != 0 && bytes.HasPrefix(p.all, b) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// number is the transaction of a file.
+func (s *senders) number(t *testing.T, sum [sha256.Size]byte) (tid int64) {
+	for _, name := range s.files(t) {
+		if b, err := os.ReadFile(name); err == nil && sha256.Sum256(b) == sum {
+			fmt.Sscanf(filepath.Base(name), "%d", &tid)
+		}
+	}
+	return tid
 }

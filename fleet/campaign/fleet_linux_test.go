@@ -269,3 +269,24 @@ func (f *fleet) view() *overview.View {
 	defer cancel()
 	return overview.Look(ctx, f.look)
 }
+
+// tell logs all that is known of a transaction.
+func (f *fleet) tell(tid int64) {
+	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
+	defer cancel()
+	r, _, err := f.look.Get(ctx, tid)
+	f.t.Logf("TID %d: %+v, %v", tid, r, err)
+	files, _ := filepath.Glob(filepath.Join(f.dir, fmt.Sprint(tid, "*")))
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		f.t.Logf("%s: %d bytes, %v: %q", filepath.Base(name), len(b), err, b[:min(len(b), 200)])
+	}
+	for _, p := range append(f.orchestrators[:len(f.orchestrators):len(f.orchestrators)], f.receivers...) {
+		b, _ := os.ReadFile(p.log)
+		for l := range strings.Lines(string(b)) {
+			if strings.Contains(l, fmt.Sprint("tid=", tid)) {
+				f.t.Logf("%s: %s", p.room.Name, strings.TrimSpace(l))
+			}
+		}
+	}
+}
