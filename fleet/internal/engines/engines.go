@@ -29,8 +29,9 @@ const patience = 60 * time.Second
 type Options struct {
 	// Rooms has each server in a room; nil has them on the loopback interface.
 	Rooms []*rooms.Room
-	// Extra is put into the configuration of each, as are tls and authorization blocks.
-	Extra string
+	// Extra gives what else the configuration of a server has, as a tls block; addr is its
+	// address. It may be nil.
+	Extra func(addr string) string
 	// Sync is sync_interval: "always", or how often; "" is the server's default.
 	Sync string
 }
@@ -129,7 +130,10 @@ func (s *Server) text(o Options, routes []string) string {
 		t += fmt.Sprintf("cluster {\n name: fleet\n listen: %q\n routes: [%s]\n}\n",
 			s.Addr+":6222", strings.Join(routes, ", "))
 	}
-	return t + o.Extra
+	if o.Extra != nil {
+		t += o.Extra(s.Addr)
+	}
+	return t
 }
 
 // Start starts the server, which must not run.
