@@ -19,6 +19,7 @@ import (
 var (
 	rounds  = flag.Int("rounds", 3, "how many `times` TestCampaign breaks something")
 	clients = flag.Int("clients", 20, "how many `clients` send meanwhile")
+	span    = flag.Duration("span", time.Hour, "`how long` TestCampaign breaks things at most")
 	seed    = flag.Uint64("campaignseed", 0, "what is drawn comes from it; 0 draws one")
 )
 
@@ -117,7 +118,12 @@ func TestCampaign(t *testing.T) {
 			<-time.After(least + time.Duration(r.Int64N(int64(most-least))))
 		}
 		all := f.victims()
+		began, broken := time.Now(), 0
 		for n := range *rounds {
+			if time.Since(began) > *span {
+				break
+			}
+			broken++
 			v := all[r.IntN(len(all))]
 			between(100*time.Millisecond, 2*time.Second)
 			kill := r.IntN(2) == 0
@@ -140,12 +146,17 @@ func TestCampaign(t *testing.T) {
 		}
 		close(s.stop)
 		s.wg.Wait()
+		t.Logf("%d rounds", broken)
 		s.audit(t)
+		var ending sync.WaitGroup
 		for _, p := range append(f.orchestrators, f.receivers...) {
-			if code := p.term(); code != 0 {
-				t.Errorf("%s ends with %d", p.room.Name, code)
-			}
+			ending.Go(func() {
+				if code := p.term(); code != 0 {
+					t.Errorf("%s ends with %d", p.room.Name, code)
+				}
+			})
 		}
+		ending.Wait()
 	})
 }
 
