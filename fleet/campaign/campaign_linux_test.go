@@ -103,6 +103,7 @@ func (f *fleet) victims() (all []victim) {
 // Whatever part is killed or cut off, at any instant of transfers, by the end every payload is
 // there whose client was told so, as it was sent, and nothing that nobody has sent.
 func TestCampaign(t *testing.T) {
+	t.Parallel()
 	rooms.Inside(t, func(t *testing.T) {
 		if *seed == 0 {
 			*seed = rand.Uint64N(1 << 32)

@@ -71,6 +71,7 @@ func offered(t *testing.T, addr string, patience time.Duration) (hosts []string)
 // what the dead one had begun goes on. A receiver that dies is offered no more after its time.
 // One that is asked to end is offered no more at once, and ends with 0.
 func TestDying(t *testing.T) {
+	t.Parallel()
 	rooms.Inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		file, b := payload(t, 100_000)
@@ -154,6 +155,7 @@ func (f *fleet) written(t *testing.T) (records, settled func() int) {
 
 // However large a payload is, the engine has a few records of it.
 func TestWrites(t *testing.T) {
+	t.Parallel()
 	rooms.Inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		records, settled := f.written(t)
@@ -192,6 +194,7 @@ func cpu(pid int) time.Duration {
 // Payloads of 5,000 bytes, one after the other by many clients: how many a second, and what
 // each part computes for one.
 func TestRate(t *testing.T) {
+	t.Parallel()
 	rooms.Inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		to := func(p *part) netip.AddrPort { return netip.MustParseAddrPort(p.room.Addr + ":4650") }

@@ -36,6 +36,7 @@ func (f *fleet) stored(b []byte) bool {
 
 // Payloads of either protocol arrive, and status tells of all that there is.
 func TestWhole(t *testing.T) {
+	t.Parallel()
 	rooms.Inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		file, b := payload(t, 3<<20)
