@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,38 +73,18 @@ type part struct {
 
 	cmd  *exec.Cmd
 	file *os.File
-	mark int64 // where the log of this start begins
 }
 
-// start starts it, and waits until it is there.
+// start starts it.
 func (p *part) start() error {
 	var err error
 	if p.file, err = os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	at, err := p.file.Stat()
-	if err != nil {
-		return err
-	}
-	p.mark = at.Size()
 	p.cmd = p.room.Command(p.path, p.args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.file, p.file
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return p.cmd.Start()
-}
-
-// said waits until the log of this start has such a line, and reports whether it does.
-func (p *part) said(pattern string, patience time.Duration) bool {
-	re := regexp.MustCompile(pattern)
-	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
-		b, _ := os.ReadFile(p.log)
-		if int64(len(b)) >= p.mark && re.Match(b[p.mark:]) {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
-	}
 }
 
 // kill ends it as a loss of the machine does.
