@@ -20,7 +20,6 @@ func (r *Receiver) early(s *stand) bool {
 	}
 	s.spool.Close()
 	s.state, s.spool, s.flow = unknown, nil, nil
-	r.open--
 	return true
 }
 

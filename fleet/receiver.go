@@ -67,7 +67,6 @@ type Receiver struct {
 	dirty  []*stand // took segments in this burst
 	raw    []byte   // the datagram at hand
 	held   int      // bytes that wait
-	open   int
 	counts ReceiverCounts
 
 	saying     bool
@@ -119,8 +118,16 @@ func (r *Receiver) Serve() error {
 // here and are not over.
 func (r *Receiver) Counts() ReceiverCounts { return r.counts }
 
-// Open is said at Counts.
-func (r *Receiver) Open() int { return r.open }
+// Open is said at Counts. A transaction that an orchestrator has asked about, and of which
+// nothing came, is none: offers that nobody uses would keep a receiver from ending.
+func (r *Receiver) Open() (n int) {
+	for _, s := range r.stands { // order does not show
+		if s.live() && !s.last.IsZero() {
+			n++
+		}
+	}
+	return n
+}
 
 // Away reports whether the engine did not answer when this one last said that it is there.
 func (r *Receiver) Away() bool { return r.away }
@@ -149,7 +156,7 @@ func (r *Receiver) Expire(now time.Time) {
 
 // Next implements [loop.Handler]. A receiver that is draining ends when nothing is open.
 func (r *Receiver) Next() (at time.Time, ok bool) {
-	if r.left || r.party.Draining && r.open == 0 && r.say.After(r.now) {
+	if r.left || r.party.Draining && r.Open() == 0 && r.say.After(r.now) {
 		return time.Time{}, false
 	}
 	at = r.sweep
@@ -162,7 +169,7 @@ func (r *Receiver) Next() (at time.Time, ok bool) {
 // sayThere says that this one is there.
 func (r *Receiver) sayThere(now time.Time) {
 	r.saying = true
-	r.party.Open, r.party.Free = r.open, r.shared.Room()
+	r.party.Open, r.party.Free = r.Open(), r.shared.Room()
 	p := r.party
 	r.cfg.Beside(func() func(time.Time) {
 		ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)

@@ -147,11 +147,9 @@ func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
 		s.size, s.segment = o.rec.Bytes, o.rec.Segment
 		s.total = (s.size-1)/s.segment + 1
 		s.flow = server.NewFlow(s.tid, now, 1, true)
-		r.open++
 	default:
 		s.state, s.spool = base, o.spool
 		s.flow = server.NewFlow(s.tid, now.Add(r.cfg.Limit), 1, false)
-		r.open++
 	}
 	for _, w := range s.waiting {
 		r.held -= len(w.b)

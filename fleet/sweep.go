@@ -65,7 +65,6 @@ func (r *Receiver) end(now time.Time, s *stand, next state) {
 		return
 	}
 	r.Burst(now)
-	r.open--
 	s.state, s.used, s.shut = next, now, false
 	if s.part != nil {
 		s.part.Close()
