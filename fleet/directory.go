@@ -16,6 +16,10 @@ import (
 // tokenName is the file that tells one fleet's directory from any other.
 const tokenName = ".fleet"
 
+// ErrNoToken is the error of a directory whose token is about to be written, or was by a process
+// that died of it.
+var ErrNoToken = errors.New("it has no token; if nobody is starting just now, remove it")
+
 // ErrDirectory is the error of a directory that is not the fleet's.
 var ErrDirectory = errors.New("it is not the directory that the fleet has")
 
@@ -53,8 +57,7 @@ func Token(f disk.Folder, fresh string) (string, error) {
 	}
 	token, whole := strings.CutSuffix(string(b[:n]), "\n")
 	if !whole || token == "" { // whoever makes it is about to write it, or died
-		return "", fmt.Errorf("%s: it has no token; if nobody is starting just now, remove it",
-			f.Full(tokenName))
+		return "", fmt.Errorf("%s: %w", f.Full(tokenName), ErrNoToken)
 	}
 	return token, nil
 }

@@ -166,6 +166,9 @@ func identity() string {
 	return regexp.MustCompile(`[^A-Za-z0-9_-]`).ReplaceAllString(h, "-")
 }
 
+// tokenFor is how long another part that starts at the same time may take to write the token.
+const tokenFor = 5 * time.Second
+
 // folder opens the shared directory.
 func (o *part) folder() (disk.Folder, error) {
 	f, err := disk.View(o.dir)
@@ -178,7 +181,7 @@ func (o *part) folder() (disk.Folder, error) {
 // join waits until the engine says whose directory it is: without an engine there is nothing
 // else to do. Another directory is an error.
 func (o *part) join(ctx context.Context, e engine.Engine, f disk.Folder) (token string, err error) {
-	for {
+	for began := time.Now(); ; {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
 		token, err = fleet.Join(try, e, f, rand.Text())
 		cancel()
@@ -187,6 +190,8 @@ func (o *part) join(ctx context.Context, e engine.Engine, f disk.Folder) (token 
 			return token, nil
 		case ctx.Err() != nil:
 			return "", context.Cause(ctx)
+		case errors.Is(err, fleet.ErrNoToken) && time.Since(began) < tokenFor:
+			time.Sleep(tick)
 		case errors.Is(err, fleet.ErrDirectory):
 			return "", fmt.Errorf("--dir %w; mount the fleet's directory there", err)
 		case !errors.Is(err, engine.ErrAway):
