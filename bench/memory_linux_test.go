@@ -18,7 +18,7 @@ var gigabyte = flag.Bool("gigabyte", false, "let TestMemory send 1 GiB, which ta
 // a payload that is just read in windows to any other. The peak is a loose bound, for
 // it holds the program's own pages too, which depend on the page cache.
 const (
-	mostMemory = 12 << 20
+	mostMemory = 14 << 20
 	mostGrowth = 2 << 20
 )
 

@@ -68,7 +68,7 @@ func serve(t *testing.T, n int, tool, flags []string, f func(netip.AddrPort)) st
 		line := append(append(tool[:len(tool):len(tool)], serving(t), "--listen", fmt.Sprintf("0.0.0.0:%d", port),
 			"--receivers", strings.Join(rs, ","), "--first-tid", "1000000", "--drain", "1ms"), flags...)
 		cmd := exec.Command(line[0], line[1:]...)
-		cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
+		cmd.Env = append(os.Environ(), counted)
 		out := &said{word: "msg=listening", seen: make(chan struct{})}
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := OnOneCPU(cmd.Start); err != nil {
