@@ -74,26 +74,29 @@ func mix(tid int64, id string) uint64 {
 	return h
 }
 
-// offering is what a client is offered of them. Names are left out, and then what makes the
-// offer one of the extended protocol, where that is what lets an original client read it.
+// offering is what a client is offered of them. Names are left out, then that segments may be
+// short, and then what makes the offer one of the extended protocol, where that is what lets an
+// original client read it.
 func offering(ps []engine.Party) []wire.Receiver {
 	full := make([]wire.Receiver, len(ps))
 	for i, p := range ps {
-		full[i] = wire.Receiver{Host: p.Addr.Addr().Unmap().String(), Name: p.Name, Seg: p.Seg, Win: p.Win}
+		full[i] = wire.Receiver{Host: p.Addr.Addr().Unmap().String(), Name: p.Name, Seg: p.Seg, Win: p.Win,
+			Short: p.Seg > 0}
 		if p.Addr.Port() != 4650 {
 			full[i].Port = p.Addr.Port()
 		}
 	}
 	rs := slices.Clone(full)
-	for _, short := range []func(*wire.Receiver){
+	for _, shorten := range []func(*wire.Receiver){
 		func(r *wire.Receiver) { r.Name = "" },
+		func(r *wire.Receiver) { r.Short = false },
 		func(r *wire.Receiver) { r.Seg, r.Win = 0, 0 },
 	} {
 		if len(wire.AppendOffer(nil, wire.MaxNumber, rs)) <= original {
 			return rs
 		}
 		for i := range rs {
-			short(&rs[i])
+			shorten(&rs[i])
 		}
 	}
 	if len(wire.AppendOffer(nil, wire.MaxNumber, rs)) <= original {

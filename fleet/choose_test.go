@@ -63,17 +63,21 @@ func TestChoose(t *testing.T) {
 // TestOffering has the offer within what an original client reads, where that can be.
 func TestOffering(t *testing.T) {
 	var ps []engine.Party
-	for i := range 14 {
+	for i := range 17 {
 		ps = append(ps, engine.Party{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 4650),
 			Name: "a receiver with a name of its own", Seg: 8192, Win: 64})
 	}
 	rs := offering(ps[:2])
-	if rs[0].Name == "" || rs[0].Port != 0 || rs[0].Seg != 8192 {
+	if rs[0].Name == "" || rs[0].Port != 0 || rs[0].Seg != 8192 || !rs[0].Short {
 		t.Errorf("two have %+v", rs[0])
 	}
-	rs = offering(ps)
-	if rs[0].Name != "" || rs[0].Seg != 8192 {
+	rs = offering(ps[:14])
+	if rs[0].Name != "" || rs[0].Seg != 8192 || !rs[0].Short {
 		t.Errorf("fourteen have %+v", rs[0])
+	}
+	rs = offering(ps)
+	if rs[0].Name != "" || rs[0].Seg != 8192 || rs[0].Short {
+		t.Errorf("seventeen have %+v", rs[0])
 	}
 }
 
