@@ -149,6 +149,9 @@ func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
 		s.flow = server.NewFlow(s.tid, now, 1, true)
 	default:
 		s.state, s.spool = base, o.spool
+		// An orchestrator may have given up asking for what is here. What came from now on would
+		// be acknowledged, and be no part of the payload.
+		s.shut = o.rec.State == engine.Settling
 		s.flow = server.NewFlow(s.tid, now.Add(r.cfg.Limit), 1, false)
 	}
 	for _, w := range s.waiting {
