@@ -91,7 +91,8 @@ func scrape(n *lab.Network, dir string) (err error) {
 		return err
 	}
 	l, err := lab.Start(ctx, lab.Config{
-		Network: n, Seed: 8, Idle: 300 * time.Millisecond, Settled: page.Settled,
+		// Longer than two timeouts in a row: who is silent for so long has ended.
+		Network: n, Seed: 8, Idle: 8 * time.Second, Settled: page.Settled,
 		Watch: func(s *server.Server, w *loop.Waker, socks []*loop.Socket) {
 			page.Serve(Source{Server: s, Waker: w, Sockets: socks})
 		},
