@@ -57,6 +57,7 @@ var rules = []rule{
 	{page: "docs/send.md", first: "mdalp -a ADDR -p PORT a b c", way: run},
 
 	{page: "docs/commands.md", first: "mdalp lab --profile lan -- mdalp", way: run},
+	{page: "docs/commands.md", first: "mdalp lab --profile tampered", way: run},
 	{page: "docs/commands.md", first: "mdalp ping", way: run, pings: true},
 	{page: "docs/commands.md", first: "mdalp plan", way: run},
 	{page: "docs/commands.md", first: "mdalp bench", way: run},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -29,6 +28,7 @@ type labOptions struct {
 	profile string
 	// The same seed plays the same losses and delays to the same flows.
 	seed    uint64
+	sealed  bool
 	verbose int
 	quiet   bool
 }
@@ -46,15 +46,17 @@ an orchestrator and receivers that are far away, and lose what a profile says.
 Without a command, send 5,000 bytes balanced over all receivers, then to each
 receiver alone, and compare. With a command, run it inside, with MDALP_ADDR and
 MDALP_PORT set to the orchestrator, and MDALP_FILE, unless that is set already, to a
-file of 5,000 bytes: mdalp and mdalp bench need no options there. The file goes when
-the command ends.
+file of 5,000 bytes: mdalp and mdalp bench need no options there. With --sealed the
+orchestrator takes sealed transactions, and MDALP_KEY, unless set already, is a key that
+is made for this run. Both files go when the command ends.
 
 How far the comparison is shows on a terminal, and elsewhere in a line after 2 seconds and
 then more and more rarely. With --quiet the lab itself prints nothing but errors, and the
 exit code tells: 0 if all went as the rules and the profile have it, 1 if something did
 not; with a command, the command's own.`,
 		Example: `  mdalp lab
-  mdalp lab --profile capture -- mdalp -v`,
+  mdalp lab --profile capture -- mdalp -v
+  mdalp lab --profile tampered --sealed -- mdalp -v`,
 		Args: func(c *cobra.Command, args []string) error {
 			// Without -- the options of the command would be taken for the lab's.
 			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
@@ -62,6 +64,10 @@ not; with a command, the command's own.`,
 			}
 			if len(args) > 0 && args[0] == "" {
 				return usage.Errorf("the command behind -- is empty")
+			}
+			if o.sealed && len(args) == 0 {
+				return usage.Errorf("--sealed: the comparison is of the base protocol; " +
+					"to send sealed, give a command, as in: mdalp lab --sealed -- mdalp")
 			}
 			return nil
 		},
@@ -72,6 +78,7 @@ not; with a command, the command's own.`,
 	f.StringVar(&o.profile, "profile", "",
 		"network to play: "+strings.Join(names, ", ")+", or a JSON file (default "+names[0]+")")
 	f.Uint64Var(&o.seed, "seed", 8, "seed of everything that is left to chance")
+	f.BoolVar(&o.sealed, "sealed", false, "have the command send sealed, by a key in MDALP_KEY")
 	f.BoolVarP(&o.quiet, "quiet", "q", false,
 		"print nothing but errors; a command prints what it likes; wins over -v")
 	f.CountVarP(&o.verbose, "verbose", "v", "say what happens; twice: every datagram")
@@ -122,6 +129,12 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1)
 	defer signal.Stop(signals)
+	// mdalp finds the orchestrator there without -a and -p, and has something to send.
+	env, remove, err := o.prepare(&cfg)
+	defer remove()
+	if err != nil {
+		return err
+	}
 	l, err := lab.Start(ctx, cfg)
 	if err != nil {
 		return err
@@ -138,16 +151,7 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		os.Setenv("PATH", filepath.Dir(self)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
 	c := exec.Command(command[0], command[1:]...)
-	// mdalp finds the orchestrator there without -a and -p.
-	c.Env = l.Environ()
-	if os.Getenv("MDALP_FILE") == "" {
-		name, err := o.file()
-		if err != nil {
-			return fmt.Errorf("a file to send: %w", err)
-		}
-		defer os.Remove(name)
-		c.Env = append(c.Env, "MDALP_FILE="+name)
-	}
+	c.Env = append(l.Environ(), env...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := c.Start(); err != nil {
 		return notStarted(command[0], err)
@@ -167,19 +171,6 @@ func (o *labOptions) command(ctx context.Context, cfg lab.Config, command []stri
 		return exited(failed.ExitCode())
 	}
 	return err
-}
-
-// sampleSize is the size of what the lab sends by itself, in bytes.
-const sampleSize = 5000
-
-// file makes a file for those who bring none.
-func (o *labOptions) file() (string, error) {
-	f, err := os.CreateTemp("", "mdalp-lab-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(sample(sampleSize, o.seed))
-	return f.Name(), cmp.Or(err, f.Close())
 }
 
 // verdictLines is how many transactions have a line each.

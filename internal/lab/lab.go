@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"mdalp/internal/sim"
 	"mdalp/loop"
+	"mdalp/seal"
 	"mdalp/server"
 )
 
@@ -33,6 +35,8 @@ type Config struct {
 	Idle time.Duration
 	// Base has the orchestrator offer the base protocol alone.
 	Base bool
+	// Key, if not nil, has the orchestrator take sealed transactions with it; others are taken too.
+	Key *seal.Key
 	// Store keeps the payloads; nil is memory.
 	Store server.Store
 	Log   *slog.Logger // nil is none
@@ -95,7 +99,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		l.closeSockets()
 		return nil, err
 	}
-	srv, err := l.server(&cfg, places, order)
+	srv, front, err := l.server(&cfg, places, order)
 	if err != nil {
 		l.closeSockets()
 		return nil, err
@@ -107,7 +111,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if cfg.Watch != nil {
 		cfg.Watch(srv, l.waker, l.socks)
 	}
-	w := newWan(srv, cfg.Seed, cfg.Profile.Access, places, order)
+	w := newWan(front, cfg.Seed, cfg.Profile.Access, places, order)
 	ctx, l.cancel = context.WithCancel(ctx)
 	go l.run(ctx, srv, w, cfg.Log)
 	return l, nil
@@ -167,8 +171,9 @@ func (l *Lab) open(n *Network, places []place) (order []int, err error) {
 	return order, nil
 }
 
-// server makes the orchestrator and the receivers. order is the place of each socket.
-func (l *Lab) server(cfg *Config, places []place, order []int) (*server.Server, error) {
+// server makes the orchestrator and the receivers, and gives what datagrams come to first: the
+// server too, or who opens and seals for it. order is the place of each socket.
+func (l *Lab) server(cfg *Config, places []place, order []int) (*server.Server, loop.Handler, error) {
 	for i, p := range places[1:] {
 		l.receivers = append(l.receivers, server.Receiver{
 			Addr: netip.AddrPortFrom(p.addr, p.port),
@@ -208,7 +213,19 @@ func (l *Lab) server(cfg *Config, places []place, order []int) (*server.Server, 
 	if cfg.Payload != nil {
 		c.Expect = &server.Payload{Size: int64(len(cfg.Payload)), SHA256: sha256.Sum256(cfg.Payload)}
 	}
-	return server.New(c)
+	if cfg.Key == nil {
+		s, err := server.New(c)
+		return s, s, err
+	}
+	var ring seal.Keyring
+	if err := ring.Add("lab", *cfg.Key); err != nil {
+		return nil, nil, err
+	}
+	s, err := server.NewSealed(c, &ring, false, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.Server, s, nil
 }
 
 // run is the goroutine of the network.

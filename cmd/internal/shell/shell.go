@@ -114,7 +114,7 @@ func Complete(root *cobra.Command, values Values) {
 			case f.Name == "store":
 				c.RegisterFlagCompletionFunc(f.Name,
 					cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
-			case !slices.Contains([]string{"file", "expect", "hosts", "pcap"}, f.Name):
+			case !slices.Contains([]string{"file", "expect", "hosts", "pcap", "key", "key-log"}, f.Name):
 				c.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
 			}
 		})
