@@ -75,7 +75,9 @@ var rules = []rule{
 	{page: "docs/serve.md", first: "mdalpd store ls", way: run},
 
 	{page: "docs/security.md", first: "mdalp key office.key", way: run, pings: true},
-	{page: "docs/security.md", first: "mdalp key office-2.key", way: run},
+	{page: "docs/security.md", first: "$ mdalpd", way: run},
+	{page: "docs/security.md", first: "$ mdalp -a", way: run},
+	{page: "docs/security.md", first: "$ kill", way: run},
 
 	{page: "docs/exit-codes.md", first: "$ mdalp", way: run},
 
@@ -113,6 +115,7 @@ var rules = []rule{
 
 	{page: "docs/operation.md", first: "mdalpd --store", way: serve},
 	{page: "docs/operation.md", first: "systemctl", way: not, why: service},
+	{page: "docs/operation.md", first: "# systemctl edit", way: not, why: service},
 	{page: "docs/operation.md", first: "MDALPD_STORE=", way: serve},
 	{page: "docs/operation.md", first: "# systemctl edit", way: not, why: service},
 	{page: "docs/operation.md", first: "mdalpd: ", way: not, why: "a message; the scripts of cmd/mdalpd compare it"},

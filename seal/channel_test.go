@@ -3,9 +3,12 @@ package seal
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"mdalp/wire"
 )
 
 const head = "Type:2;TID:7;SEQ:41;NUM:57;DATA:"
@@ -110,5 +113,30 @@ func TestChannelAllocatesNothing(t *testing.T) {
 	})
 	if got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// BenchmarkChannel is what a datagram costs: its bytes, and its header, which is parsed once
+// more here.
+func BenchmarkChannel(b *testing.B) {
+	client, _ := shake(b)
+	for _, size := range []int{1200, 8192} {
+		data := append(make([]byte, 0, 1<<14), head...)
+		data = append(data, make([]byte, size)...)
+		b.Run(fmt.Sprintf("seal/bytes=%d", size), func(b *testing.B) {
+			c := client.Channel(size)
+			for n := uint64(0); b.Loop(); n++ {
+				if _, err := c.Seal(data, len(head), n); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("parse/bytes=%d", size), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := wire.Parse(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
