@@ -117,7 +117,6 @@ var rules = []rule{
 	{page: "docs/operation.md", first: "systemctl", way: not, why: service},
 	{page: "docs/operation.md", first: "# systemctl edit", way: not, why: service},
 	{page: "docs/operation.md", first: "MDALPD_STORE=", way: serve},
-	{page: "docs/operation.md", first: "# systemctl edit", way: not, why: service},
 	{page: "docs/operation.md", first: "mdalpd: ", way: not, why: "a message; the scripts of cmd/mdalpd compare it"},
 	{page: "docs/operation.md", first: "$ MDALPD_STORE=", way: not, why: "it looks at port 4650 of this host; the scripts of cmd/mdalpd run check"},
 	{page: "docs/operation.md", first: "sh -c", way: not, why: service},
