@@ -89,7 +89,7 @@ func (t *trans) Assemble([]wire.Range) (sum [sha256.Size]byte, err error) {
 	if err != nil {
 		return sum, err
 	}
-	g, err := t.ask(true, true)
+	g, err := t.settled()
 	if err != nil {
 		return sum, err
 	}
@@ -97,12 +97,14 @@ func (t *trans) Assemble([]wire.Range) (sum [sha256.Size]byte, err error) {
 	for i, r := range t.rec.Receivers {
 		ids[i] = r.ID
 	}
-	sum, have, err := s.shared.Assemble(t.rec.TID, ids, assembly(t.rec.TID, t.rec.Epoch))
-	if err != nil {
-		return sum, err
+	name := assembly(t.rec.TID, t.rec.Epoch)
+	sum, have, err := s.shared.Assemble(t.rec.TID, ids, name)
+	if err == nil && (len(have) != 1 || have[0].First != 0 || have[0].Last+1 < g.High) {
+		err = server.ErrMissing
 	}
-	if len(have) != 1 || have[0].First != 0 || have[0].Last+1 < g.High {
-		return sum, server.ErrMissing
+	if err != nil {
+		s.folder.Remove(name) // a later owner, who removes the others, may have been here
+		return sum, err
 	}
 	t.sum = sum
 	return sum, nil

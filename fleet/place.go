@@ -88,6 +88,12 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 		a := &answers[i]
 		if a.Err != nil || a.Problem != "" {
 			s.count(func(c *Counts) { c.Silent++ })
+			if a.Err != nil && t.rec.Segment == 0 && s.gone(ids[i]) != nil {
+				if shut {
+					return g, errStill
+				}
+				g.Idle = 0 // for all that is known
+			}
 			if err := t.dead(a, ids[i]); err != nil {
 				return g, err
 			}

@@ -71,6 +71,7 @@ type Receiver struct {
 
 	saying     bool
 	say, sweep time.Time
+	lease      lease
 	now        time.Time
 	away       bool
 	left       bool
@@ -170,13 +171,16 @@ func (r *Receiver) Next() (at time.Time, ok bool) {
 func (r *Receiver) sayThere(now time.Time) {
 	r.saying = true
 	r.party.Open, r.party.Free = r.Open(), r.shared.Room()
-	p := r.party
+	p, began := r.party, now
 	r.cfg.Beside(func() func(time.Time) {
 		ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
 		defer cancel()
 		err := r.cfg.Engine.Say(ctx, &p)
 		return func(now time.Time) {
 			r.saying = false
+			if err == nil {
+				r.lease.renew(now, began)
+			}
 			r.say = now.Add(engine.SayEvery)
 			if p.Draining != r.party.Draining || err != nil {
 				r.say = now.Add(againAfter)
@@ -246,7 +250,10 @@ func (r *Receiver) Take(now time.Time, e *loop.Envelope, _ int, m *wire.Message)
 		}
 	case base:
 		if m.Num < 0 {
-			return r.segment(now, s, m)
+			if r.leased(now, s, e) {
+				return r.segment(now, s, m)
+			}
+			return nil, false
 		}
 		if r.early(s) {
 			r.wait(s, e)

@@ -29,6 +29,7 @@ type stand struct {
 	tid   int64
 	state state
 	shut  bool // an orchestrator is settling it, and nothing new is taken
+	term  int  // that of the lease when the engine was asked, see lease
 
 	asking  bool
 	again   time.Time // when the engine may be asked again
@@ -81,6 +82,7 @@ type opened struct {
 	part    *server.Part
 	spool   *server.Writer
 	missing bool // the engine knows nothing of it
+	term    int  // of the lease when it was asked
 	err     error
 }
 
@@ -91,9 +93,10 @@ func (r *Receiver) ask(now time.Time, s *stand) {
 	}
 	s.asking = true
 	r.counts.Asked++
-	tid := s.tid
+	tid, term := s.tid, r.lease.term
 	r.cfg.Beside(func() func(time.Time) {
 		o := r.openFiles(tid)
+		o.term = term
 		return func(now time.Time) { r.opened(now, s, &o) }
 	})
 }
@@ -148,7 +151,7 @@ func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
 		s.total = (s.size-1)/s.segment + 1
 		s.flow = server.NewFlow(s.tid, now, 1, true)
 	default:
-		s.state, s.spool = base, o.spool
+		s.state, s.spool, s.term = base, o.spool, o.term
 		// An orchestrator may have given up asking for what is here. What came from now on would
 		// be acknowledged, and be no part of the payload.
 		s.shut = o.rec.State == engine.Settling

@@ -1,0 +1,85 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/loop"
+	"mdalp/server"
+)
+
+// A base payload has no digest that tells whether all of it is there: what its client was told
+// to have arrived must be among what the settling orchestrator reads. A receiver that answers
+// says what it has, and takes nothing more. One that does not, perhaps because it is cut off
+// from the engine, might go on. So it acknowledges segments of the base protocol only for as
+// long as the registry is sure to have it, and who settles waits until the registry has it no
+// more.
+
+// leaseFor is how long a receiver may acknowledge base segments after it last began to say
+// that it is there. The engine counts engine.Lives from when it heard it, which is later; the
+// rest is for clocks that do not run alike.
+const leaseFor = engine.Lives - 2*time.Second
+
+// errStill says that a receiver does not answer and may be acknowledging still.
+var errStill = errors.New("a receiver does not answer, and is not known to be gone")
+
+// A lease is until when base segments are acknowledged.
+type lease struct {
+	until time.Time
+	term  int // counts the times that it had ended before it was renewed
+}
+
+// renew takes that the engine was told at began.
+func (l *lease) renew(now, began time.Time) {
+	if !now.Before(l.until) {
+		l.term++
+	}
+	l.until = began.Add(leaseFor)
+}
+
+// leased reports whether a base segment of s, the datagram at hand, may be acknowledged. Who has
+// no lease drops it. Where the lease had ended meanwhile, s may have been settled without this
+// receiver, and the engine is asked again.
+func (r *Receiver) leased(now time.Time, s *stand, e *loop.Envelope) bool {
+	if now.Before(r.lease.until) {
+		if s.term == r.lease.term {
+			return true
+		}
+		if r.end(now, s, unknown); s.state == unknown {
+			r.wait(s, e)
+			r.ask(now, s)
+			return false
+		}
+	}
+	r.counts.Dropped++
+	return false
+}
+
+// settled asks the receivers of a base payload for the last time, until each has answered or
+// is gone.
+func (t *trans) settled() (g server.Gathered, err error) {
+	for n := 0; ; n++ {
+		if g, err = t.ask(true, true); !errors.Is(err, errStill) {
+			return g, err
+		}
+		t.s.again(n)
+	}
+}
+
+// gone fails with errStill unless the registry has a receiver no more.
+func (s *store) gone(id string) error {
+	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+	defer cancel()
+	living, err := s.engine.Living(ctx)
+	if err != nil {
+		return errStill
+	}
+	for _, p := range living {
+		if p.Role == engine.Receiver && p.ID == id {
+			return errStill
+		}
+	}
+	return nil
+}
