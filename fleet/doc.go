@@ -13,6 +13,10 @@
 // another has taken the transaction over meanwhile, the last write fails, and the client
 // hears nothing from the first.
 //
+// A base payload has no digest. A receiver acknowledges its segments only while the registry is
+// sure to have the receiver, and who settles waits for those that do not answer until it has
+// not (lease.go).
+//
 // Receivers do not report by themselves: an orchestrator asks when a client asks it, and
 // when a transaction may have been silent for too long. That is less traffic than a report a
 // second, and what is told is never older than the question. Durations are all that

@@ -1,0 +1,98 @@
+package fleet
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"mdalp/fleet/engine/model"
+	"mdalp/internal/sim"
+	"mdalp/loop"
+	"mdalp/server"
+	"mdalp/wire"
+)
+
+// A dripper is a client of the base protocol that sends a segment a second to the second of
+// its receivers, and keeps what is acknowledged.
+type dripper struct {
+	orch  netip.AddrPort
+	next  time.Time
+	tid   int64
+	to    netip.AddrPort
+	seq   int64
+	acked [][]byte
+	last  time.Time // of an acknowledgement
+	send  bool
+}
+
+func (d *dripper) text() []byte { return fmt.Appendf(nil, "segment %03d;", d.seq) }
+
+func (d *dripper) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	m, err := wire.Parse(b)
+	switch {
+	case err != nil:
+	case m.Type == wire.Offer && d.tid == 0:
+		rs, _ := wire.ParseReceivers(m.Data)
+		d.tid, d.to, d.next = m.TID, netip.AddrPortFrom(netip.MustParseAddr(rs[1].Host), 4650), now
+	case m.Type == wire.Ack && m.Seq == d.seq:
+		d.acked = append(d.acked, d.text())
+		d.seq, d.last = d.seq+1, now
+	}
+}
+func (d *dripper) Fail(time.Time, *loop.Envelope, error) {}
+func (d *dripper) Expire(now time.Time) {
+	if !now.Before(d.next) {
+		d.send, d.next = true, now.Add(time.Second)
+	}
+}
+func (d *dripper) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	if !d.send {
+		return b, false
+	}
+	d.send = false
+	if e.Peer = d.orch; d.tid == 0 {
+		return wire.AppendIntent(b), true
+	}
+	e.Peer = d.to
+	return wire.AppendData(b, d.tid, d.seq, d.text()), true
+}
+func (d *dripper) Next() (time.Time, bool) { return d.next, true }
+
+// TestLease cuts a receiver off from the engine that a client goes on sending base segments
+// to: what it acknowledges until it is settled without it is in the payload.
+func TestLease(t *testing.T) {
+	for seed := range uint64(20) {
+		f := &fleetWorld{t: t, seed: seed}
+		f.world = sim.New(sim.Config{Seed: seed, Limit: time.Hour,
+			Link: sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)}}})
+		f.m = model.New(f.world, sim.Epoch, seed, model.Faults{Delay: 10 * time.Millisecond})
+		f.folder = &stepFolder{sim.NewDisk(), f.m, make(map[string]int)}
+		at := func(net, n byte, port uint16) netip.AddrPort {
+			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, net, n}), port)
+		}
+		f.add("o0", at(1, 0, 4649), true)
+		rcvs := map[netip.Addr]*proc{}
+		for i := range byte(2) {
+			rcvs[at(2, i, 0).Addr()] = f.add(fmt.Sprint("r", i), at(2, i, 4650), false)
+		}
+		d := &dripper{orch: at(1, 0, 4649), next: sim.Epoch.Add(3 * time.Second)}
+		f.world.Add("c", d, sim.Socket{Addrs: []netip.AddrPort{at(3, 0, 5000)}, PacketInfo: true})
+		cut := 6*time.Second + time.Duration(seed)*400*time.Millisecond
+		f.world.At(cut, func(time.Time) { rcvs[d.to.Addr()].client.Cut = true })
+		if err := f.world.Advance(80 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		whole := bytes.Join(d.acked, nil)
+		got := f.folder.Files()[server.WholeName(d.tid)]
+		if len(d.acked) == 0 || !bytes.Equal(got, whole) {
+			t.Errorf("seed %d: %d segments were acknowledged, of %d bytes, and %d are there", seed, len(d.acked), len(whole), len(got))
+		}
+		// Who is cut off for good acknowledges for a while, and no longer.
+		if since := d.last.Sub(sim.Epoch.Add(cut)); since > leaseFor+time.Second {
+			t.Errorf("seed %d: it acknowledged for %v without the engine", seed, since)
+		}
+		f.m.Close()
+	}
+}
