@@ -81,7 +81,9 @@ func cachegrind(t *testing.T, command string) []string {
 	if err != nil {
 		need.Skip(t, "valgrind is not installed")
 	}
-	if out, err := exec.Command(valgrind, "--tool=none", command, "--version").CombinedOutput(); err != nil {
+	try := exec.Command(valgrind, "--tool=none", command, "--version")
+	try.Env = append(os.Environ(), counted)
+	if out, err := try.CombinedOutput(); err != nil {
 		need.Skip(t, fmt.Sprintf("valgrind cannot run the command here: %v\n%s", err, out))
 	}
 	return []string{valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=" + filepath.Join(t.TempDir(), "instructions")}
