@@ -13,7 +13,7 @@ import (
 // acknowledgements, and at the end the verdict.
 type blocks struct {
 	s        *session
-	source   source
+	source   supply
 	transfer *sched.Transfer
 	expect   int // the receiver whose acknowledgement is likely the next
 	segment  int // bytes of a segment

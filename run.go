@@ -44,7 +44,7 @@ type run struct {
 	// key seeds the cookies of the echoes and their identifier. It is drawn when the
 	// sockets for echoes are opened, if it is zero.
 	key [32]byte
-	// memory bounds what is held of the payload, in bytes; sourceMemory if 0.
+	// memory bounds what is held of the payload, in bytes; supplyMemory if 0.
 	memory int64
 }
 
@@ -78,7 +78,7 @@ func (c *run) withDefaults() (*run, error) {
 		d.numbers = seal.MaxNumber
 	}
 	if d.memory == 0 {
-		d.memory = sourceMemory
+		d.memory = supplyMemory
 	}
 	if d.hash == nil {
 		d.hash = digest

@@ -96,7 +96,7 @@ func (s *session) Drop(e *loop.Envelope, b []byte, why error) {
 	case errors.Is(why, seal.ErrUnwanted):
 		cause = DropUnwanted
 	case errors.Is(why, seal.ErrPlain) && s.phase == PhaseWaiting:
-		s.waiting.plain = true // anybody may send it: it ends nothing
+		s.waiting.unsealed = true // anybody may send it: it ends nothing
 	}
 	s.drop(cause, why.Error(), e.Peer, b)
 }
@@ -108,7 +108,7 @@ func (w *waiting) unanswered() error {
 	switch {
 	case w.known:
 		why = ErrNoAnswer
-	case w.plain:
+	case w.unsealed:
 		why = ErrPlain
 	}
 	return fmt.Errorf("%w: %w (key %s)", ErrNoOffer, &PeerError{s.cfg.Orchestrator, OpIntent, why},

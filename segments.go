@@ -18,7 +18,7 @@ const firstSegments = 3
 type sending struct {
 	s        *session
 	transfer *sched.Transfer // nil before the split
-	source   source
+	source   supply
 	peers    []peer // the session's
 	place    map[netip.AddrPort]int
 	expect   int    // the peer whose acknowledgement is likely the next

@@ -65,7 +65,7 @@ func send(ctx context.Context, src io.ReaderAt, size int64, cfg *run) (*Report, 
 			local[i] = sock.LocalAddr()
 		}
 		out := newSink(cfg.Capture, sinkRoom)
-		t := newTap(s, out, local, sourceTo)
+		t := newTap(s, out, local, localTo)
 		t.h = h
 		t.full = out.full
 		defer func() { t.end(out.close(cfg.patience(ctx, began))) }()

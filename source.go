@@ -7,18 +7,18 @@ import (
 )
 
 // How much of the payload is held in memory: a payload of up to half of
-// sourceMemory whole, of a larger one a window for each receiver. Together they
+// supplyMemory whole, of a larger one a window for each receiver. Together they
 // are what a transfer costs in memory, whatever the payload's size; smaller
 // windows mean more reads.
 const (
-	sourceMemory = 2 << 20 // bytes, over all receivers
-	wholeLimit   = sourceMemory / 2
+	supplyMemory = 2 << 20 // bytes, over all receivers
+	wholeLimit   = supplyMemory / 2
 	windowMin    = 1 << 10
 	windowMax    = 16 << 10 // more would leave the processor's cache before it is sent
 )
 
-// A source reads a payload as its segments are sent.
-type source struct {
+// A supply reads a payload as its segments are sent.
+type supply struct {
 	r       io.ReaderAt
 	size    int64
 	window  int64
@@ -37,7 +37,7 @@ type source struct {
 type extent struct{ off, end int64 }
 
 // open takes the memory for n receivers, about as much as memory says.
-func (s *source) open(r io.ReaderAt, size int64, n int, memory int64) {
+func (s *supply) open(r io.ReaderAt, size int64, n int, memory int64) {
 	s.r, s.size = r, size
 	if size <= memory/2 {
 		s.whole = true
@@ -53,7 +53,7 @@ func (s *source) open(r io.ReaderAt, size int64, n int, memory int64) {
 // bytes gives length bytes at off, for receiver i's window. They are valid until
 // the next call. The window goes on from where it is asked: a receiver's segments
 // are read in order, and a repetition is of the last one.
-func (s *source) bytes(i int, off int64, length int) ([]byte, error) {
+func (s *supply) bytes(i int, off int64, length int) ([]byte, error) {
 	end := off + int64(length)
 	if s.whole {
 		return s.arena[off:end], s.failure
@@ -72,7 +72,7 @@ const streamMost = 128 << 10
 
 // stream takes the memory for an extended transfer over n receivers, whose segments are of
 // so many bytes, about as much as memory says.
-func (s *source) stream(r io.ReaderAt, size int64, n, segment int, memory int64) {
+func (s *supply) stream(r io.ReaderAt, size int64, n, segment int, memory int64) {
 	s.r, s.size = r, size
 	s.window = max(min(streamMost, memory/int64(n)), int64(segment))
 	s.window = min(s.window, size)
@@ -83,7 +83,7 @@ func (s *source) stream(r io.ReaderAt, size int64, n, segment int, memory int64)
 
 // next is bytes of a stream. A window goes on where it ends. What stands elsewhere is a
 // lost segment, and read alone; the second in a row is a new run.
-func (s *source) next(i int, off int64, length int) ([]byte, error) {
+func (s *supply) next(i int, off int64, length int) ([]byte, error) {
 	end := off + int64(length)
 	w := s.arena[int64(i)*s.window:][:s.window]
 	a := &s.at[i]
@@ -102,7 +102,7 @@ func (s *source) next(i int, off int64, length int) ([]byte, error) {
 }
 
 // fill reads b from off. What goes wrong is kept: nothing wrong is ever sent.
-func (s *source) fill(b []byte, off int64) {
+func (s *supply) fill(b []byte, off int64) {
 	n, err := s.r.ReadAt(b, off)
 	if n == len(b) || s.failure != nil {
 		return

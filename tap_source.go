@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// sourceTo asks the kernel for the address that it would send from to a host. To
+// localTo asks the kernel for the address that it would send from to a host. To
 // connect a UDP socket looks a route up and sends nothing (connect(2), udp(7)). Where
 // there is no route it is the unspecified address.
-func sourceTo(host netip.Addr) netip.Addr {
+func localTo(host netip.Addr) netip.Addr {
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(host, Port)))
 	if err == nil {
 		defer c.Close()

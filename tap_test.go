@@ -247,7 +247,7 @@ func TestTapServer(t *testing.T) {
 
 func TestSourceTo(t *testing.T) {
 	for to, want := range map[string]string{"127.0.0.1": "127.0.0.1", "127.5.6.7": "127.0.0.1", "::1": "::1", "fe80::1%nosuch": "::"} {
-		if got := sourceTo(netip.MustParseAddr(to)); got.String() != want {
+		if got := localTo(netip.MustParseAddr(to)); got.String() != want {
 			t.Errorf("to %s from %v, want %s", to, got, want)
 		}
 	}

@@ -27,21 +27,21 @@ const (
 
 // waiting is the stage before the offer: the intent is sent, and perhaps again.
 type waiting struct {
-	s       *session
-	ready   bool          // an intent is to be sent
-	intents int           // sent so far
-	failing time.Time     // when an intent failed first; zero if none did
-	last    error         // of the last that did
-	remote  bool          // the network said so of one of them, and not only this host
-	again   time.Duration // how long after the next failure the intent is sent again
-	every   time.Duration // how long after the last intent the next is sent, 0: it is sent once
-	repeats int           // intents that were due since nothing came
-	marked  bool          // the next intent asks for a cookie
-	asks    bool          // a cookie was asked for and has not come
-	cookie  string        // shows the orchestrator that this host is where it says; "": none
-	known   bool          // the orchestrator has the key
-	told    int           // the intents that were sent when it was told to wait
-	plain   bool          // an answer was not sealed
+	s        *session
+	ready    bool          // an intent is to be sent
+	intents  int           // sent so far
+	failing  time.Time     // when an intent failed first; zero if none did
+	last     error         // of the last that did
+	remote   bool          // the network said so of one of them, and not only this host
+	again    time.Duration // how long after the next failure the intent is sent again
+	every    time.Duration // how long after the last intent the next is sent, 0: it is sent once
+	repeats  int           // intents that were due since nothing came
+	marked   bool          // the next intent asks for a cookie
+	asks     bool          // a cookie was asked for and has not come
+	cookie   string        // shows the orchestrator that this host is where it says; "": none
+	known    bool          // the orchestrator has the key
+	told     int           // the intents that were sent when it was told to wait
+	unsealed bool          // an answer was not sealed
 }
 
 // begin starts the wait.

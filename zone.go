@@ -60,6 +60,6 @@ func (c *run) atHome() error {
 	}
 	c.number = numbered
 	// A host that is sent to from its own address is this one (ip-route(8), local).
-	c.ours = func(a netip.Addr) bool { return sourceTo(a) == a }
+	c.ours = func(a netip.Addr) bool { return localTo(a) == a }
 	return nil
 }

@@ -290,13 +290,3 @@ func (r *Receiver) Burst(time.Time) {
 	}
 	r.dirty = r.dirty[:0]
 }
-
-// broken ends what is acknowledged of a transaction: its store failed.
-func (r *Receiver) broken(s *stand, err error) {
-	r.counts.Failed++
-	s.flow.Doubt()
-	if s.problem == "" {
-		s.problem = "the store failed"
-		r.cfg.Log.Error("store failed, nothing more of it is acknowledged", "tid", s.tid, "err", err)
-	}
-}

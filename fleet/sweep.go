@@ -89,3 +89,13 @@ func (r *Receiver) forget(now time.Time, after time.Duration) {
 		}
 	}
 }
+
+// broken ends what is acknowledged of a transaction: its store failed.
+func (r *Receiver) broken(s *stand, err error) {
+	r.counts.Failed++
+	s.flow.Doubt()
+	if s.problem == "" {
+		s.problem = "the store failed"
+		r.cfg.Log.Error("store failed, nothing more of it is acknowledged", "tid", s.tid, "err", err)
+	}
+}

@@ -23,19 +23,19 @@ const (
 	waking = -1
 )
 
-// A pace tells from the length of the rounds whether the loop is busy. One short round
+// A tempo tells from the length of the rounds whether the loop is busy. One short round
 // does not make it so: over a wide-area network, where two answers may come together
 // by chance, a raw wait would only keep sysmon awake. When the wait of a busy loop
 // is long after all, the next takes twice as many short rounds: with one P, what the
 // loop waits for may be a goroutine of its own program, which a raw wait keeps from
 // running. As many short rounds again take the doubling back.
-type pace struct {
+type tempo struct {
 	short int // short rounds in a row
 	need  int // that make a busy loop
 }
 
 // round takes the length of a round and reports whether the loop is busy.
-func (p *pace) round(gap time.Duration) bool {
+func (p *tempo) round(gap time.Duration) bool {
 	switch {
 	case gap <= shortWait:
 		if p.short++; p.short >= 2*p.need {

@@ -25,7 +25,7 @@ type runner struct {
 	boxes []*inbox
 	poll  *poller
 	spin  spinner
-	pace  pace
+	pace  tempo
 	out   *outbox
 	errs  errbox
 	ctl   control
@@ -82,7 +82,7 @@ func drive(ctx context.Context, w *Waker, h Handler, socks []*Socket) error {
 }
 
 func newRunner(ctx context.Context, w *Waker, h Handler, socks []*Socket) (r *runner, err error) {
-	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: pace{need: minBusy},
+	r = &runner{ctx: ctx, h: h, out: newOutbox(), spin: newSpinner(), pace: tempo{need: minBusy},
 		base: time.Now()}
 	r.now = r.base
 	defer func() {

@@ -128,7 +128,7 @@ func TestYield(t *testing.T) {
 // A loop whose raw waits keep the one from running that it waits for soon has hardly
 // any, and a loop that is busy in truth is not held up by one long round.
 func TestPace(t *testing.T) {
-	p := pace{need: minBusy}
+	p := tempo{need: minBusy}
 	count := func(rounds int, raw time.Duration) (busy int) {
 		for range rounds {
 			if p.round(20 * time.Microsecond) {

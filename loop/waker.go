@@ -143,7 +143,7 @@ func (w *Waker) Close() error {
 type gang struct {
 	w       *Waker
 	room    int // how many more may run; with w.mu held, as is waiting
-	waiting []func() func(now time.Time)
+	backlog []func() func(now time.Time)
 }
 
 func (g *gang) take(job func() (back func(now time.Time))) {
@@ -151,7 +151,7 @@ func (g *gang) take(job func() (back func(now time.Time))) {
 	defer g.w.mu.Unlock()
 	g.w.jobs++
 	if g.room == 0 {
-		g.waiting = append(g.waiting, job)
+		g.backlog = append(g.backlog, job)
 		return
 	}
 	g.room--
@@ -177,10 +177,10 @@ func (g *gang) next() (job func() func(now time.Time)) {
 		close(w.idle)
 		w.idle = nil
 	}
-	if len(g.waiting) == 0 {
+	if len(g.backlog) == 0 {
 		g.room++
 		return nil
 	}
-	job, g.waiting = g.waiting[0], g.waiting[1:]
+	job, g.backlog = g.backlog[0], g.backlog[1:]
 	return job
 }

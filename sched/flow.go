@@ -57,7 +57,7 @@ type Flow struct {
 
 	Silent    int   // probe timeouts since the last ack
 	SlowStart bool  // the window has met no limit yet
-	Waiting   int64 // segments that wait for it alone
+	Queued    int64 // segments that wait for it alone
 }
 
 // Flow tells about receiver i.
@@ -68,7 +68,7 @@ func (t *Transfer) Flow(i int) Flow {
 		Window: min(l.control.window(), int64(l.window)*t.segment),
 		RTT:    l.recovery.smoothed, LeastRTT: l.recovery.least, Rate: l.rate * 1e9,
 		Silent: l.recovery.backoff, SlowStart: l.control.fixed == 0 && l.control.cubic.slowStart(),
-		Waiting: l.unsent(),
+		Queued: l.unsent(),
 	}
 	if l.pacer.price > 0 {
 		f.Pace = 1e9 / l.pacer.price

@@ -199,7 +199,7 @@ func quote(path string) string {
 	if strings.HasPrefix(path, "-") {
 		path = "./" + path
 	}
-	if path != "" && strings.Trim(path, plain+"/+,:@%") == "" {
+	if path != "" && strings.Trim(path, nameLetters+"/+,:@%") == "" {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// plain is what means nothing to a shell, a log or a browser.
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+// nameLetters is what means nothing to a shell, a log or a browser.
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // maxName bounds the name of a key, in bytes.
 const maxName = 64
@@ -55,7 +55,7 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("key name: it is empty; name the client that has the key, as in office=FILE")
-	case len(name) > maxName || strings.Trim(name, plain) != "":
+	case len(name) > maxName || strings.Trim(name, nameLetters) != "":
 		return fmt.Errorf("key name %q: a name is at most %d letters, digits, dots, hyphens and underscores",
 			name, maxName)
 	}

@@ -117,7 +117,7 @@ func TestShown(t *testing.T) {
 	r.want(r.to(orch, stranger, shows))
 	r.want(r.to(orch, stranger, shows))
 	r.want(r.to(orch, stranger, "Type:0;"))
-	if st := r.s.Stats(); st.Waiting != 2 || r.s.Waiting() != 10 || r.s.orch.rows[1].waiting != 1 {
+	if st := r.s.Stats(); st.Waiting != 2 || r.s.Waiting() != 10 || r.s.orch.rows[1].length != 1 {
 		t.Fatalf("%d wait, %+v", r.s.Waiting(), st)
 	}
 	// The first transaction ends, and its place is the stranger's.

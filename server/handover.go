@@ -55,8 +55,8 @@ func (w *row) asked(to []Asked) []Asked {
 	for k, more := 0, true; more; k++ {
 		more = false
 		for j := range w.turns.len() {
-			if o := w.turns.at(j); k < len(o.waiting) {
-				if i := &o.waiting[k]; i.seal == nil {
+			if o := w.turns.at(j); k < len(o.queue) {
+				if i := &o.queue[k]; i.seal == nil {
 					to = append(to, Asked{i.peer, i.local, i.sock})
 				}
 				more = true

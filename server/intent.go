@@ -66,7 +66,7 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope, m *wire.Message) 
 func (s *Orchestrator) heed(now time.Time, from source, o *origin, i waiter) {
 	st := &s.stats
 	// Whoever waits is held up by the bounds of his own source, or there is no place.
-	if s.Waiting() == 0 || !s.barred && (from.shown || !s.pinched) && (o == nil || len(o.waiting) == 0) {
+	if s.Waiting() == 0 || !s.barred && (from.shown || !s.pinched) && (o == nil || len(o.queue) == 0) {
 		if o == nil {
 			o = s.origin(from)
 		}

@@ -91,18 +91,18 @@ func (m *Memory) take(n int64) error {
 
 // spans is a page of places: where the segment's bytes are in the log.
 const (
-	spansPage  = 256
-	spansBytes = spansPage * 8
+	spansPage    = 256
+	extentsBytes = spansPage * 8
 )
 
-type span struct{ off, n uint32 }
+type extent struct{ off, n uint32 }
 
 // memorySpool appends segments to chunks as they come and finds them by places.
 type memorySpool struct {
 	m       *Memory
 	tid     int64
 	chunks  [][]byte
-	places  []*[spansPage]span
+	places  []*[spansPage]extent
 	used    int64 // with what the payload will take
 	payload []byte
 }
@@ -135,13 +135,13 @@ func (s *memorySpool) put(seq int64, data []byte) error {
 		if err := s.take(8 * grow); err != nil {
 			return err
 		}
-		s.places = append(s.places, make([]*[spansPage]span, grow)...)
+		s.places = append(s.places, make([]*[spansPage]extent, grow)...)
 	}
 	if s.places[p] == nil {
-		if err := s.take(spansBytes); err != nil {
+		if err := s.take(extentsBytes); err != nil {
 			return err
 		}
-		s.places[p] = new([spansPage]span)
+		s.places[p] = new([spansPage]extent)
 	}
 	last := len(s.chunks) - 1
 	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < len(data) {
@@ -160,7 +160,7 @@ func (s *memorySpool) put(seq int64, data []byte) error {
 		return err
 	}
 	c := s.chunks[last]
-	s.places[p][seq%spansPage] = span{uint32(last)<<16 | uint32(len(c)), uint32(len(data))}
+	s.places[p][seq%spansPage] = extent{uint32(last)<<16 | uint32(len(c)), uint32(len(data))}
 	s.chunks[last] = append(c, data...)
 	return nil
 }
@@ -184,7 +184,7 @@ func (s *memorySpool) Assemble(have []wire.Range) (sum [sha256.Size]byte, err er
 }
 
 // length is how many bytes segments have hold.
-func (s *memorySpool) length(places []*[spansPage]span, have []wire.Range) (n int) {
+func (s *memorySpool) length(places []*[spansPage]extent, have []wire.Range) (n int) {
 	for seq := range each(have) {
 		n += int(places[seq/spansPage][seq%spansPage].n)
 	}

@@ -25,7 +25,7 @@ func (c *Config) offered() ([]wire.Receiver, error) {
 		if !r.Addr.IsValid() || r.Addr.Addr().IsUnspecified() || r.Addr.Port() == 0 {
 			return nil, fmt.Errorf("server: no client can send to receiver %s", r.Addr)
 		}
-		bare[i].Host = plain(r.Addr).Addr().String()
+		bare[i].Host = canonical(r.Addr).Addr().String()
 		if r.Addr.Port() != Port {
 			bare[i].Port = r.Addr.Port()
 		}
@@ -83,7 +83,7 @@ func (c *Config) offerLen(rs []wire.Receiver) int {
 
 func offerLen(rs []wire.Receiver) int { return len(wire.AppendOffer(nil, wire.MaxNumber, rs)) }
 
-// plain is an address as it is compared: IPv4 never mapped, and no zone.
-func plain(a netip.AddrPort) netip.AddrPort {
+// canonical is an address as it is compared: IPv4 never mapped, and no zone.
+func canonical(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

@@ -73,7 +73,7 @@ func (s *Orchestrator) init(l *Ledger, cfg Config) error {
 }
 
 // Waiting is how many intents are in the queue.
-func (s *Orchestrator) Waiting() int { return s.rows[0].waiting + s.rows[1].waiting }
+func (s *Orchestrator) Waiting() int { return s.rows[0].length + s.rows[1].length }
 
 // Receive implements [loop.Handler].
 func (s *Orchestrator) Receive(now time.Time, e *loop.Envelope, b []byte) {

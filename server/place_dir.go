@@ -159,8 +159,8 @@ func (p *dirPlace) wrote(n int64) {
 	p.stored, p.kept = p.stored+n, p.kept-n
 }
 
-// settle ends the account, of which bytes stay.
-func (p *dirPlace) settle(stay int64) {
+// reckon ends the account, of which bytes stay.
+func (p *dirPlace) reckon(stay int64) {
 	if p.files == 0 {
 		return
 	}
@@ -233,7 +233,7 @@ func (p *dirPlace) Discard() {
 		p.d.f.Remove(p.name(suffix))
 	}
 	p.onDisk = nil
-	p.settle(0)
+	p.reckon(0)
 }
 
 // Keep implements [Place]. What is kept is flushed, as far as it can be.
@@ -248,7 +248,7 @@ func (p *dirPlace) Keep([]wire.Range) string {
 	p.d.mu.Lock()
 	p.d.held[p.meta.TID] = struct{}{}
 	p.d.mu.Unlock()
-	p.settle(p.stored)
+	p.reckon(p.stored)
 	return p.d.f.Full(p.name(partSuffix))
 }
 

@@ -55,7 +55,7 @@ func (p *dirPlace) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path
 	// stays, for whoever comes next.
 	err = p.d.f.Flush()
 	p.close()
-	p.settle(p.size)
+	p.reckon(p.size)
 	if err != nil {
 		return p.sum, p.path, err
 	}

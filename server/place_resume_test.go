@@ -66,7 +66,7 @@ func TestPlaceResumes(t *testing.T) {
 		t.Errorf("%v, left %q", err, names(t, path))
 	}
 	holds(t, file, payload)
-	if d.room.spools != 0 || d.room.copies != 0 || d.room.files != 0 || d.room.settled != placeBytes {
+	if d.room.spools != 0 || d.room.copies != 0 || d.room.files != 0 || d.room.accounted != placeBytes {
 		t.Errorf("accounted for %+v", &d.room)
 	}
 }

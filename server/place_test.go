@@ -124,7 +124,7 @@ func TestPlace(t *testing.T) {
 		if got := names(t, path); got != ".completed "+want {
 			t.Errorf("left %q", got)
 		}
-		if d.room.spools != 0 || d.room.copies != 0 || d.room.files != 0 || d.room.settled != placeBytes {
+		if d.room.spools != 0 || d.room.copies != 0 || d.room.files != 0 || d.room.accounted != placeBytes {
 			t.Errorf("accounted for %+v", &d.room)
 		}
 		// The number is taken, for the next process too.

@@ -27,8 +27,8 @@ const inRow = 3
 
 // A row is intents that wait, of sources that take turns.
 type row struct {
-	turns   fifo[*origin]
-	waiting int
+	turns  fifo[*origin]
+	length int
 }
 
 // row is that of a source.
@@ -43,13 +43,13 @@ func (s *Orchestrator) row(from source) *row {
 // is not known: when it is full, for those alone who have less than the others.
 func (s *Orchestrator) mayWait(from source, o *origin) bool {
 	w := s.row(from)
-	if w.waiting < s.cfg.Queue {
-		return o == nil || len(o.waiting) < max(8, s.cfg.Queue/4)
+	if w.length < s.cfg.Queue {
+		return o == nil || len(o.queue) < max(8, s.cfg.Queue/4)
 	}
 	sources := w.turns.len() + 1
 	n := 0
 	if o != nil {
-		n = len(o.waiting)
+		n = len(o.queue)
 	}
 	return (n+1)*sources <= s.cfg.Queue && w.turns.len() > 0
 }
@@ -82,42 +82,42 @@ func (s *Orchestrator) wait(from source, i waiter) bool {
 		return false
 	}
 	w, o := s.row(from), s.origin(from)
-	if w.waiting >= s.cfg.Queue {
+	if w.length >= s.cfg.Queue {
 		var most *origin
 		for k := range w.turns.len() {
-			if x := w.turns.at(k); most == nil || len(x.waiting) > len(most.waiting) {
+			if x := w.turns.at(k); most == nil || len(x.queue) > len(most.queue) {
 				most = x
 			}
 		}
-		if len(most.waiting) <= len(o.waiting)+1 {
+		if len(most.queue) <= len(o.queue)+1 {
 			s.release(o)
 			return false
 		}
-		last := len(most.waiting) - 1
-		s.leaves(&most.waiting[last])
-		s.turnAway(&most.waiting[last])
-		most.waiting = most.waiting[:last]
-		w.waiting--
+		last := len(most.queue) - 1
+		s.leaves(&most.queue[last])
+		s.turnAway(&most.queue[last])
+		most.queue = most.queue[:last]
+		w.length--
 		s.stats.Displaced++
 	}
-	if len(o.waiting) == 0 {
+	if len(o.queue) == 0 {
 		w.turns.push(o)
 	}
-	o.waiting = append(o.waiting, i)
+	o.queue = append(o.queue, i)
 	if i.seal == nil {
 		s.queued[i.peer] = o
 	}
-	w.waiting++
+	w.length++
 	return true
 }
 
 // unqueue takes the intent of a client out of the queue.
 func (s *Orchestrator) unqueue(o *origin, peer netip.AddrPort) {
 	w := s.row(o.source)
-	o.waiting = slices.DeleteFunc(o.waiting, func(i waiter) bool { return i.peer == peer && i.seal == nil })
-	w.waiting--
+	o.queue = slices.DeleteFunc(o.queue, func(i waiter) bool { return i.peer == peer && i.seal == nil })
+	w.length--
 	delete(s.queued, peer)
-	if len(o.waiting) > 0 {
+	if len(o.queue) > 0 {
 		return
 	}
 	for range w.turns.len() { // once around, so that the others keep their order
@@ -158,16 +158,16 @@ func (s *Orchestrator) serve(now time.Time, w *row) bool {
 			w.turns.push(o)
 			continue
 		}
-		i := o.waiting[0]
-		o.waiting = o.waiting[1:]
+		i := o.queue[0]
+		o.queue = o.queue[1:]
 		s.leaves(&i)
-		w.waiting--
-		if len(o.waiting) > 0 {
+		w.length--
+		if len(o.queue) > 0 {
 			w.turns.push(o)
 		} else {
-			o.waiting = nil
+			o.queue = nil
 		}
-		if s.favoured++; !o.shown || s.rows[0].waiting == 0 {
+		if s.favoured++; !o.shown || s.rows[0].length == 0 {
 			s.favoured = 0
 		}
 		s.start(now, o, i)
@@ -263,13 +263,13 @@ func (s *Orchestrator) clearQueue() {
 		w := &s.rows[k]
 		for w.turns.len() > 0 {
 			o := w.turns.pop()
-			for i := range o.waiting {
-				s.turnAway(&o.waiting[i])
+			for i := range o.queue {
+				s.turnAway(&o.queue[i])
 			}
-			o.waiting = nil
+			o.queue = nil
 			s.release(o)
 		}
-		w.waiting = 0
+		w.length = 0
 	}
 	clear(s.queued)
 }

@@ -72,7 +72,7 @@ func (s *Receivers) init(addrs []Receiver, l taker, st *Stats) error {
 		acks:   acks{free: none, share: max(leastAcks, 2*len(addrs))},
 	}
 	for i, r := range addrs {
-		a := plain(r.Addr)
+		a := canonical(r.Addr)
 		if _, twice := s.byAddr[a]; twice {
 			return errors.New("server: receiver " + a.String() + " is given twice")
 		}
@@ -119,7 +119,7 @@ func (s *Receivers) owe(f *flow, i int, num int64, e *loop.Envelope) {
 // receiver is the index of the receiver that a datagram was sent to.
 func (s *Receivers) receiver(e *loop.Envelope) (int, bool) {
 	if e.Local.Addr().IsValid() {
-		i, ok := s.byAddr[plain(e.Local)]
+		i, ok := s.byAddr[canonical(e.Local)]
 		return i, ok
 	}
 	for i := range s.addrs {

@@ -111,10 +111,10 @@ func (s *Ledger) forget(t *transaction) {
 // IPv6 /64. Origins take turns, so that none waits for the many of another.
 type origin struct {
 	source
-	waiting []waiter
-	live    int   // transactions that are not settled
-	places  int   // of these, those that hold one
-	bytes   int64 // of payload in them
+	queue  []waiter
+	live   int   // transactions that are not settled
+	places int   // of these, those that hold one
+	bytes  int64 // of payload in them
 }
 
 // origin finds or makes that of a source.
@@ -129,7 +129,7 @@ func (s *Ledger) origin(from source) *origin {
 
 // release forgets an origin that has nothing left.
 func (s *Ledger) release(o *origin) {
-	if o.live == 0 && len(o.waiting) == 0 {
+	if o.live == 0 && len(o.queue) == 0 {
 		delete(s.origins, o.source)
 	}
 }

@@ -29,16 +29,16 @@ type room struct {
 	overMax  error
 	overDisk error
 
-	mu      sync.Mutex
-	settled int64 // bytes in files that nobody works on
-	news    int64 // all that ever came to those
-	spools  int64 // bytes in spools, and in payloads that are being put together
-	copies  int64 // bytes that putting together will still take
-	files   int64 // that it will still make
-	free    int64 // on the disk above the reserve, as far as we know
-	left    int64 // of bytes until the disk is asked again
-	changed bool  // something was written since
-	asked   time.Time
+	mu        sync.Mutex
+	accounted int64 // bytes in files that nobody works on
+	news      int64 // all that ever came to those
+	spools    int64 // bytes in spools, and in payloads that are being put together
+	copies    int64 // bytes that putting together will still take
+	files     int64 // that it will still make
+	free      int64 // on the disk above the reserve, as far as we know
+	left      int64 // of bytes until the disk is asked again
+	changed   bool  // something was written since
+	asked     time.Time
 }
 
 func (r *room) open(f disk.Folder, o DirOptions) error {
@@ -86,7 +86,7 @@ func (r *room) take(n, disk, payload, files int64) error {
 }
 
 func (r *room) account(n, disk, payload, files int64) error {
-	if r.max > 0 && r.settled+r.spools+r.copies+n+payload > r.max {
+	if r.max > 0 && r.accounted+r.spools+r.copies+n+payload > r.max {
 		return r.overMax
 	}
 	short := r.free < r.copies+disk+payload
@@ -145,7 +145,7 @@ func (r *room) give(n, payload, files, settled int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.add(-n, -payload, -files)
-	r.settled += settled
+	r.accounted += settled
 	r.news += max(0, settled)
 	r.left = 0
 }
@@ -155,7 +155,7 @@ func (r *room) give(n, payload, files, settled int64) {
 func (r *room) counted(settled, before int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.settled = settled + r.news - before
+	r.accounted = settled + r.news - before
 	r.left = 0
 }
 
@@ -177,7 +177,7 @@ func (r *room) payload() int64 {
 		n = r.free - r.copies
 	}
 	if r.max > 0 {
-		n = min(n, r.max-r.settled-r.spools-r.copies)
+		n = min(n, r.max-r.accounted-r.spools-r.copies)
 	}
 	if n >= 1<<61 {
 		return -1

@@ -220,7 +220,7 @@ func (s *dirSpool) Discard() {
 	s.d.mu.Lock()
 	delete(s.d.kept, s.meta.TID)
 	s.d.mu.Unlock()
-	s.settle(0)
+	s.reckon(0)
 }
 
 // Keep implements [Spool].
@@ -232,7 +232,7 @@ func (s *dirSpool) Keep() string {
 	s.d.mu.Lock()
 	s.d.kept[s.meta.TID] = struct{}{}
 	s.d.mu.Unlock()
-	s.settle(s.stored)
+	s.reckon(s.stored)
 	return s.path(spoolSuffix)
 }
 
@@ -244,8 +244,8 @@ func (s *dirSpool) close() {
 	}
 }
 
-// settle ends the account, of which bytes stay.
-func (s *dirSpool) settle(stay int64) {
+// reckon ends the reckon, of which bytes stay.
+func (s *dirSpool) reckon(stay int64) {
 	s.d.room.give(s.stored, s.copies, s.files, stay)
 	s.stored, s.copies, s.files = 0, 0, 0
 }

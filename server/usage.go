@@ -17,7 +17,7 @@ func (d *Dir) Usage() Usage {
 	r := &d.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Usage{Held: r.settled + r.spools, Promised: r.copies, Max: r.max, Reserve: r.reserve}
+	return Usage{Held: r.accounted + r.spools, Promised: r.copies, Max: r.max, Reserve: r.reserve}
 }
 
 // Disk tells how many bytes are free on the directory's disk, and how many it has in all. Any

@@ -125,7 +125,7 @@ func (w *Writer) Sync() error {
 // Close lets go of its file, which stays.
 func (w *Writer) Close() {
 	w.s.close()
-	w.s.settle(0)
+	w.s.reckon(0)
 }
 
 // SpoolOf gives what the spool of a receiver holds that is not asked itself, as Writer.Have

@@ -39,7 +39,7 @@ func (o *sendOptions) resolve(ctx context.Context, c *mdalp.Config) error {
 	var err error
 	c.Orchestrator, c.Orchestrators = all[0], all[1:]
 	if o.bind != "" {
-		if c.Bind, err = source(o.bind, c.Orchestrator.Addr()); err != nil {
+		if c.Bind, err = localFor(o.bind, c.Orchestrator.Addr()); err != nil {
 			return fmt.Errorf("--bind %s: %w", o.bind, err)
 		}
 	}
@@ -125,10 +125,10 @@ func isInterface(zone string) bool {
 	return err == nil
 }
 
-// source gives the address that --bind names: an address, or an interface's first of
+// localFor gives the address that --bind names: an address, or an interface's first of
 // the family of to, and of its scope if it can be. It does not look whether this host has
 // an address that was spelled out: bind(2) will.
-func source(name string, to netip.Addr) (netip.Addr, error) {
+func localFor(name string, to netip.Addr) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(bare(name)); err == nil {
 		if a.Is4() != to.Is4() && a != netip.IPv6Unspecified() {
 			return netip.Addr{}, fmt.Errorf("it is not of the orchestrator's address family")

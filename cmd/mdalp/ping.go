@@ -197,7 +197,7 @@ func (o *pingOptions) ping(ctx context.Context, args []string, t *targets) (*mda
 		return nil, err
 	}
 	if o.orchestrator.bind != "" && len(t.addrs) > 0 {
-		if c.Bind, err = source(o.orchestrator.bind, t.addrs[0]); err != nil {
+		if c.Bind, err = localFor(o.orchestrator.bind, t.addrs[0]); err != nil {
 			return nil, fmt.Errorf("--bind %s: %w", o.orchestrator.bind, err)
 		}
 	}

@@ -158,7 +158,7 @@ func own(listen netip.Addr) netip.Addr {
 		outs = append(outs, "[2001:db8::1]:9")
 	}
 	for _, out := range outs {
-		if a, err := source(netip.Addr{}, netip.MustParseAddrPort(out)); err == nil && a.IsGlobalUnicast() {
+		if a, err := localFor(netip.Addr{}, netip.MustParseAddrPort(out)); err == nil && a.IsGlobalUnicast() {
 			return a
 		}
 	}

@@ -97,7 +97,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	d.resume(time.Now(), o.limit)
 	o.announce(log, &cfg, socks[0].LocalAddr())
-	page.Serve(status.Source{Server: d.Server, Waker: w, Sockets: socks, Store: cfg.Store, Path: o.store})
+	page.Serve(status.Watched{Server: d.Server, Waker: w, Sockets: socks, Store: cfg.Store, Path: o.store})
 	return d.run(ctx, calls, o.verbose)
 }
 

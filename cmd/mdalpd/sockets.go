@@ -26,7 +26,7 @@ func open(in *passed, listen netip.AddrPort, rs []server.Receiver) (socks []*loo
 		}
 	}()
 	what := "--listen " + listen.String()
-	if _, err := source(listen.Addr(), listen); errors.Is(err, syscall.EACCES) {
+	if _, err := localFor(listen.Addr(), listen); errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("%s: it is the address of a whole network, not of this host", what)
 	}
 	first, err := in.bind(what, listen)
@@ -92,7 +92,7 @@ func (e *portError) Unwrap() error { return e.err }
 
 // local refuses what is no address of this host.
 func local(a netip.Addr) error {
-	_, err := source(a, netip.AddrPortFrom(a, server.Port))
+	_, err := localFor(a, netip.AddrPortFrom(a, server.Port))
 	for _, e := range []error{syscall.EADDRNOTAVAIL, syscall.EACCES, syscall.EAFNOSUPPORT} {
 		if errors.Is(err, e) {
 			return errors.New("it is no address of this host")
@@ -101,10 +101,10 @@ func local(a netip.Addr) error {
 	return nil // any other error is not about that
 }
 
-// source gives the address from which this host sends to another one, which sends
+// localFor gives the address from which this host sends to another one, which sends
 // nothing. from is where to send from, if it is valid; EADDRNOTAVAIL says that it is not
 // this host's, and EACCES that to is a broadcast address (connect(2)).
-func source(from netip.Addr, to netip.AddrPort) (netip.Addr, error) {
+func localFor(from netip.Addr, to netip.AddrPort) (netip.Addr, error) {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		// Go allows broadcasts on every socket.
 		var err error

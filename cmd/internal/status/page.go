@@ -34,8 +34,8 @@ const (
 	farewell = time.Second
 )
 
-// A Source is what the page tells about.
-type Source struct {
+// A Watched is what the page tells about.
+type Watched struct {
 	Server *server.Server
 	// Waker is that of the Server's loop.
 	Waker *loop.Waker
@@ -62,7 +62,7 @@ type Page struct {
 	listen  net.Listener
 	log     *slog.Logger
 	started time.Time
-	src     Source
+	src     Watched
 
 	tally tally // of the loop's goroutine alone
 	last  atomic.Pointer[State]
@@ -95,7 +95,7 @@ func Open(o Options, log *slog.Logger) (*Page, error) {
 }
 
 // Serve begins to answer. It does not wait.
-func (p *Page) Serve(src Source) {
+func (p *Page) Serve(src Watched) {
 	if p == nil {
 		return
 	}

@@ -94,7 +94,7 @@ func scrape(n *lab.Network, dir string) (err error) {
 		// Longer than two timeouts in a row: who is silent for so long has ended.
 		Network: n, Seed: 8, Idle: 8 * time.Second, Settled: page.Settled,
 		Watch: func(s *server.Server, w *loop.Waker, socks []*loop.Socket) {
-			page.Serve(Source{Server: s, Waker: w, Sockets: socks})
+			page.Serve(Watched{Server: s, Waker: w, Sockets: socks})
 		},
 	})
 	if err != nil {
