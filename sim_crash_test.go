@@ -36,7 +36,7 @@ func TestSwarmDisk(t *testing.T) {
 // gone, and of what was not flushed nothing, everything or some of it left.
 func TestCrashPoints(t *testing.T) {
 	points, lives := 0, 0
-	for seed := range uint64(6) {
+	for seed := range uint64(usual(6, 1)) {
 		whole := newDiskWorld(seed, nil)
 		whole.end = func(*sim.Disk) {}
 		if err := whole.run(); err != nil {

@@ -15,8 +15,16 @@ import (
 )
 
 // The flags of a campaign. They stand after the package: go test . -seeds 1000000
+// usual is how many there are of something, and how many with the race detector, see thin.
+func usual(n, thinned int) int {
+	if thin {
+		return thinned
+	}
+	return n
+}
+
 var (
-	seedCount = flag.Int("seeds", 2000, "how many seeds TestSwarm runs")
+	seedCount = flag.Int("seeds", usual(2000, 200), "how many seeds TestSwarm runs")
 	seedFrom  = flag.Uint64("from", 1, "the first of them")
 	seedBlind = flag.Bool("blind", false, "check only what can be seen from outside: no audit of the transfer")
 	seedShow  = flag.Bool("show", false, "print the events of the first seed, and run no other")
