@@ -284,3 +284,8 @@ func epollWait(trap uintptr, ep int, events []unix.EpollEvent, ts *timespec, d t
 	}
 	return int(n), 0
 }
+
+// nanosleep sleeps for t, which lies in the heap, or until a signal comes. The Go scheduler does not know.
+func nanosleep(t *unix.Timespec) {
+	syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(t)), 0, 0)
+}

@@ -35,9 +35,10 @@ type runner struct {
 	base, now time.Time
 	at        time.Time // when Expire is due, if due
 	due       bool
-	stamped   bool   // some socket is
-	posted    bool   // the Waker has something to call
-	blocked   bool   // the first datagram of out waits for room to send
+	stamped   bool // some socket is
+	posted    bool // the Waker has something to call
+	blocked   bool // the first datagram of out waits for room to send
+	coalesce  coalescer
 	hot       int    // the socket that received last
 	caught    int    // datagrams that hot received while spinning
 	bulk      bool   // what came last is a part of much
@@ -193,7 +194,7 @@ func (r *runner) round() (done bool, err error) {
 		return false, nil
 	}
 	r.skipped = 0
-	return r.sleep(d, idle, ok && d <= 0)
+	return r.sleep(d, idle && !r.lookAway(gap, d), ok && d <= 0)
 }
 
 // fetchReady takes the errors and one batch of datagrams from each socket that has

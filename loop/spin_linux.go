@@ -36,7 +36,11 @@ const (
 // socket with [Options.Replies] is looked at once, after everyone else was let run
 // (sched_yield(2)): if that was the peer, its answers are there, all of them, and nobody
 // had to be woken. If it was a stranger, who may keep the CPU for milliseconds, it counts
-// as fruitless. See trial for when that is done.
+// as fruitless. A trial finds out whether it pays, which depends on what the peers on this CPU
+// cost: whoever of two programs takes more time for its part than the other is preempted by it at
+// every wake-up (sched(7), EEVDF). To yield prevents that for the one, and brings it about for
+// the other. Against receivers that cost less than the client it is 7 to 11 % less CPU time with
+// up to ten of them; against dearer ones the whole would take 20 % longer.
 type spinner struct {
 	yields  bool          // one CPU
 	within  time.Duration // the longest round that is worth another spin
@@ -52,58 +56,6 @@ func newSpinner() spinner {
 		return spinner{yields: true, within: shortWait, penalty: minPenalty}
 	}
 	return spinner{within: spinWithin, penalty: minPenalty}
-}
-
-// A trial finds out whether to yield or to sleep costs less time for a datagram. It
-// depends on what the peers on this CPU cost: whoever of two programs takes more time for
-// its part than the other is preempted by it at every wake-up (sched(7), EEVDF). To yield
-// prevents that for the one, and brings it about for the other. Against receivers that
-// cost less than the client it is 7 to 11 % less CPU time with up to ten of them; against
-// dearer ones the whole would take 20 % longer. The two take turns for a while, and the
-// better one goes on for longer; a stranger's work in between spoils one turn of several.
-type trial struct {
-	turn  int              // 0 to 2·turns-1 are the turns, odd ones yield; then what was found
-	left  int              // rounds left of it
-	start time.Time        // of the turn
-	got   uint64           // datagrams until then
-	cost  [2]time.Duration // of 1024 datagrams, in the best turn asleep and yielding
-	won   bool             // to yield was better
-}
-
-const (
-	turns      = 3         // each way
-	turnRounds = 128       // in a turn
-	trialLasts = 128 * 128 // rounds until the next one
-)
-
-// round takes the instant and the number of datagrams received so far, and reports
-// whether to yield.
-func (t *trial) round(now time.Time, got uint64) bool {
-	if t.left--; t.left < 0 {
-		t.next(now, got)
-	}
-	if t.turn < 2*turns {
-		return t.turn%2 == 1
-	}
-	return t.won
-}
-
-// next ends a turn.
-func (t *trial) next(now time.Time, got uint64) {
-	if n := got - t.got; t.turn < 2*turns && n > 0 && !t.start.IsZero() {
-		c := now.Sub(t.start) * 1024 / time.Duration(n)
-		if best := &t.cost[t.turn%2]; *best == 0 || c < *best {
-			*best = c
-		}
-		t.turn++
-	} else {
-		t.turn, t.cost = 0, [2]time.Duration{}
-	}
-	t.left, t.start, t.got = turnRounds-1, now, got
-	if t.turn == 2*turns {
-		t.won = t.cost[1] < t.cost[0]
-		t.left = trialLasts - 1
-	}
 }
 
 // worth reports whether to spin after a round that took gap.

@@ -52,7 +52,8 @@ func (x *extended) whole() bool { return x.have.n == x.total }
 type train struct {
 	t   *transaction
 	off int64
-	b   []byte
+	n   int    // bytes
+	b   []byte // these, unless the place keeps none
 }
 
 // block takes a segment with NUM that came to receiver i.
@@ -95,7 +96,7 @@ func (s *Ledger) take(now time.Time, t *transaction, i int, m *wire.Message) boo
 	}
 	off := m.Seq * x.segment
 	w := &s.train
-	if w.t != t || w.off+int64(len(w.b)) != off || len(w.b)+len(m.Data) > trainBytes {
+	if w.t != t || w.off+int64(w.n) != off || w.n+len(m.Data) > trainBytes {
 		s.writeTrain(now)
 		if t.phase != open { // it was this transaction's, and could not be written
 			st.Late++
@@ -107,12 +108,15 @@ func (s *Ledger) take(now time.Time, t *transaction, i int, m *wire.Message) boo
 		return false
 	}
 	if w.t == nil {
-		w.t, w.off = t, off
-		if w.b == nil {
+		w.t, w.off, w.n = t, off, 0
+		if w.b == nil && !x.unkept {
 			w.b = make([]byte, 0, trainBytes)
 		}
 	}
-	w.b = append(w.b, m.Data...)
+	w.n += len(m.Data)
+	if !x.unkept {
+		w.b = append(w.b, m.Data...)
+	}
 	if !x.decided {
 		x.decided = true
 		s.first(now, t, i, len(m.Data))

@@ -221,7 +221,9 @@ func (s *Receivers) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	s.begin(now)
 	s.stats.Datagrams++
 	var err error
-	s.m, err = wire.Parse(b)
+	if !wire.ParseSegment(b, &s.m) {
+		s.m, err = wire.Parse(b)
+	}
 	switch {
 	case err != nil, !answerable(e):
 		s.stats.Malformed++

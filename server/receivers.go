@@ -16,6 +16,8 @@ type Receivers struct {
 	ledger taker
 	addrs  []Receiver
 	byAddr map[netip.AddrPort]int
+	local  netip.AddrPort // of the last datagram that was looked up, and
+	last   int            // whose it was: segments come in trains
 	stats  *Stats
 	held   *holding // nil where the ledger is beside
 
@@ -119,7 +121,13 @@ func (s *Receivers) owe(f *flow, i int, num int64, e *loop.Envelope) {
 // receiver is the index of the receiver that a datagram was sent to.
 func (s *Receivers) receiver(e *loop.Envelope) (int, bool) {
 	if e.Local.Addr().IsValid() {
+		if e.Local == s.local {
+			return s.last, true
+		}
 		i, ok := s.byAddr[canonical(e.Local)]
+		if ok {
+			s.local, s.last = e.Local, i
+		}
 		return i, ok
 	}
 	for i := range s.addrs {

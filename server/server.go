@@ -40,7 +40,9 @@ func (s *Server) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	s.stats.Datagrams++
 	m := &s.rcv.m
 	var err error
-	*m, err = wire.Parse(b)
+	if !wire.ParseSegment(b, m) {
+		*m, err = wire.Parse(b)
+	}
 	switch {
 	case s.closed:
 		s.stats.AfterClose++

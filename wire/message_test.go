@@ -318,6 +318,11 @@ func FuzzParse(f *testing.F) {
 		if ok != (err == nil) {
 			t.Fatalf("the grammar takes it: %v, Parse: %v", ok, err)
 		}
+		var seg wire.Message
+		isSegment := wire.ParseSegment(in, &seg)
+		if isSegment != (ok && in[0] == '2') || isSegment && cmp.Diff(want, seg) != "" {
+			t.Fatalf("ParseSegment: %v, %+v; by the grammar %+v", isSegment, seg, want)
+		}
 		if err != nil {
 			checkError(t, "message", in, err)
 			return

@@ -71,20 +71,40 @@ func count64(n int64) int {
 // isShort reports whether b begins as a short segment does.
 func isShort(b []byte) bool { return len(b) >= 2 && b[0] == '2' && b[1] == ';' }
 
+// ParseSegment takes a short segment apart into m, as [Parse] does, and reports whether b is
+// one. Where it is none, or malformed, m is not to be used. It is for who takes many: in place,
+// and without a look at anything else, this takes less time.
+func ParseSegment(b []byte, m *Message) bool {
+	if !isShort(b) {
+		return false
+	}
+	_, want := m.short(b)
+	return want == ""
+}
+
 // parseShort takes a short segment apart: three numbers, each with a ";" behind it, and the
 // payload.
-func parseShort(b []byte) (Message, error) {
+func parseShort(b []byte) (m Message, err error) {
+	if at, want := m.short(b); want != "" {
+		return fail(b, at, want)
+	}
+	return m, nil
+}
+
+// short is parseShort in place. Where b is malformed it tells where, and what was wanted.
+func (m *Message) short(b []byte) (at int, want string) {
 	var n [3]int64
 	i := 2
 	for k := range n {
 		at := i
 		if n[k], i = number64(b, at); i == 0 {
-			return fail(b, at, "a number to the base 64, up to 2^63-1 in 11 digits")
+			return at, "a number to the base 64, up to 2^63-1 in 11 digits"
 		}
 		if i == len(b) || b[i] != ';' {
-			return fail(b, i, `";"`)
+			return i, `";"`
 		}
 		i++
 	}
-	return Message{Type: Data, TID: n[0], Seq: n[1], Num: n[2], Data: b[i:len(b):len(b)]}, nil
+	m.Type, m.TID, m.Seq, m.Num, m.Data = Data, n[0], n[1], n[2], b[i:len(b):len(b)]
+	return 0, ""
 }
