@@ -3,6 +3,7 @@ package mdalp_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +14,9 @@ import (
 
 // TestLibrary does what docs/library.md says, in a folder of its own: a module that requires
 // this one, with the program of that page, built and run. It works without a network: what
-// this module needs was downloaded to build this test.
+// this module needs was downloaded to build this test. With a network Go finds out by itself
+// which modules the program needs; here it is told, as the go.mod files of others that it
+// would read to find out may not be there.
 func TestLibrary(t *testing.T) {
 	page, err := os.ReadFile("docs/library.md")
 	if err != nil {
@@ -61,6 +64,13 @@ func TestLibrary(t *testing.T) {
 	}
 	run("mod", "init", "hello")
 	run(append([]string{"mod", "edit"}, strings.Fields(strings.Replace(edit, "=../mdalp", "="+root, 1))...)...)
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range required(t) {
+		run("mod", "edit", "-require="+m)
+	}
 	want := "100000 of 100000 bytes acknowledged, 100000 stored\n"
 	if got := run("run", "."); got != want {
 		t.Errorf("it says %q, want %q", got, want)
@@ -68,13 +78,28 @@ func TestLibrary(t *testing.T) {
 	if !strings.Contains(string(page), "`"+strings.TrimSuffix(want, "\n")+"`") {
 		t.Errorf("docs/library.md does not say that the program prints %q", want)
 	}
-	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, line := range []string{"require mdalp v0.0.0\n", "replace mdalp => "} {
 		if !strings.Contains(string(mod), line) || !strings.Contains(string(page), line) {
 			t.Errorf("%q is not in go.mod, or not in docs/library.md:\n%s", line, mod)
 		}
 	}
+}
+
+// required is what this module requires, as path@version.
+func required(t *testing.T) (all []string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Require []struct{ Path, Version string }
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range mod.Require {
+		all = append(all, r.Path+"@"+r.Version)
+	}
+	return all
 }
