@@ -104,8 +104,12 @@ func runSteps(t *testing.T, steps []*step) {
 	var script strings.Builder
 	script.WriteString("exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n")
 	for _, s := range steps {
+		serves := strings.HasSuffix(s.command, "2>log &")
+		if serves {
+			script.WriteString("rm -f log\n") // that of a server before says that it listens, too
+		}
 		fmt.Fprintf(&script, "%s\n", fill.Replace(s.command))
-		if strings.HasSuffix(s.command, "2>log &") {
+		if serves {
 			// Who types is slower than a server that starts.
 			script.WriteString("until grep -qs msg=listening log || ! kill -0 $!; do sleep 0.02; done\n")
 		}
