@@ -104,7 +104,7 @@ func (f *fleet) victims() (all []victim) {
 // there whose client was told so, as it was sent, and nothing that nobody has sent.
 func TestCampaign(t *testing.T) {
 	t.Parallel()
-	rooms.Inside(t, func(t *testing.T) {
+	inside(t, func(t *testing.T) {
 		if *seed == 0 {
 			*seed = rand.Uint64N(1 << 32)
 		}

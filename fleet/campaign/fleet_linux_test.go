@@ -26,6 +26,10 @@ import (
 // patience bounds every wait. It is far more than anything takes.
 const patience = 90 * time.Second
 
+// programsDir is the variable that tells the test inside of a network of its own where the
+// programs are.
+const programsDir = "MDALP_FLEET_PROGRAMS"
+
 // The programs, as they are shipped, built once.
 var programs struct {
 	once sync.Once
@@ -33,10 +37,22 @@ var programs struct {
 	err  error
 }
 
+// inside is rooms.Inside for a test with the programs and an engine. They are built before,
+// since what they are made of may have to be fetched, and there is no network inside.
+func inside(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	program(t, "mdalp")
+	engines.Program(t)
+	rooms.Inside(t, f)
+}
+
 // program gives the path of mdalp or mdalp-fleet.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	programs.once.Do(func() {
+		if programs.dir = os.Getenv(programsDir); programs.dir != "" {
+			return
+		}
 		if programs.dir, programs.err = os.MkdirTemp("", "mdalp-fleet-test"); programs.err != nil {
 			return
 		}
@@ -49,6 +65,7 @@ func program(t *testing.T, name string) string {
 				return
 			}
 		}
+		os.Setenv(programsDir, programs.dir)
 	})
 	if programs.err != nil {
 		t.Fatal(programs.err)
@@ -57,8 +74,9 @@ func program(t *testing.T, name string) string {
 }
 
 func TestMain(m *testing.M) {
+	given := os.Getenv(programsDir) != ""
 	code := m.Run()
-	if programs.dir != "" {
+	if programs.dir != "" && !given {
 		os.RemoveAll(programs.dir)
 	}
 	os.Exit(code)

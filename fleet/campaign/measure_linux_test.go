@@ -19,7 +19,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"mdalp"
-	"mdalp/fleet/internal/rooms"
 	"mdalp/icmp"
 	"mdalp/wire"
 )
@@ -72,7 +71,7 @@ func offered(t *testing.T, addr string, patience time.Duration) (hosts []string)
 // One that is asked to end is offered no more at once, and ends with 0.
 func TestDying(t *testing.T) {
 	t.Parallel()
-	rooms.Inside(t, func(t *testing.T) {
+	inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		file, b := payload(t, 100_000)
 		f.orchestrators[0].kill()
@@ -162,7 +161,7 @@ func (f *fleet) written(t *testing.T) (records, settled func() int) {
 // However large a payload is, the engine has a few records of it.
 func TestWrites(t *testing.T) {
 	t.Parallel()
-	rooms.Inside(t, func(t *testing.T) {
+	inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		records, settled := f.written(t)
 		for _, size := range []int{1, 5000, 1 << 20, 64 << 20} {
@@ -201,7 +200,7 @@ func cpu(pid int) time.Duration {
 // each part computes for one.
 func TestRate(t *testing.T) {
 	t.Parallel()
-	rooms.Inside(t, func(t *testing.T) {
+	inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		to := func(p *part) netip.AddrPort { return netip.MustParseAddrPort(p.room.Addr + ":4650") }
 		took := func() (all [4]time.Duration) {

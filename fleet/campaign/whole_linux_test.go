@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"mdalp/fleet/internal/rooms"
 )
 
 // payload makes a file of that many bytes, and gives its name and content.
@@ -37,7 +35,7 @@ func (f *fleet) stored(b []byte) bool {
 // Payloads of either protocol arrive, and status tells of all that there is.
 func TestWhole(t *testing.T) {
 	t.Parallel()
-	rooms.Inside(t, func(t *testing.T) {
+	inside(t, func(t *testing.T) {
 		f := open(t, whole)
 		file, b := payload(t, 3<<20)
 		start := time.Now()
