@@ -25,10 +25,11 @@ import (
 
 // The modules that packages may import, apart from this one.
 const (
-	xnet   = "golang.org/x/net"
-	xsys   = "golang.org/x/sys"
-	socket = "github.com/mdlayher/socket"
-	noise  = "github.com/flynn/noise"
+	xnet    = "golang.org/x/net"
+	xsys    = "golang.org/x/sys"
+	socket  = "github.com/mdlayher/socket"
+	noise   = "github.com/flynn/noise"
+	systemd = "github.com/coreos/go-systemd/v22"
 )
 
 // imports says what of this module, and what of others, a package may import.
@@ -42,9 +43,10 @@ var imports = map[string]struct{ ours, others []string }{
 	"internal/disk": {others: []string{xsys}},
 	"internal/sim":  {ours: []string{"loop", "internal/disk"}},
 
-	"internal/need":   {},
-	"internal/pcapng": {},
-	"internal/trace":  {ours: []string{"wire", "seal", "internal/pcapng"}},
+	"internal/need":    {},
+	"internal/manager": {others: []string{systemd}},
+	"internal/pcapng":  {},
+	"internal/trace":   {ours: []string{"wire", "seal", "internal/pcapng"}},
 
 	"packaging/build": {ours: []string{"."}},
 

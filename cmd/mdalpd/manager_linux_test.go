@@ -8,13 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"mdalp/internal/manager"
 	"mdalp/loop"
 	"mdalp/server"
 )
@@ -103,7 +103,7 @@ func TestStuckLoopIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	d := &daemon{waker: w, log: slog.New(slog.DiscardHandler), manager: newManager(slog.New(slog.DiscardHandler))}
+	d := &daemon{waker: w, log: slog.New(slog.DiscardHandler), manager: manager.New(slog.New(slog.DiscardHandler))}
 	cfg := server.Config{Receivers: []server.Receiver{{Addr: netip.MustParseAddrPort("127.0.0.1:4650")}}}
 	if d.Server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestStuckLoopIsSilent(t *testing.T) {
 		if _, err := c.Read(make([]byte, 2048)); err != nil {
 			break
 		}
-		if said > untold+1000 {
+		if said > 1000 {
 			t.Fatal("the loop stands still, and is told to turn")
 		}
 	}
@@ -142,38 +142,6 @@ func TestStuckLoopIsSilent(t *testing.T) {
 	}
 	stop()
 	<-over
-}
-
-// Without a service manager, or with one that cannot be reached, all goes on.
-func TestNoManager(t *testing.T) {
-	t.Setenv("NOTIFY_SOCKET", "")
-	if m := newManager(slog.Default()); m != nil {
-		t.Error("there is a manager")
-	}
-	var none *manager
-	none.tell("READY=1")
-	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "missing"))
-	t.Setenv("WATCHDOG_USEC", "soon")
-	said := make(lines, 8)
-	m := newManager(slog.New(slog.NewTextHandler(said, nil)))
-	if got := <-said; !regexp.MustCompile(`level=WARN msg="there is no watchdog: its time cannot be read" WATCHDOG_USEC=soon\n`).MatchString(got) {
-		t.Errorf("said %q", got)
-	}
-	m.tell("READY=1")
-	if got := <-said; !strings.Contains(got, `level=WARN msg="the service manager cannot be told how it goes" NOTIFY_SOCKET=`) {
-		t.Errorf("said %q", got)
-	}
-	if m.every != newsEvery {
-		t.Errorf("every %v", m.every)
-	}
-}
-
-// lines are the lines of a log.
-type lines chan string
-
-func (l lines) Write(b []byte) (int, error) {
-	l <- string(b)
-	return len(b), nil
 }
 
 func TestSpeed(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"mdalp/cmd/internal/status"
 	"mdalp/cmd/internal/usage"
+	"mdalp/internal/manager"
 	"mdalp/loop"
 	"mdalp/server"
 )
@@ -84,7 +85,7 @@ func (o *options) run(ctx context.Context) error {
 	defer w.Close()
 	cfg.Beside = w.Beside(besides)
 	d := &daemon{waker: w, log: log, drain: o.drain, idle: o.idle, socks: socks,
-		passed: in != nil, store: cfg.Store, dir: o.store, manager: newManager(log)}
+		passed: in != nil, store: cfg.Store, dir: o.store, manager: manager.New(log)}
 	if d.passed && o.drain > 0 {
 		log.Warn("there is no --drain: the sockets are passed on, and the next process goes on "+
 			"with what is open", "drain", o.drain)
@@ -239,10 +240,11 @@ type daemon struct {
 	idle  time.Duration // without a drain, for what is whole
 	socks []*loop.Socket
 
-	passed  bool // the sockets outlive the process
-	store   server.Store
-	dir     string // where that is, or ""
-	manager *manager
+	passed   bool // the sockets outlive the process
+	store    server.Store
+	dir      string // where that is, or ""
+	manager  *manager.Manager
+	lastTold lastTold
 
 	lingers bool
 }
@@ -264,7 +266,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal, verbose bool) 
 	// This settles or keeps what is open, so it comes before the counters and any error.
 	d.Close(time.Now())
 	d.finish(last)
-	d.manager.end()
+	d.manager.End()
 	if verbose {
 		d.counters()
 	}

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"time"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
+	"mdalp/internal/manager"
 )
 
 // tick is how late a timer of the server may be.
@@ -47,7 +47,7 @@ func (d *daemon) heed(calls <-chan os.Signal, over <-chan struct{}, stop, hurry 
 			case s == syscall.SIGQUIT || s == syscall.SIGUSR1:
 				d.waker.Post(func(time.Time) { d.counters() })
 			case len(steps) > 0:
-				d.manager.tell(sd.SdNotifyStopping)
+				d.manager.Tell(manager.Stopping)
 				steps[0]()
 				steps = steps[1:]
 			}
