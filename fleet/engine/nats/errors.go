@@ -1,7 +1,6 @@
 package nats
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"mdalp/fleet/engine"
 )
 
+var errUnreached = errors.New("none of its servers can be reached")
+
 // away makes an error one of an engine that does not answer.
 func (e *Engine) away(err error) error {
 	e.stats.away.Add(1)
@@ -23,7 +24,11 @@ func (e *Engine) away(err error) error {
 		return err
 	}
 	if !e.conn.IsConnected() {
-		err = fmt.Errorf("none of its servers can be reached (%w)", cmp.Or(e.conn.LastError(), err))
+		err = errUnreached
+		// What a server has said, as that it lets nobody in, and not that nothing can be sent.
+		if last := e.conn.LastError(); last != nil && !errors.Is(last, client.ErrReconnectBufExceeded) {
+			err = fmt.Errorf("%w (%w)", err, last)
+		}
 	}
 	return fmt.Errorf("%w: %w", engine.ErrAway, err)
 }

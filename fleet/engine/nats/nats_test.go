@@ -190,6 +190,53 @@ func TestOneAway(t *testing.T) {
 	t.Logf("%+v", e.Stats())
 }
 
+// All servers die at once and come again: all goes on, by the same Engine, and who is there can
+// say so, though that is in the servers' memory.
+func TestAllAtOnce(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			c := engines.Start(t, n, engines.Options{})
+			e := dial(t, c, Options{})
+			ctx := short(t, 2*time.Minute)
+			p := &engine.Party{Role: engine.Receiver, ID: "x"}
+			r := record()
+			if _, err := e.Create(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Say(ctx, p); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range c.Servers {
+				s.Kill()
+			}
+			for _, s := range c.Servers {
+				if err := s.Start(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, _, err := e.Get(ctx, r.TID); err != nil || got.Owner != "o" {
+				t.Errorf("%+v, %v", got, err)
+			}
+			var err error
+			for ctx.Err() == nil {
+				one, cancel := context.WithTimeout(ctx, 3*time.Second)
+				err = e.Say(one, p)
+				var all []engine.Party
+				if err == nil {
+					all, err = e.Living(one)
+				}
+				cancel()
+				if err == nil && len(all) == 1 {
+					return
+				}
+				pass(pause)
+			}
+			t.Errorf("who is there cannot say so: %v", err)
+		})
+	}
+}
+
 // An engine that comes later is no error.
 func TestLate(t *testing.T) {
 	t.Parallel()

@@ -41,8 +41,11 @@ func (e *Engine) streams() []jetstream.StreamConfig {
 	// A record is there for Keep, and may be read by a clock that is a little behind.
 	ledger := e.bucket(e.ledgerName(), e.options.LedgerBytes, engine.Keep+time.Hour)
 	parties := e.bucket(e.partiesName(), partiesBytes, 0)
-	// Who is there says so again in seconds, so nothing is lost with a server's memory.
-	parties.Storage = jetstream.MemoryStorage
+	// Who is there says so again in seconds, so nothing is lost with a server's memory; but a
+	// server that is alone forgets a bucket with it.
+	if e.options.Replicas > 1 {
+		parties.Storage = jetstream.MemoryStorage
+	}
 	parties.AllowMsgTTL, parties.SubjectDeleteMarkerTTL = true, engine.Lives
 	fixed := e.bucket(e.fixedName(), fixedBytes, 0)
 	settled := jetstream.StreamConfig{
