@@ -122,9 +122,9 @@ func (s *Orchestrator) choose(tid int64) []engine.Party {
 	return choose(s.living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
 }
 
-// Living is who was there when it was asked last, and away says that the engine does not
-// answer. It is called in the loop.
-func (s *Orchestrator) Living() (living []engine.Party, away bool) { return s.living, s.away }
+// Away reports whether the engine did not answer when it was asked last who is there. It is
+// called in the loop.
+func (s *Orchestrator) Away() bool { return s.away }
 
 // Counts are what was asked of the engine. Any goroutine may call it.
 func (s *Orchestrator) Counts() Counts {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"mdalp"
 	"mdalp/fleet/engine"
 )
 
@@ -45,8 +47,10 @@ func Gauge(name, help string, n int) Count {
 type Page struct {
 	// Self is the ID of the part that shows it.
 	Self string
-	// Counts gives its own numbers; it may be nil.
+	// Counts gives its own numbers, and Health, in words, how it goes: empty when it does not
+	// answer. Both may be nil.
 	Counts func() []Count
+	Health func() string
 
 	source Source
 	mu     sync.Mutex
@@ -78,6 +82,7 @@ func (p *Page) Serve(l net.Listener) error {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /{$}", p.html)
 	m.HandleFunc("GET /status.json", p.json)
+	m.HandleFunc("GET /healthz", p.health)
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(collector{p}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -108,6 +113,22 @@ func (p *Page) json(w http.ResponseWriter, r *http.Request) {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.Encode(p.look(r.Context())) // who has gone needs no error
+}
+
+// health is whether this part answers, for who starts it anew when it does not. Whether the
+// engine does is no matter: a start would not mend that.
+func (p *Page) health(w http.ResponseWriter, _ *http.Request) {
+	s := "the page answers"
+	if p.Health != nil {
+		s = p.Health()
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if s == "" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "the loop does not answer")
+		return
+	}
+	fmt.Fprintf(w, "ok, mdalp-fleet %s: %s\n", mdalp.Version, s)
 }
 
 // page is a table that needs no script: the browser loads it anew.

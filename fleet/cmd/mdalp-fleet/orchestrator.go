@@ -12,6 +12,7 @@ import (
 	"mdalp/fleet"
 	"mdalp/fleet/engine"
 	"mdalp/fleet/overview"
+	"mdalp/internal/manager"
 	"mdalp/loop"
 	"mdalp/server"
 )
@@ -75,6 +76,8 @@ func (o *orchestrating) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m := manager.New(log)
+	m.Tell("STATUS=waits for the engine")
 	calls := signals()
 	folder, err := o.folder()
 	if err != nil {
@@ -113,11 +116,12 @@ func (o *orchestrating) run(ctx context.Context) error {
 		return usagef("%w", err)
 	}
 	counts := func() []overview.Count { return orchestratorCounts(w, s) }
-	if err := show(o.http, e, id, counts, log); err != nil {
+	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
+	d := &daemon{program: s, log: log, waker: w, sock: sock, drain: o.drain, linger: engine.SayEvery,
+		counts: counts, manager: m}
+	if err := d.show(o.http, e, id); err != nil {
 		return err
 	}
-	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
-	d := &daemon{program: s, log: log, waker: w, sock: sock, drain: o.drain, linger: engine.SayEvery}
 	return d.run(ctx, calls)
 }
 

@@ -11,6 +11,7 @@ import (
 	"mdalp/fleet"
 	"mdalp/fleet/engine"
 	"mdalp/fleet/overview"
+	"mdalp/internal/manager"
 	"mdalp/loop"
 	"mdalp/server"
 )
@@ -60,6 +61,8 @@ func (o *receiving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m := manager.New(log)
+	m.Tell("STATUS=waits for the engine")
 	calls := signals()
 	folder, err := o.folder()
 	if err != nil {
@@ -103,12 +106,13 @@ func (o *receiving) run(ctx context.Context) error {
 	}
 	go serve(serving, r, log)
 	counts := func() []overview.Count { return receiverCounts(w, r) }
-	if err := show(o.http, e, o.id, counts, log); err != nil {
-		return err
-	}
 	log.Info("receiver", "id", o.id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
 	// Who was offered it just now may not have begun.
-	d := &daemon{program: r, log: log, waker: w, sock: sock, drain: o.drain, linger: 2 * engine.SayEvery}
+	d := &daemon{program: r, log: log, waker: w, sock: sock, drain: o.drain, linger: 2 * engine.SayEvery,
+		counts: counts, manager: m}
+	if err := d.show(o.http, e, o.id); err != nil {
+		return err
+	}
 	return d.run(ctx, calls)
 }
 

@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"mdalp/fleet/overview"
+	"mdalp/internal/manager"
 	"mdalp/loop"
 )
 
@@ -31,6 +33,8 @@ type program interface {
 	loop.Handler
 	// Open is how many transactions it has that are not over.
 	Open() int
+	// Away reports whether the engine does not answer.
+	Away() bool
 	// Drain has it take nothing new, and Close ends it.
 	Drain(now time.Time)
 	Close(now time.Time)
@@ -45,6 +49,11 @@ type daemon struct {
 	drain time.Duration
 	// linger is how long it stays at least when it drains: others still know it for as long.
 	linger time.Duration
+	// counts are the metrics of the part; not to be called in the loop.
+	counts  func() []overview.Count
+	manager *manager.Manager
+
+	draining bool // in the loop
 }
 
 // bind opens the socket.
@@ -62,26 +71,35 @@ func bind(a netip.AddrPort) (*loop.Socket, error) {
 	return s, nil
 }
 
-// signals are those that ask for the end.
+// signals are those that ask for the end, or for the counters, see [ends].
 func signals() <-chan os.Signal {
 	c := make(chan os.Signal, 4)
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(c, syscall.SIGHUP)
 	}
 	return c
 }
 
+// ends reports whether a signal asks for the end, and not for the counters.
+func ends(s os.Signal) bool { return s != syscall.SIGQUIT && s != syscall.SIGUSR1 }
+
 // begun gives a context that a signal ends, for as long as the part has not begun.
 func begun(ctx context.Context, calls <-chan os.Signal) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	over := make(chan struct{})
 	go func() {
-		select {
-		case <-calls:
-			cancel(errSignal)
-		case <-over:
+		for {
+			select {
+			case s := <-calls:
+				if ends(s) {
+					cancel(errSignal)
+					return
+				}
+			case <-over:
+				return
+			}
 		}
 	}()
 	return ctx, func() { close(over) }
@@ -94,22 +112,15 @@ var errSignal = errors.New("ended by a signal")
 func (d *daemon) run(ctx context.Context, calls <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go func() {
-		for _, f := range []func(){func() { d.begin(stop) }, stop} {
-			select {
-			case <-ctx.Done():
-				return
-			case <-calls:
-				f()
-			}
-		}
-	}()
+	go d.heed(ctx, calls, stop)
+	d.waker.Post(d.ready)
 	err := d.waker.Run(ctx, d.program, d.sock)
 	d.Close(time.Now())
 	last, cancel := context.WithTimeout(context.Background(), ending)
 	defer cancel()
 	_ = d.waker.Wait(last) // what is not over then, others take over
 	d.waker.Flush(time.Now())
+	d.manager.End()
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -117,9 +128,66 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal) error {
 	return err
 }
 
+// heed does what signals ask for until ctx is done.
+func (d *daemon) heed(ctx context.Context, calls <-chan os.Signal, stop func()) {
+	steps := []func(){func() { d.begin(stop) }, stop}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-calls:
+			switch {
+			case !ends(s):
+				d.tell()
+			case len(steps) > 0:
+				d.manager.Tell(manager.Stopping)
+				steps[0]()
+				steps = steps[1:]
+			}
+		}
+	}
+}
+
+// tell logs the counters.
+func (d *daemon) tell() {
+	var attrs []any
+	for _, c := range d.counts() {
+		attrs = append(attrs, strings.TrimSuffix(c.Name, "_total"), int64(c.Value))
+	}
+	d.log.Info("counters", attrs...)
+}
+
+// ready tells the service manager that the loop runs, and begins to tell how it goes.
+func (d *daemon) ready(now time.Time) {
+	if d.manager != nil {
+		d.manager.Tell(manager.Ready)
+		d.news(now)
+	}
+}
+
+// news tells how it goes, and comes again through the loop: when that does not turn, nothing is
+// told, and the watchdog bites.
+func (d *daemon) news(time.Time) {
+	d.manager.Tell(fmt.Sprintf("%s\nSTATUS=%s", manager.Turns, d.state()))
+	time.AfterFunc(d.manager.Every, func() { d.waker.Post(d.news) })
+}
+
+// state is how it goes, in a few words. It is called in the loop.
+func (d *daemon) state() string {
+	s := fmt.Sprintf("%d open", d.Open())
+	if d.draining {
+		s += ", nothing new is taken"
+	}
+	if d.Away() {
+		s += ", the engine does not answer"
+	}
+	return s
+}
+
 // begin begins to drain, and has stop called when all is over, or the time for it is.
 func (d *daemon) begin(stop func()) {
 	d.waker.Post(func(now time.Time) {
+		d.draining = true
 		d.log.Info("nothing new is taken", "open", d.Open(), "drain", d.drain)
 		d.Drain(now)
 		d.wait(now, now.Add(min(d.linger, d.drain)), now.Add(d.drain), stop)
@@ -137,9 +205,7 @@ func (d *daemon) wait(now, least, most time.Time, stop func()) {
 }
 
 // show serves the status page, when there is to be one.
-func show(
-	addr string, e overview.Source, self string, counts func() []overview.Count, log *slog.Logger,
-) error {
+func (d *daemon) show(addr string, e overview.Source, self string) error {
 	if addr == "" {
 		return nil
 	}
@@ -147,10 +213,12 @@ func show(
 	if err != nil {
 		return fmt.Errorf("--http %s: %w", addr, err)
 	}
+	p := overview.NewPage(e, self, d.counts)
+	p.Health = func() string { return inLoop(d.waker, d.state) }
 	go func() {
-		log.Error("the status page has ended", "error", overview.NewPage(e, self, counts).Serve(l))
+		d.log.Error("the status page has ended", "error", p.Serve(l))
 	}()
-	log.Info("status page", "http", l.Addr())
+	d.log.Info("status page", "http", l.Addr())
 	return nil
 }
 
