@@ -105,11 +105,16 @@ func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
+// variable is the environment variable of an option.
+func variable(f *pflag.Flag) string {
+	return variables + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}
+
 // fromEnvironment sets the options that the command line left out from their variables. An
 // empty variable counts as not set.
 func fromEnvironment(flags *pflag.FlagSet) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := variables + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f)
 		v := os.Getenv(name)
 		if f.Changed || v == "" || f.Name == "help" || f.Name == "version" || err != nil {
 			return

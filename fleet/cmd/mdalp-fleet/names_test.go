@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -15,7 +14,7 @@ func TestNames(t *testing.T) {
 	for _, c := range newCommand().Commands() {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			known["--"+f.Name] = true
-			known[variables+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = true
+			known[variable(f)] = true
 		})
 	}
 	names := regexp.MustCompile(`(?m)(?:^|[\s\x60(|\[,])(--[a-z][a-z-]*)|\b(MDALP_FLEET_[A-Z_]+)\b`)
