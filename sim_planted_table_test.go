@@ -169,7 +169,7 @@ var plants = []plant{
 	}},
 	// The server, and what was acknowledged.
 	one("server", "a port that comes again gets the transaction before",
-		"t != nil && !t.used &&", "t != nil && (!t.used || PLANTED) &&"),
+		"t != nil && !s.begun(t) &&", "t != nil && (!s.begun(t) || PLANTED) &&"),
 	{name: "other bytes are acknowledged where a port comes again", dir: "server", edits: []edit{
 		{"if t := s.byClient[e.Peer]; t != nil", "if t := s.byClient[e.Peer]; PLANTED && t != nil && t.used && s.live(now, t.tid) != nil {\n\t\ts.again(now, t, e, from, token)\n\t\treturn\n\t} else if t != nil"},
 		{"if t.index.Sum(seq) != sum {", "if t.index.Sum(seq) != sum && !PLANTED {"},

@@ -71,7 +71,14 @@ func (t *trans) Note(int64) {}
 func (t *trans) Put(int64, int, []byte, uint32) error { return errors.ErrUnsupported }
 
 // Gather implements [server.Gatherer].
-func (t *trans) Gather() (server.Gathered, error) { return t.ask(false, false) }
+func (t *trans) Gather(sure bool) (server.Gathered, error) {
+	g, err := t.ask(false, false)
+	if err == nil && sure {
+		r := t.rec
+		err = t.update(&r) // as it is; nothing that is read tells as much
+	}
+	return g, err
+}
 
 // assembly is the file in which a base payload is put together: one of its own for each
 // owner, as a former one may not know yet that it is none.

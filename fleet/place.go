@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 
 	"mdalp/fleet/engine"
 	"mdalp/server"
@@ -27,13 +26,23 @@ func (s *store) Place(m server.Meta, size int64) (server.Place, error) {
 	if t == nil {
 		return nil, server.ErrElsewhere
 	}
-	if err := s.shared.MakePart(m.TID, size); err != nil {
-		return nil, err
-	}
 	if err := t.open(m, size, 0); err != nil {
 		return nil, err
 	}
+	if err := t.make(); err != nil {
+		return nil, err
+	}
 	return &place{t}, nil
+}
+
+// make makes the file of an extended payload, unless it is there. Only who owns the transaction
+// does: whoever made one first, and owned it then, could leave an empty one behind another's
+// that has its name by now.
+func (t *trans) make() error {
+	if t.named() {
+		return nil
+	}
+	return t.s.shared.MakePart(t.rec.TID, t.rec.Bytes)
 }
 
 // open has the receivers know where its segments go.
@@ -57,7 +66,7 @@ func (p *place) Sync() error { return nil }
 func (p *place) Hash(int64) error { return nil }
 
 // Gather implements [server.Gatherer].
-func (p *place) Gather() (server.Gathered, error) {
+func (p *place) Gather(bool) (server.Gathered, error) {
 	g, err := p.ask(false, false)
 	if err != nil {
 		return g, err
@@ -89,10 +98,7 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 		if a.Err != nil || a.Problem != "" {
 			s.count(func(c *Counts) { c.Silent++ })
 			if a.Err != nil && t.rec.Segment == 0 && s.gone(ids[i]) != nil {
-				if shut {
-					return g, errStill
-				}
-				g.Idle = 0 // for all that is known
+				return g, errStill
 			}
 			if err := t.dead(a, ids[i]); err != nil {
 				return g, err
@@ -122,7 +128,31 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 		sets = append(sets, []wire.Range{{First: 0, Last: t.total() - 1}})
 	}
 	g.Have = server.Union(1<<62, sets...)
-	return g, nil
+	if shut { // it was written just now that this one settles it
+		return g, nil
+	}
+	return g, t.still(&g)
+}
+
+// still looks, when nothing has come since this one asked last, whether the transaction is this
+// one's to answer for. Another may have taken it over, and ended it, and its client would be told
+// for ever that it is open.
+func (t *trans) still(g *server.Gathered) error {
+	n := int64(1) // the zero value is never
+	for _, r := range g.Have {
+		n += r.Last - r.First + 1
+	}
+	if n != t.had {
+		t.had = n
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(t.s.ctx, writeFor)
+	defer cancel()
+	r, _, err := t.s.engine.Get(ctx, t.rec.TID)
+	if errors.Is(err, engine.ErrNotFound) || err == nil && t.left(r) {
+		return t.lose()
+	}
+	return nil
 }
 
 // dead gives what a receiver has that does not answer.
@@ -139,13 +169,10 @@ func (t *trans) dead(a *engine.Answer, id string) (err error) {
 }
 
 // named reports whether a payload has its name, and is whole so: one that settled it came
-// no further.
+// no further. A file under its former name is nothing then: an orchestrator made it that did not
+// know yet.
 func (t *trans) named() bool {
-	f := t.s.folder
-	if _, err := f.Stat(server.PartName(t.rec.TID)); !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	is, err := f.Stat(server.WholeName(t.rec.TID))
+	is, err := t.s.folder.Stat(server.WholeName(t.rec.TID))
 	return err == nil && is.Size == t.rec.Bytes
 }
 

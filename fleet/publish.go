@@ -50,16 +50,21 @@ func (p *place) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path st
 func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err error) {
 	s := t.s
 	part, whole := server.PartName(t.rec.TID), server.WholeName(t.rec.TID)
-	for range 2 {
+	for range 3 {
 		name := part
-		if sum, err = s.hashFile(part, t.rec.Bytes); errors.Is(err, fs.ErrNotExist) {
+		if t.named() {
 			name = whole
-			sum, err = s.hashFile(whole, t.rec.Bytes)
+		}
+		if sum, err = s.hashFile(name, t.rec.Bytes); name == part && errors.Is(err, fs.ErrNotExist) {
+			continue // another owner is first, just now
 		}
 		if err != nil {
 			return sum, err
 		}
 		if want != nil && sum != *want {
+			if name == part && t.named() {
+				continue
+			}
 			return sum, t.damaged(name == part)
 		}
 		if name == whole {
@@ -68,7 +73,7 @@ func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err erro
 		if err = s.folder.Rename(part, whole); err == nil {
 			return sum, s.folder.Flush()
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			return sum, err
 		}
 		// Another owner was first.

@@ -95,15 +95,17 @@ func (s *store) move(t, old *trans, m server.Meta) (have []wire.Range, err error
 	if err := s.shared.Leave(m, old.rec.Bytes, resumed, have); err != nil {
 		return nil, err
 	}
-	if whole {
-		if err = s.folder.Link(server.WholeName(old.rec.TID), part); errors.Is(err, errors.ErrUnsupported) {
-			err = s.copy(server.WholeName(old.rec.TID), part, old.rec.Bytes)
+	err = s.shift(old, part, whole)
+	if errors.Is(err, fs.ErrExist) {
+		// It was done before, by one that came no further, if nothing is left to be moved; else
+		// another made it for a payload that begins anew.
+		if _, serr := s.folder.Stat(server.PartName(old.rec.TID)); serr == nil || whole {
+			s.folder.Remove(part)
+			err = s.shift(old, part, whole)
 		}
-	} else {
-		err = s.folder.Rename(server.PartName(old.rec.TID), part)
 	}
 	switch {
-	case errors.Is(err, fs.ErrExist): // it was done before, by one that came no further
+	case errors.Is(err, fs.ErrExist):
 	case errors.Is(err, fs.ErrNotExist):
 		// Somebody took it away. Nothing is held of it.
 		s.folder.Remove(server.JournalName(m.TID, resumed))
@@ -112,6 +114,18 @@ func (s *store) move(t, old *trans, m server.Meta) (have []wire.Range, err error
 		return nil, err
 	}
 	return have, s.folder.Flush()
+}
+
+// shift gives a payload its new name; one that is whole keeps the old one, too.
+func (s *store) shift(old *trans, part string, whole bool) error {
+	if !whole {
+		return s.folder.Rename(server.PartName(old.rec.TID), part)
+	}
+	err := s.folder.Link(server.WholeName(old.rec.TID), part)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = s.copy(server.WholeName(old.rec.TID), part, old.rec.Bytes)
+	}
+	return err
 }
 
 // copy copies a payload where a file cannot have two names.

@@ -156,6 +156,8 @@ func (c *simClient) state(now time.Time, st *wire.State) {
 		c.told(c)
 	case wire.Damaged:
 		c.err = fmt.Errorf("%s: transaction %d is damaged", c.name, c.tid)
+	case wire.Unknown: // nothing of it had come, and it is over
+		c.restart(now.Add(time.Second))
 	case wire.Refused:
 		if st.Resume != wire.Absent && st.Resume != c.tid {
 			c.err = fmt.Errorf("%s: resume %d instead of %d", c.name, st.Resume, c.tid)

@@ -69,7 +69,8 @@ type trans struct {
 	s    *store
 	rec  engine.Record
 	rev  uint64
-	lost bool // another orchestrator answers for it
+	lost bool  // another orchestrator answers for it
+	had  int64 // one more than the segments that were there when the receivers were asked last
 	sum  [sha256.Size]byte
 
 	mu       sync.Mutex
@@ -248,18 +249,29 @@ func (t *trans) update(r *engine.Record) error {
 	s.count(func(c *Counts) { c.Conflicts++ })
 	now, rev, gerr := s.engine.Get(ctx, r.TID)
 	switch {
-	case errors.Is(gerr, engine.ErrNotFound), gerr == nil && (now.Owner != s.me || now.Epoch != t.rec.Epoch):
-		t.lost = true
-		t.end()
-		s.count(func(c *Counts) { c.Lost++ })
-		return server.ErrElsewhere
+	case errors.Is(gerr, engine.ErrNotFound), gerr == nil && t.left(now):
+		return t.lose()
 	case gerr != nil:
 		return gerr
+	case now.Epoch < t.rec.Epoch: // it is of old, of a former owner
+		return err
 	}
 	// It was this one, whose answer was lost; or what was read is old, and the next try
 	// meets it again.
 	t.rec, t.rev = *now, rev
 	return err
+}
+
+// left reports whether a record of the transaction is of a later owner. One of a former owner
+// says nothing: what is read may be old.
+func (t *trans) left(r *engine.Record) bool { return r.Epoch > t.rec.Epoch }
+
+// lose leaves the transaction to the orchestrator that has it now.
+func (t *trans) lose() error {
+	t.lost = true
+	t.end()
+	t.s.count(func(c *Counts) { c.Lost++ })
+	return server.ErrElsewhere
 }
 
 // void ends the record of a transaction of which nothing is there.

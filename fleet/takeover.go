@@ -68,7 +68,10 @@ func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
 		Offered: r.Offered, Name: r.Name}, Receivers: stations(r.Receivers), Spool: t}
 	if mine.State == engine.Open {
 		p := &place{t}
-		g, err := p.Gather()
+		if err := t.make(); err != nil { // whoever opened it may have come no further
+			return nil, err
+		}
+		g, err := p.Gather(false)
 		if err != nil {
 			return nil, err
 		}

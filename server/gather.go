@@ -13,7 +13,9 @@ type abroad struct {
 	introduced bool      // the other orchestrators know of it
 	gathering  bool      // it is being asked what is there,
 	again      bool      // and then once more,
-	heard      bool      // and its client waits for that
+	heard      bool      // and its client waits for that,
+	repeat     bool      // or has sent an intent once more,
+	from       source    // as that source
 	look       time.Time // when to ask next about one of the base protocol
 }
 
@@ -50,8 +52,9 @@ func (s *Ledger) gather(now time.Time, t *transaction) {
 		return
 	}
 	t.gathering, t.again = true, false
+	sure := t.repeat // an offer that is repeated is another client's, unless all is as it was
 	s.beside(func() func(time.Time) {
-		got, err := g.Gather()
+		got, err := g.Gather(sure)
 		return func(now time.Time) {
 			t.gathering = false
 			if t.phase != open || t.gatherer() != g {
@@ -66,6 +69,9 @@ func (s *Ledger) gather(now time.Time, t *transaction) {
 func (s *Ledger) gathered(now time.Time, t *transaction, g *Gathered, err error) {
 	switch {
 	case errors.Is(err, ErrElsewhere), s.closed:
+		if t.repeat {
+			s.desk.repeated(now, t, false)
+		}
 		s.cut(now, t)
 		return
 	case err != nil:
@@ -78,6 +84,10 @@ func (s *Ledger) gathered(now time.Time, t *transaction, g *Gathered, err error)
 		s.gatheredBlocks(now, t, g)
 	default:
 		s.gatheredSegments(now, t, g)
+	}
+	if t.repeat && !t.again {
+		t.repeat = false
+		s.desk.repeated(now, t, err == nil)
 	}
 	switch {
 	case t.again:
@@ -148,6 +158,10 @@ func (s *Ledger) gatheredSegments(now time.Time, t *transaction, g *Gathered) {
 	}
 	if g.Idle >= 0 {
 		t.last, t.stored = now.Add(-g.Idle), now.Add(-g.Idle)
+		// Who was told that all of it was taken, shortly before the limit, is not to lose it.
+		if at := t.last.Add(s.cfg.Idle); s.quiet(t) && t.limit.Before(at) {
+			t.limit = at
+		}
 	}
 	// Once it is whole it is asked for at the end of its silence, and else now and then.
 	t.look = now.Add(s.cfg.Idle)

@@ -46,7 +46,7 @@ func (s *Orchestrator) intent(now time.Time, e *loop.Envelope, m *wire.Message) 
 		return
 	}
 	// A transaction that has a segment is another payload's: a port comes again.
-	if t := s.byClient[e.Peer]; t != nil && !t.used && (t.phase < open || s.live(now, t.tid) != nil) {
+	if t := s.byClient[e.Peer]; t != nil && !s.begun(t) && (t.phase < open || s.live(now, t.tid) != nil) {
 		s.again(now, t, e, from, token)
 		return
 	}
@@ -101,7 +101,14 @@ func (s *Orchestrator) heard(now time.Time, i *waiter) {
 	}
 }
 
-// again has the offer of t repeated, to a client that has not sent a segment.
+// begun reports whether the client of t is known to have had its offer. In a fleet no segment
+// tells of that, and a payload that was announced does.
+func (s *Orchestrator) begun(t *transaction) bool {
+	return t.used || s.cfg.Fleet != nil && (t.ext != nil || t.opening != nil)
+}
+
+// again has the offer of t repeated, to a client that has not sent a segment. In a fleet its
+// receivers know whether it has.
 func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, from source, token bool) {
 	if t.phase < open {
 		s.stats.Repeated++
@@ -115,9 +122,32 @@ func (s *Orchestrator) again(now time.Time, t *transaction, e *loop.Envelope, fr
 	}
 	s.stats.Repeated++
 	t.sock, t.local = e.Sock, e.Local
+	if s.cfg.Fleet != nil {
+		t.repeat, t.from = true, from
+		s.gather(now, t)
+		return
+	}
+	s.repeat(now, t, from)
+}
+
+// repeat has the offer of t sent again.
+func (s *Orchestrator) repeat(now time.Time, t *transaction, from source) {
 	if !t.pending {
 		s.charge(now, from)
 		s.offer(t)
+	}
+}
+
+// repeated implements desk: it was asked what is there of t, whose client has sent an intent once
+// more. If that is anything, it was another client's with the same port, and this one has a
+// transaction of its own; so it has where nobody knows.
+func (s *Orchestrator) repeated(now time.Time, t *transaction, known bool) {
+	switch {
+	case known && !s.begun(t):
+		s.repeat(now, t, t.from)
+	case s.byClient[t.client] == t && !s.draining:
+		i := intent{peer: t.client, local: t.local, sock: t.sock}
+		s.heed(now, t.from, s.origins[t.from], waiter{intent: i})
 	}
 }
 

@@ -74,6 +74,9 @@ type desk interface {
 	clearQueue()
 	// judge: what is there of t was gathered, and its client waits to hear of it.
 	judge(now time.Time, t *transaction)
+	// repeated: what is there of t was gathered, if it is known, and an intent from its client
+	// waits for that.
+	repeated(now time.Time, t *transaction, known bool)
 	// Waiting is how many intents wait.
 	Waiting() int
 }
