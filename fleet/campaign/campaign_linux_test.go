@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -210,6 +211,17 @@ func (s *senders) audit(t *testing.T) {
 	}
 	if least := 2 * *rounds; told[false] < least || told[true] < 1 {
 		t.Errorf("only %d extended and %d base clients of %d were told complete", told[false], told[true], len(s.all))
+	}
+	var waits []float64
+	for _, p := range s.all {
+		if p.Transaction != 0 {
+			waits = append(waits, p.Wait)
+		}
+	}
+	slices.Sort(waits)
+	if n := len(waits); n > 0 {
+		t.Logf("for an offer half waited %.3f s at most, 99 of 100 %.1f s, and one the longest, %.1f s", waits[n/2],
+			waits[n*99/100], waits[n-1])
 	}
 	t.Logf("%d clients; told complete %d extended, %d base; %d files; lost or different %d", len(s.all),
 		told[false], told[true], files, len(lost))

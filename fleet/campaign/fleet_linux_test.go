@@ -237,7 +237,8 @@ func (f *fleet) addresses() string {
 
 // A report is what mdalp tells of a send, as far as it is looked at.
 type report struct {
-	Transaction int64 `json:"tid"`
+	Transaction int64   `json:"tid"`
+	Wait        float64 `json:"wait_seconds"` // for the offer
 	code        int
 	said        string
 }
