@@ -50,6 +50,10 @@ func (v *View) problem(format string, args ...any) {
 func (v *View) look(ctx context.Context, e Source) {
 	// Unsettled first: it waits until the engine is there.
 	open, err := e.Unsettled(ctx)
+	if err != nil && !e.Stats().Connected { // nothing else would be answered
+		v.problem("%v", err)
+		return
+	}
 	if err != nil {
 		v.problem("the ledger cannot be read: %v", err)
 	}

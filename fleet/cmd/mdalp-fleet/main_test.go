@@ -63,8 +63,17 @@ func TestUsage(t *testing.T) {
 		{"receiver --id a --dir " + dir + " --listen 192.0.2.1 --engine " + e, 4, "--listen 192.0.2.1:4650: "},
 		{"receiver --id a --dir " + dir + " --listen 127.0.0.1:46502", 2, "--engine is missing"},
 		{"status", 2, "--engine is missing"},
+		{"receiver --id a --dir " + dir + " --segment 70000", 2, "--segment 70000"},
+		{"receiver --id a --dir " + dir + " --window -1", 2, "--window: it is negative"},
+		{"orchestrator --dir " + dir + " --silence -1s", 2, "--silence: it is negative"},
+		{"orchestrator --dir " + dir + " --http host:99999", 2, `--http "host:99999"`},
+		{"status --engine foo://x", 2, "--engine foo://x: an address is nats://HOST:4222"},
+		{"status --engine nats://:4222", 2, "--engine nats://:4222: an address is"},
+		{"status --engine " + e + " --engine-creds /nonexistent", 4, "--engine-creds /nonexistent: no such file"},
+		{"status --engine " + e + " --engine-creds /dev/null", 4, "--engine-creds /dev/null: there is no credential in it"},
+		{"status --engine " + e + " --engine-cert x", 2, "--engine-cert and --engine-key come together"},
 		{"status --engine " + e + " --fleet a.b", 4, "a.b"},
-		{"status --engine nats://u:secret@127.0.0.1:1 --engine-ca /nonexistent", 4, "--engine nats://xxxxx@127.0.0.1:1"},
+		{"status --engine nats://u:secret@ --engine-ca /nonexistent", 2, "--engine nats://xxxxx@: an address is"},
 	} {
 		code, out, errs := output(t, strings.Fields(c.args)...)
 		first, rest, _ := strings.Cut(errs, "\n")

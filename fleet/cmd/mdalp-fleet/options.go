@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +47,9 @@ func (o *common) dial(name string, log *slog.Logger) (*nats.Engine, error) {
 	if o.URL == "" {
 		return nil, usagef("--engine is missing: where the NATS servers are, as nats://ADDR:4222")
 	}
+	if err := o.checkEngine(); err != nil {
+		return nil, err
+	}
 	o.Name, o.Log = name, log
 	e, err := nats.Dial(o.Options)
 	if err != nil {
@@ -51,9 +58,49 @@ func (o *common) dial(name string, log *slog.Logger) (*nats.Engine, error) {
 	return e, nil
 }
 
+// checkEngine finds what would else be tried for ever, or be told without the option's name.
+func (o *common) checkEngine() error {
+	for part := range strings.SplitSeq(o.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(part))
+		known := err == nil && slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme)
+		if !known || u.Hostname() == "" {
+			return usagef("--engine %s: an address is nats://HOST:4222 or tls://HOST:4222", redacted(part))
+		}
+	}
+	if (o.Cert == "") != (o.Key == "") {
+		return usagef("--engine-cert and --engine-key come together")
+	}
+	for _, f := range []struct{ option, file string }{
+		{"--engine-creds", o.Creds}, {"--engine-ca", o.CA},
+		{"--engine-cert", o.Cert}, {"--engine-key", o.Key},
+	} {
+		if f.file == "" {
+			continue
+		}
+		b, err := os.ReadFile(f.file)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", f.option, f.file, bare(err))
+		}
+		if !bytes.Contains(b, []byte("-----BEGIN ")) {
+			return fmt.Errorf("%s %s: there is no credential in it", f.option, f.file)
+		}
+	}
+	return nil
+}
+
+// negative finds values that make no sense.
+func negative(values map[string]int64) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if values[name] < 0 {
+			return usagef("%s: it is negative", name)
+		}
+	}
+	return nil
+}
+
 // redacted leaves out what may be a password.
-func redacted(url string) string {
-	parts := strings.Split(url, ",")
+func redacted(urls string) string {
+	parts := strings.Split(urls, ",")
 	for i, p := range parts {
 		scheme, rest, ok := strings.Cut(p, "://")
 		if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 {
@@ -113,6 +160,11 @@ func (o *part) check() error {
 		return usagef("--ledger-bytes, --settled-bytes: 1048576 are the least")
 	case o.drain < 0:
 		return usagef("--drain %v: it is negative", o.drain)
+	}
+	if o.http != "" {
+		if _, err := net.ResolveTCPAddr("tcp", o.http); err != nil {
+			return usagef("--http %q: it is ADDR:PORT", o.http)
+		}
 	}
 	return nil
 }

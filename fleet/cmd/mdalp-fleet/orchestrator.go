@@ -68,6 +68,12 @@ func (o *orchestrating) run(ctx context.Context) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if err := negative(map[string]int64{"--receivers-per-offer": int64(o.perOffer), "--limit": int64(o.limit),
+		"--idle": int64(o.idle), "--silence": int64(o.silence), "--concurrent": int64(o.concurrent),
+		"--source-concurrent": int64(o.sourceConcurrent), "--offer-rate": o.offerRate,
+		"--max-bytes": o.maxBytes}); err != nil {
+		return err
+	}
 	listen, told, err := o.address()
 	if err != nil {
 		return err

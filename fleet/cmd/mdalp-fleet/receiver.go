@@ -14,6 +14,7 @@ import (
 	"mdalp/internal/manager"
 	"mdalp/loop"
 	"mdalp/server"
+	"mdalp/wire"
 )
 
 // receiving is the command line of a receiver.
@@ -46,12 +47,26 @@ while it says every 3 seconds that it is there, and no more when it drains.`,
 	return c
 }
 
-func (o *receiving) run(ctx context.Context) error {
-	if err := o.check(); err != nil {
+// check is [part.check], and what is a receiver's alone.
+func (o *receiving) check() error {
+	if err := o.part.check(); err != nil {
 		return err
+	}
+	if err := negative(map[string]int64{"--window": int64(o.window), "--limit": int64(o.limit)}); err != nil {
+		return err
+	}
+	if o.segment < 1 || o.segment > wire.MaxSegment {
+		return usagef("--segment %d: 1 to %d are possible", o.segment, wire.MaxSegment)
 	}
 	if !idForm.MatchString(o.id) {
 		return usagef("--id %q: 1 to 64 letters, digits, - and _", o.id)
+	}
+	return nil
+}
+
+func (o *receiving) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return err
 	}
 	listen, told, err := o.address()
 	if err != nil {
