@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/nats"
 	"mdalp/fleet/internal/engines"
@@ -142,6 +144,7 @@ type options struct {
 	engines, orchestrators, receivers int
 	sync                              string   // of the engines
 	extra                             []string // options of orchestrators
+	room                              string   // of the directory, as tmpfs has it; "" is the disk's
 }
 
 // whole is the fleet that the issue of it all is about.
@@ -151,6 +154,10 @@ var whole = options{engines: 3, orchestrators: 2, receivers: 4}
 func open(t *testing.T, o options) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir()}
+	if o.room != "" {
+		f.mount("size=" + o.room)
+		t.Cleanup(func() { unix.Unmount(f.dir, unix.MNT_DETACH) })
+	}
 	var names []string
 	for i := range o.engines {
 		names = append(names, fmt.Sprint("engine", i+1))
@@ -203,6 +210,18 @@ func open(t *testing.T, o options) *fleet {
 	t.Cleanup(f.look.Close)
 	f.await(o.orchestrators, o.receivers)
 	return f
+}
+
+// mount mounts a file system in memory as the directory, or changes the one that is there.
+func (f *fleet) mount(options string, flags ...uintptr) {
+	f.t.Helper()
+	all := uintptr(0)
+	for _, g := range flags {
+		all |= g
+	}
+	if err := unix.Mount("none", f.dir, "tmpfs", all, options); err != nil {
+		f.t.Fatal(os.NewSyscallError("mount", err))
+	}
 }
 
 // await waits until so many are there that take something.

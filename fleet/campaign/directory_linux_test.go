@@ -1,0 +1,66 @@
+package campaign
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A directory that is full, or may not be written any more, has clients told so, and nothing
+// told complete that is not there. With room and rights again, all goes on without a start.
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	inside(t, func(t *testing.T) {
+		f := open(t, options{engines: 1, orchestrators: 1, receivers: 2, room: "8m"})
+		sends := func(when string, size int, well bool) {
+			t.Helper()
+			file, b := payload(t, size)
+			r := f.send(t.Context(), file, "--deadline", "20s")
+			if (r.code == 0) != well || f.stored(b) != well {
+				t.Errorf("%s: %d bytes: %+v, stored %v; all well is to be %v", when, size, r, f.stored(b), well)
+			}
+		}
+		again := func(when string) {
+			t.Helper()
+			file, b := payload(t, 100_000)
+			for end := time.Now().Add(patience); ; {
+				r := f.send(t.Context(), file, "--deadline", "20s")
+				if r.code == 0 && f.stored(b) {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("%s: %+v", when, r)
+				}
+			}
+		}
+		sends("with room", 100_000, true)
+		sends("without", 16<<20, false)
+		again("with a smaller one")
+		// What is open to be written to keeps a file system from becoming read-only.
+		for _, p := range f.receivers {
+			p.kill()
+		}
+		f.mount("size=8m", unix.MS_REMOUNT, unix.MS_RDONLY)
+		for _, p := range f.receivers {
+			if err := p.start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sends("read-only", 200_000, false)
+		f.mount("size=8m", unix.MS_REMOUNT)
+		again("with rights again")
+		// An empty folder, on which the fleet's is not mounted, is none to join with.
+		c := f.clients.Command(program(t, "mdalp-fleet"), "receiver", "--engine", f.engines.URL(), "--replicas", "1",
+			"--id", "other", "--listen", f.clients.Addr, "--dir", t.TempDir())
+		out, _ := c.CombinedOutput()
+		if c.ProcessState.ExitCode() != 4 || !bytes.Contains(out, []byte("mount the fleet's directory there\n")) {
+			t.Errorf("with another directory: %v: %s", c.ProcessState, out)
+		}
+		if whole, _ := filepath.Glob(filepath.Join(f.dir, "*.bin")); len(whole) < 3 {
+			t.Errorf("%q", whole)
+		}
+	})
+}
