@@ -138,8 +138,6 @@ func (c *Config) check() error {
 		return bad("Orchestrator", "the orchestrator's address and port are needed")
 	case slices.ContainsFunc(c.Orchestrators, noEndpoint):
 		return bad("Orchestrators", "each orchestrator's address and port are needed")
-	case c.Key != nil && c.fleet() != nil:
-		return bad("Orchestrators", "a sealed transaction has one orchestrator: give one address")
 	case c.Receiver < 0:
 		return bad("Receiver", "receiver %d: receivers count from 1", c.Receiver)
 	case c.Base && c.Key != nil:

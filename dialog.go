@@ -100,7 +100,7 @@ func (d *dialog) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	}
 	s := d.s
 	d.ready = false
-	if s.several() && d.tries > 0 && d.tries%unanswered == 0 && s.refusals == 0 {
+	if s.several() && !s.sealed() && d.tries > 0 && d.tries%unanswered == 0 && s.refusals == 0 {
 		s.onward("it is silent")
 		d.wait = min(d.patience()<<(d.tries/unanswered/len(s.cfg.Orchestrators)), askMost)
 	}
@@ -127,19 +127,18 @@ func (d *dialog) due(now time.Time) {
 	s := d.s
 	switch {
 	case !d.asked:
+	case d.undecided() && s.sealed() && d.tries >= s.silent():
+		d.stop()
+		if !s.revive(now, "the orchestrator does not answer the announcement") {
+			s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
+		}
 	case d.undecided() && d.tries >= announcements*max(1, len(s.cfg.Orchestrators)):
 		d.stop()
-		if s.sealed() {
-			if !s.revive(now, "the orchestrator does not answer the announcement") {
-				s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
-			}
-			return
-		}
 		d.failed = true
 		s.log.Warn("the orchestrator does not answer the announcement: going on with the base protocol",
 			"manifests", d.tries)
 		s.pinging.proceed(now)
-	case d.opened && d.tries >= announcements && s.revive(now, "the orchestrator does not answer"):
+	case d.opened && d.tries >= s.silent() && s.revive(now, "the orchestrator does not answer"):
 	case d.opened && now.Sub(d.since) >= askGiveUp:
 		s.incomplete(now, &PeerError{s.cfg.Orchestrator, OpManifest, ErrNoAnswer})
 	default:

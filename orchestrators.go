@@ -77,6 +77,9 @@ func (s *session) elsewhere() bool {
 // refused takes an error of the way to an orchestrator that was asked how a payload stands. With
 // one orchestrator it changes nothing: the manifest is sent again.
 func (d *dialog) refused(e *loop.Envelope, err error) {
+	if d.s.sealed() { // its keys are the one's alone; it may be about to start anew
+		return
+	}
 	if e.Peer != d.s.cfg.Orchestrator || !hard(e, err) || !d.asked || d.ready || !d.s.elsewhere() {
 		return
 	}

@@ -33,6 +33,11 @@ func (s *session) handler(random io.Reader) loop.Handler {
 		return s
 	}
 	c := seal.NewClient(s, *s.cfg.Key, s.cfg.Orchestrator, random)
+	for _, a := range s.cfg.Orchestrators {
+		if a != s.cfg.Orchestrator {
+			c.Others = append(c.Others, a)
+		}
+	}
 	if s.cfg.KeyLog != nil {
 		c.Opened = func(x *seal.Secret) {
 			if _, err := s.cfg.KeyLog.Write(seal.AppendKeyLog(nil, x)); err != nil {
@@ -125,8 +130,22 @@ func unextended(offer []wire.Receiver) error {
 }
 
 // revive goes on in another transaction where a sealed one got no answers: a server that
-// was started again has no keys of it, and is silent. It reports false where that leads
-// nowhere.
+// was started again has no keys of it, and is silent; of several orchestrators only the one that
+// made the offer has them, and the next is asked first. It reports false where that leads nowhere.
 func (s *session) revive(now time.Time, why string) bool {
-	return s.sealed() && s.renew(now, s.tid, why)
+	if !s.sealed() {
+		return false
+	}
+	if s.several() {
+		s.onward("it is silent")
+	}
+	return s.renew(now, s.tid, why)
+}
+
+// silent is how many manifests in a row without an answer end a sealed transaction.
+func (s *session) silent() int {
+	if s.several() {
+		return unanswered
+	}
+	return announcements
 }

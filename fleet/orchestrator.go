@@ -44,6 +44,8 @@ type OrchestratorConfig struct {
 	// Server has limits and queues; its Receivers, Store, Fleet and Expect are empty.
 	// RoomPerOffer is what the directory must have room for at a receiver.
 	Server server.Config
+	// Keys has sealed transactions taken.
+	Keys Keys
 	// Beside runs what blocks, the engine's calls above all. Where those wait for the
 	// engine each has a goroutine, so that there should be room for many: some hundreds.
 	Beside loop.Beside
@@ -59,6 +61,7 @@ type OrchestratorConfig struct {
 type Orchestrator struct {
 	*server.Orchestrator
 	cfg    OrchestratorConfig
+	sealed *server.SealedOrchestrator // nil without keys
 	store  *store
 	party  engine.Party
 	living []engine.Party
@@ -91,11 +94,14 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 		Token: cfg.Token}
 	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
 		beside: cfg.Beside, pause: cfg.Pause, ctx: cfg.Context, log: cfg.Log, tx: make(map[int64]*trans),
-		taking: make(map[int64]int), parts: s.choose}
+		taking: make(map[int64]int), parts: s.choose, vault: cfg.Keys.vault()}
+	s.cfg.Keys = cfg.Keys
 	c := cfg.Server
 	c.Store, c.Fleet, c.Beside, c.Log = s.store, (*hooks)(s), cfg.Beside, cfg.Log
-	s.Orchestrator, err = server.NewOrchestrator(c)
-	return s, err
+	if s.Orchestrator, err = server.NewOrchestrator(c); err != nil {
+		return nil, err
+	}
+	return s, s.keyed()
 }
 
 // hooks are an Orchestrator as the server's own sees its fleet.
@@ -119,6 +125,9 @@ func (h *hooks) Find(tid int64, client netip.Addr) (*server.Found, error) {
 }
 
 func (s *Orchestrator) choose(tid int64) []engine.Party {
+	if s.sealed != nil {
+		return s.trusted(s.living, tid)
+	}
 	return choose(s.living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
 }
 
@@ -136,6 +145,10 @@ func (s *Orchestrator) Counts() Counts {
 // Receive implements [loop.Handler].
 func (s *Orchestrator) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	s.now = now
+	if s.sealed != nil {
+		s.sealed.Receive(now, e, b)
+		return
+	}
 	s.Orchestrator.Receive(now, e, b)
 }
 

@@ -50,6 +50,8 @@ type ReceiverConfig struct {
 	Segment, Window, Buffer int
 	// Limit is how long segments of a base transaction are acknowledged after its first.
 	Limit time.Duration
+	// Keys has sealed transactions taken.
+	Keys Keys
 	// Beside runs what blocks; Post calls back into the loop, as loop.Waker.Post does.
 	Beside  loop.Beside
 	Post    func(func(now time.Time))
@@ -62,6 +64,7 @@ type Receiver struct {
 	*server.Receivers
 	cfg    ReceiverConfig
 	shared *server.Shared
+	opener *opener // nil without the fleet's key
 	party  engine.Party
 	stands map[int64]*stand
 	dirty  []*stand // took segments in this burst
@@ -75,15 +78,6 @@ type Receiver struct {
 	now        time.Time
 	away       bool
 	left       bool
-}
-
-// ReceiverCounts are what became of segments that could not be taken at once.
-type ReceiverCounts struct {
-	Asked    uint64 // transactions that the engine was asked about
-	Waited   uint64 // segments that waited for its answer
-	Dropped  uint64 // segments of no transaction here, or one that is over, or too many
-	Answered uint64 // asks of orchestrators
-	Failed   uint64 // writes and flushes
 }
 
 // NewReceiver makes one. Whoever drives it calls Serve first.
@@ -104,6 +98,12 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	r := &Receiver{cfg: cfg, shared: shared, stands: make(map[int64]*stand)}
 	r.party = engine.Party{Role: engine.Receiver, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone,
 		Token: cfg.Token, Seg: cfg.Segment, Win: cfg.Window, Name: cfg.Name}
+	if v := cfg.Keys.vault(); v != nil {
+		if r.opener, err = newOpener(v, cfg.ID); err != nil {
+			return nil, err
+		}
+		r.party.Seal = r.opener.births[0].text
+	}
 	r.Receivers, err = server.NewLocalReceivers([]server.Receiver{{Addr: cfg.Listen, Sock: cfg.Sock}}, r)
 	return r, err
 }
@@ -136,6 +136,12 @@ func (r *Receiver) Away() bool { return r.away }
 // Receive implements [loop.Handler].
 func (r *Receiver) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	r.now, r.raw = now, b
+	if r.opener != nil {
+		var ok bool
+		if b, ok = r.unseal(b); !ok {
+			return
+		}
+	}
 	r.Receivers.Receive(now, e, b)
 	r.raw = nil
 }

@@ -18,7 +18,7 @@ func (s *store) Resume(m server.Meta, from, size int64) (server.Place, []wire.Ra
 	if t == nil {
 		return nil, nil, server.ErrElsewhere
 	}
-	old, err := s.fence(from)
+	old, err := s.fence(from, printOf(&m.Key))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,7 +45,8 @@ func (s *store) Resume(m server.Meta, from, size int64) (server.Place, []wire.Ra
 
 // fence ends the transaction that is resumed, whoever has it, so that nobody settles it any
 // more; nil where nothing is there of it. One that is complete stays what it is.
-func (s *store) fence(tid int64) (*trans, error) {
+// To another key than its own nothing is there.
+func (s *store) fence(tid int64, print string) (*trans, error) {
 	for n := range briefTries {
 		ctx, cancel := context.WithTimeout(s.ctx, writeFor)
 		r, rev, err := s.engine.Get(ctx, tid)
@@ -56,6 +57,10 @@ func (s *store) fence(tid int64) (*trans, error) {
 		case err != nil:
 			cancel()
 			return nil, err
+		}
+		if r.Print != print {
+			cancel()
+			return nil, nil
 		}
 		t := &trans{s: s, rec: *r, rev: rev}
 		if r.State == engine.Complete || r.Bytes == 0 || r.State == engine.Void || r.State == engine.Damaged {

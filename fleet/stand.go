@@ -10,6 +10,7 @@ import (
 
 	"mdalp/fleet/engine"
 	"mdalp/loop"
+	"mdalp/seal"
 	"mdalp/server"
 	"mdalp/wire"
 )
@@ -36,6 +37,8 @@ type stand struct {
 	waiting []waiting
 
 	flow    *server.Flow
+	channel *seal.Channel // of a sealed transaction, and its flow; they stay when it is let go of
+	sealed  *server.Flow
 	part    *server.Part
 	spool   *server.Writer
 	size    int64
@@ -117,6 +120,8 @@ func (r *Receiver) openFiles(tid int64) (o opened) {
 		Name: o.rec.Name}
 	switch {
 	case o.rec.State.Ended():
+	case o.rec.Sealed() && (r.opener == nil || o.rec.Bytes == 0): // its segments come when it has a place
+		o.missing, o.err = true, errSealed
 	case o.rec.Bytes > 0:
 		o.part, o.err = r.shared.OpenPart(m, o.rec.Bytes, r.cfg.ID)
 		if errors.Is(o.err, fs.ErrNotExist) { // it has its name by now, or soon a file
@@ -145,11 +150,14 @@ func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
 		}
 	case o.rec.State.Ended():
 		s.state = over
+	case o.rec.Sealed() && !r.unlock(s, o.rec):
+		o.part.Close()
+		o.missing, o.err = true, errSealed
 	case o.part != nil:
 		s.state, s.part = extended, o.part
 		s.size, s.segment = o.rec.Bytes, o.rec.Segment
 		s.total = (s.size-1)/s.segment + 1
-		s.flow = server.NewFlow(s.tid, now, 1, true)
+		s.flow = s.newFlow(now)
 	default:
 		s.state, s.spool, s.term = base, o.spool, o.term
 		// An orchestrator may have given up asking for what is here. What came from now on would

@@ -43,6 +43,7 @@ type store struct {
 	ctx    context.Context
 	log    *slog.Logger
 	parts  func(tid int64) []engine.Party // chosen for a transaction; in the loop
+	vault  *vault                         // nil without the fleet's key
 
 	mu      sync.Mutex
 	tx      map[int64]*trans
@@ -72,6 +73,8 @@ type trans struct {
 	lost bool  // another orchestrator answers for it
 	had  int64 // one more than the segments that were there when the receivers were asked last
 	sum  [sha256.Size]byte
+	// births are those of the receivers, until the record is written.
+	births []string
 
 	mu       sync.Mutex
 	creating bool // the first write is under way
@@ -140,8 +143,10 @@ func (s *store) choose(tid int64) []wire.Receiver {
 	}
 	rs := offering(ps)
 	t.rec.Receivers = make([]engine.Station, len(ps))
+	t.births = make([]string, len(ps))
 	for i, p := range ps {
 		t.rec.Receivers[i] = engine.Station{ID: p.ID, Addr: p.Addr, Seg: rs[i].Seg, Win: rs[i].Win}
+		t.births[i] = p.Seal
 	}
 	return rs
 }
@@ -189,7 +194,7 @@ func (t *trans) create() error {
 	if errors.Is(err, engine.ErrExists) {
 		var r *engine.Record
 		r, rev, err = s.engine.Get(ctx, t.rec.TID)
-		if err == nil && (r.Owner != s.me || r.Client != t.rec.Client) {
+		if err == nil && (r.Owner != s.me || r.Client != t.rec.Client || r.Sealed()) {
 			return fs.ErrExist
 		}
 		if err == nil { // the receivers are those that the others know

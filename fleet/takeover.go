@@ -17,7 +17,7 @@ func (s *store) look(tid int64, client netip.Addr) (*server.Found, error) {
 		r, rev, err := s.engine.Get(ctx, tid)
 		cancel()
 		switch {
-		case errors.Is(err, engine.ErrNotFound), err == nil && r.Client.Addr() != client:
+		case errors.Is(err, engine.ErrNotFound), err == nil && (r.Client.Addr() != client || r.Sealed()):
 			return nil, nil
 		case err != nil:
 			s.count(func(c *Counts) { c.Away++ })
@@ -120,6 +120,10 @@ func (s *store) orphans() (found []*server.Found, err error) {
 	for _, e := range open {
 		r := e.Record
 		if r.Owner != s.me && there[r.Owner] || r.Owner == s.me && s.knows(r.TID) {
+			continue
+		}
+		if r.Sealed() {
+			s.keep(e) // what fails is found again
 			continue
 		}
 		f, err := s.take(r, e.Revision)

@@ -46,19 +46,37 @@ func newSession(to, from *noise.CipherState) *Session {
 func (s *Session) Channel(n int) *Channel {
 	c := s.channels[n]
 	if c == nil {
-		c = &Channel{seal: aead(&s.to, n), open: aead(&s.from, n)}
+		c = NewChannel(s.Keys(n))
 		s.channels[n] = c
 	}
 	return c
 }
 
-// aead makes the cipher of one direction of a channel.
-func aead(transport *[32]byte, n int) cipher.AEAD {
+// Keys is what channel n needs, for who has only that channel: nothing about another can be
+// told from it.
+func (s *Session) Keys(n int) ChannelKeys {
+	return ChannelKeys{Seal: channelKey(&s.to, n), Open: channelKey(&s.from, n)}
+}
+
+// ChannelKeys are the keys of one channel as one end of it has them. Of all channels that are
+// made of the same keys only one may ever seal, or numbers would be used twice.
+type ChannelKeys struct{ Seal, Open [32]byte }
+
+// NewChannel makes a channel of its keys.
+func NewChannel(k ChannelKeys) *Channel { return &Channel{seal: aead(&k.Seal), open: aead(&k.Open)} }
+
+// channelKey is the key of one direction of a channel.
+func channelKey(transport *[32]byte, n int) [32]byte {
 	key, err := hkdf.Key(sha256.New, transport[:], nil, "mdalp channel "+strconv.Itoa(n), 32)
 	if err != nil {
 		panic(err) // of a length that is too long, which 32 is not
 	}
-	block, err := aes.NewCipher(key)
+	return [32]byte(key)
+}
+
+// aead makes the cipher of one direction of a channel.
+func aead(key *[32]byte) cipher.AEAD {
+	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // of a length that is no key's
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mdalp/loop"
@@ -49,6 +50,9 @@ type Client struct {
 	random       io.Reader
 	orchestrator netip.AddrPort
 
+	// Others are the other orchestrators of a fleet: each may answer an intent, and who did is
+	// spoken to until the next intent.
+	Others []netip.AddrPort
 	// Opened, if not nil, is told what opens each transaction, as soon as its offer did.
 	Opened func(*Secret)
 
@@ -188,9 +192,17 @@ func (c *Client) open(e *loop.Envelope, b []byte) ([]byte, error) {
 	return channel.Open(b, len(b)-len(m.Data), uint64(m.Seq))
 }
 
+// answered makes the orchestrator that made the offer the one that is spoken to.
+func (c *Client) answered(peer netip.AddrPort) {
+	if i := slices.Index(c.Others, peer); i >= 0 {
+		c.Others = slices.Clone(c.Others) // the caller's
+		c.orchestrator, c.Others[i] = peer, c.orchestrator
+	}
+}
+
 // finish takes what came in answer to an intent.
 func (c *Client) finish(now time.Time, e *loop.Envelope, b []byte) {
-	if e.Peer != c.orchestrator {
+	if e.Peer != c.orchestrator && !slices.Contains(c.Others, e.Peer) {
 		c.in.Drop(e, b, ErrStranger)
 		return
 	}
@@ -213,6 +225,7 @@ func (c *Client) finish(now time.Time, e *loop.Envelope, b []byte) {
 		c.in.Wait(now, a.Wait)
 	default:
 		c.session, c.desk = a.Session, a.Session.Channel(Orchestrator)
+		c.answered(e.Peer)
 		if c.Opened != nil {
 			c.Opened(a.Session.Secret(m.TID, a.Plain))
 		}

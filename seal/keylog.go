@@ -106,7 +106,8 @@ func (o *Opener) Open(b []byte, data int, n uint64, channel int, client bool) ([
 	}
 	a := o.made[at]
 	if a == nil {
-		a = aead(transport, channel)
+		key := channelKey(transport, channel)
+		a = aead(&key)
 		o.made[at] = a
 	}
 	var c Channel

@@ -100,9 +100,13 @@ func (s *Orchestrator) introduce(now time.Time, t *transaction) {
 		return
 	}
 	t.shares = sharesOf(t.offered)
+	if t.seal != nil && !t.seal.Offered(wire.AppendOffer(nil, t.tid, t.offered)) {
+		s.withdraw(t)
+		return
+	}
 	t.busy = true
 	s.wheel.Stop(t.slot)
-	m := Meta{TID: t.tid, Segment: t.segment, Client: t.client, Offered: now}
+	m := Meta{TID: t.tid, Segment: t.segment, Client: t.client, Offered: now, Key: t.key()}
 	s.beside(func() func(time.Time) {
 		err := s.cfg.Fleet.Create(m)
 		return func(now time.Time) { s.introduced(now, t, err) }
@@ -119,6 +123,8 @@ func (s *Orchestrator) introduced(now time.Time, t *transaction, err error) {
 	case err == nil:
 		t.introduced = true
 		s.offer(t)
+	case errors.Is(err, fs.ErrExist) && t.seal != nil:
+		s.withdraw(t) // its client repeats the intent, for another handshake
 	case errors.Is(err, fs.ErrExist):
 		o, i := t.origin, waiter{intent: intent{peer: t.client, local: t.local, sock: t.sock}}
 		o.live++ // so that it stays

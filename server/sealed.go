@@ -29,6 +29,10 @@ type Seal interface {
 	// Begin is called once there is a transaction. From then on what is sent with that
 	// number belongs to it; the next message of type 1 is its offer.
 	Begin(tid int64)
+	// Offered is called in a [Fleet], before the others are told of the transaction and again
+	// if they could not be: its offer as it will be sent. It is false where that cannot be sealed,
+	// and the transaction is withdrawn.
+	Offered(plain []byte) bool
 	// Settled is called when receivers have nothing to say any more. The orchestrator may
 	// still repeat its verdict.
 	Settled()
@@ -41,6 +45,11 @@ type Seal interface {
 // intent does, now or when its turn comes, or k.End is called. A repeated one must not be
 // given to it again: it makes a transaction of each, wherever it comes from.
 func (s *Server) SealedIntent(now time.Time, e *loop.Envelope, k Seal) {
+	s.orch.SealedIntent(now, e, k)
+}
+
+// SealedIntent is [Server.SealedIntent] where the receivers are elsewhere.
+func (s *Orchestrator) SealedIntent(now time.Time, e *loop.Envelope, k Seal) {
 	if now != s.expired {
 		s.expire(now)
 	}
@@ -58,7 +67,7 @@ func (s *Server) SealedIntent(now time.Time, e *loop.Envelope, k Seal) {
 		st.Draining++
 		k.End()
 	default:
-		s.orch.sealedIntent(now, e, k)
+		s.sealedIntent(now, e, k)
 	}
 	s.work(now)
 }

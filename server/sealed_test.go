@@ -21,10 +21,11 @@ type credential struct {
 	told []string
 }
 
-func (c *credential) Identity() Identity { return c.key }
-func (c *credential) Begin(tid int64)    { c.told = append(c.told, fmt.Sprintf("begin %d", tid)) }
-func (c *credential) Settled()           { c.told = append(c.told, "settled") }
-func (c *credential) End()               { c.told = append(c.told, "end") }
+func (c *credential) Identity() Identity  { return c.key }
+func (c *credential) Begin(tid int64)     { c.told = append(c.told, fmt.Sprintf("begin %d", tid)) }
+func (c *credential) Offered([]byte) bool { return true }
+func (c *credential) Settled()            { c.told = append(c.told, "settled") }
+func (c *credential) End()                { c.told = append(c.told, "end") }
 
 func (c *credential) want(t *testing.T, told string) {
 	t.Helper()

@@ -27,10 +27,20 @@ const (
 // transactions, and nothing else. What does not open leaves no trace but a counter.
 type Sealed struct {
 	*Server
+	*envelope
+}
+
+// An envelope is what stands around a server, or an orchestrator alone: then segments go
+// elsewhere, and whoever takes them opens them.
+type envelope struct {
+	in      speaker
+	l       *Ledger
+	rcv     *Receivers // nil where they are elsewhere
 	ring    *seal.Keyring
 	require bool
 	random  io.Reader
 	prints  map[string][16]byte // of the keys, by name
+	agreed  func(k *sealing)    // of a fleet
 
 	byHandshake map[[sha256.Size]byte]*sealing
 	byTID       map[int64]*sealing
@@ -57,8 +67,20 @@ func NewSealed(cfg Config, ring *seal.Keyring, require bool, random io.Reader) (
 		return nil, fmt.Errorf("server: a sealed offer of %d receivers has %d bytes, and may have %d: "+
 			"offer fewer, or without names", len(s.orch.offered), long, most)
 	}
-	w := &Sealed{
-		Server: s, ring: ring, require: require, random: random, prints: make(map[string][16]byte),
+	return &Sealed{s, newEnvelope(s, &s.Ledger, &s.rcv, ring, require, random)}, nil
+}
+
+// A speaker is what speaks plain within.
+type speaker interface {
+	loop.Handler
+	SealedIntent(now time.Time, e *loop.Envelope, k Seal)
+}
+
+func newEnvelope(in speaker, l *Ledger, rcv *Receivers, ring *seal.Keyring, require bool,
+	random io.Reader) *envelope {
+	w := &envelope{
+		in: in, l: l, rcv: rcv, ring: ring, require: require, random: random,
+		prints:      make(map[string][16]byte),
 		byHandshake: make(map[[sha256.Size]byte]*sealing), byTID: make(map[int64]*sealing),
 	}
 	for _, name := range ring.Names() {
@@ -66,18 +88,19 @@ func NewSealed(cfg Config, ring *seal.Keyring, require bool, random io.Reader) (
 		sum := sha256.Sum256(append([]byte("mdalp print of a key: "), k[:]...))
 		w.prints[name] = [16]byte(sum[:16])
 	}
-	return w, nil
+	return w
 }
 
 // A sealing is a handshake and what came of it. It implements [Seal].
 type sealing struct {
-	s         *Sealed
+	s         *envelope
 	handshake [sha256.Size]byte
 	key       Identity
 	tid       int64           // or Absent, while the intent waits
 	path      intent          // where the intent came from last
 	responder *seal.Responder // until there is an offer
 	answer    []byte          // that offer; before it, that the client is to wait
+	ready     []byte          // in a fleet: that offer, until the others know of it
 	session   *seal.Session   // from the offer to the verdict
 	orch      *seal.Channel   // from the offer on
 	queued    bool            // it stands in Sealed.answers
@@ -97,7 +120,7 @@ func (k *sealing) Begin(tid int64) {
 // that is kept.
 func (k *sealing) Settled() {
 	k.settled = true
-	k.responder, k.session, k.answer = nil, nil, nil
+	k.responder, k.session, k.answer, k.ready = nil, nil, nil, nil
 }
 
 // End implements [Seal].
@@ -111,10 +134,12 @@ func (k *sealing) End() {
 }
 
 // Receive implements [loop.Handler].
-func (s *Sealed) Receive(now time.Time, e *loop.Envelope, b []byte) {
+func (s *Sealed) Receive(now time.Time, e *loop.Envelope, b []byte) { s.receive(now, e, b) }
+
+func (s *envelope) receive(now time.Time, e *loop.Envelope, b []byte) {
 	m, err := wire.Parse(b)
-	if err != nil || s.closed || !answerable(e) { // the server counts it
-		s.Server.Receive(now, e, b)
+	if err != nil || s.l.closed || !answerable(e) { // the server counts it
+		s.in.Receive(now, e, b)
 		return
 	}
 	if m.Type == wire.Intent {
@@ -124,46 +149,46 @@ func (s *Sealed) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	if k := s.byTID[m.TID]; k != nil {
 		var ok bool
 		if b, ok = s.open(k, e, &m, b); !ok {
-			s.stats.Datagrams++
+			s.l.stats.Datagrams++
 			return
 		}
 	}
-	s.Server.Receive(now, e, b)
+	s.in.Receive(now, e, b)
 }
 
 // intent takes a message of type 0.
-func (s *Sealed) intent(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
+func (s *envelope) intent(now time.Time, e *loop.Envelope, m *wire.Message, b []byte) {
 	r, err := seal.Open(s.ring, b)
 	switch {
 	case err == nil:
 	case !errors.Is(err, seal.ErrHandshake) || len(b) >= longIntent:
-		s.stats.Datagrams++
-		s.stats.Unopened++
+		s.l.stats.Datagrams++
+		s.l.stats.Unopened++
 		return
 	case s.require:
-		s.stats.Datagrams++
-		s.stats.PlainIntents++
+		s.l.stats.Datagrams++
+		s.l.stats.PlainIntents++
 		return
 	default:
-		s.Server.Receive(now, e, b)
+		s.in.Receive(now, e, b)
 		return
 	}
 	id := r.ID()
 	k := s.byHandshake[id]
 	if k != nil {
-		s.stats.Datagrams++
+		s.l.stats.Datagrams++
 		if k.tid == wire.Absent {
-			s.stats.Waiting++
+			s.l.stats.Waiting++
 		} else {
-			s.stats.Repeated++
+			s.l.stats.Repeated++
 		}
 	} else {
 		key := Identity{r.Name(), s.prints[r.Name()]}
 		k = &sealing{s: s, handshake: id, key: key, tid: wire.Absent, responder: r}
 		s.byHandshake[id] = k
-		s.SealedIntent(now, e, k)
+		s.in.SealedIntent(now, e, k)
 	}
-	if k.tid != wire.Absent && k.responder != nil && s.cfg.OfferDelay == 0 {
+	if k.tid != wire.Absent && k.responder != nil && s.l.cfg.OfferDelay == 0 && s.l.cfg.Fleet == nil {
 		return // its offer is on its way
 	}
 	k.path.from(e)
@@ -174,18 +199,22 @@ func (s *Sealed) intent(now time.Time, e *loop.Envelope, m *wire.Message, b []by
 }
 
 // open opens a datagram of a sealed transaction. What does not open is counted.
-func (s *Sealed) open(k *sealing, e *loop.Envelope, m *wire.Message, b []byte) ([]byte, bool) {
+func (s *envelope) open(k *sealing, e *loop.Envelope, m *wire.Message, b []byte) ([]byte, bool) {
 	var c *seal.Channel
 	n := m.Num
 	switch m.Type {
 	case wire.Data:
 		if k.settled {
-			s.stats.Late++
+			s.l.stats.Late++
+			return nil, false
+		}
+		if s.rcv == nil { // no segment belongs here
+			s.l.stats.Unexpected++
 			return nil, false
 		}
 		i, ok := s.rcv.receiver(e)
 		if !ok {
-			s.stats.Elsewhere++
+			s.l.stats.Elsewhere++
 			return nil, false
 		}
 		if k.session != nil {
@@ -194,19 +223,19 @@ func (s *Sealed) open(k *sealing, e *loop.Envelope, m *wire.Message, b []byte) (
 	case wire.ManifestType:
 		c, n = k.orch, m.Seq
 	default:
-		s.stats.Unexpected++
+		s.l.stats.Unexpected++
 		return nil, false
 	}
 	if c == nil || n < 0 || m.Seq < 0 || m.Data == nil {
-		s.stats.Unopened++
+		s.l.stats.Unopened++
 		return nil, false
 	}
 	plain, err := c.Open(b, len(b)-len(m.Data), uint64(n))
 	switch {
 	case errors.Is(err, seal.ErrReplayed):
-		s.stats.Replayed++
+		s.l.stats.Replayed++
 	case err != nil:
-		s.stats.Unopened++
+		s.l.stats.Unopened++
 	}
 	return plain, err == nil
 }

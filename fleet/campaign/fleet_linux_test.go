@@ -145,6 +145,7 @@ type options struct {
 	sync                              string   // of the engines
 	extra                             []string // options of orchestrators
 	room                              string   // of the directory, as tmpfs has it; "" is the disk's
+	each                              []string // and of all parts
 }
 
 // whole is the fleet that the issue of it all is about.
@@ -181,6 +182,7 @@ func open(t *testing.T, o options) *fleet {
 	f.engines.Ready(t)
 	logs := t.TempDir()
 	common := []string{"--engine", f.engines.URL(), "--dir", f.dir, "--replicas", fmt.Sprint(o.engines)}
+	common = append(common, o.each...)
 	add := func(command, name string, args ...string) *part {
 		p := &part{room: all[name], path: program(t, "mdalp-fleet"), log: filepath.Join(logs, name)}
 		p.args = append(append([]string{command, "--listen", p.room.Addr}, common...), args...)

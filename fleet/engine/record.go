@@ -49,6 +49,10 @@ type Record struct {
 	Name    string `json:"name,omitempty"`
 	// Base says, of one that has settled, that it was of the base protocol.
 	Base bool `json:"base,omitempty"`
+	// Key and Print are of a sealed transaction: what its client's key is called, and what
+	// tells that key from others, in hexadecimal digits. A receiver's keys are in its Station.
+	Key   string `json:"key,omitempty"`
+	Print string `json:"print,omitempty"`
 	// Resumed is the transaction whose segments it took over; 0 is none.
 	Resumed int64 `json:"resumed,omitempty,string"`
 
@@ -66,7 +70,13 @@ type Station struct {
 	// Seg and Win are those of the offer.
 	Seg int `json:"seg"`
 	Win int `json:"win"`
+	// Seal is what opens and seals at this receiver, in a sealed transaction: for nobody but
+	// the parts of the fleet.
+	Seal string `json:"seal,omitempty"`
 }
+
+// Sealed reports whether a transaction is sealed.
+func (r *Record) Sealed() bool { return r.Print != "" }
 
 // Marshal writes a record as JSON.
 func (r *Record) Marshal() []byte {
@@ -119,6 +129,9 @@ type Party struct {
 	Draining bool `json:"draining,omitempty"`
 	// Name is told to clients, for people.
 	Name string `json:"name,omitempty"`
+	// Seal says that a receiver takes sealed transactions, and for which start of it their keys
+	// are to be sealed.
+	Seal string `json:"seal,omitempty"`
 }
 
 // An Ask is what an orchestrator asks receivers about one transaction.

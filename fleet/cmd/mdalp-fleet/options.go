@@ -123,7 +123,10 @@ func (o *common) log() (*slog.Logger, error) {
 // part is what orchestrators and receivers need, too.
 type part struct {
 	common
-	dir    string
+	dir string
+	// fleetKey is the path of the fleet's own key.
+	fleetKey string
+
 	listen string
 	zone   string
 	drain  time.Duration
@@ -145,6 +148,8 @@ func (o *part) define(f *pflag.FlagSet) {
 		"zone that it is in; an offer is spread over as many as there are")
 	f.DurationVar(&o.drain, "drain", time.Minute,
 		"at the first signal, how long what it has may take to end; a second one ends it at once")
+	f.StringVar(&o.fleetKey, "fleet-key", "",
+		"key of this fleet, as 'mdalp key' makes it: the same for all parts, and for no client")
 	f.StringVar(&o.http, "http", "",
 		"status page, JSON and metrics at this address and port (default: none)")
 }

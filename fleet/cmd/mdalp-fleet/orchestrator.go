@@ -20,6 +20,7 @@ import (
 // orchestrating is the command line of an orchestrator.
 type orchestrating struct {
 	part
+	keyed
 	perOffer         int
 	limit, idle      time.Duration
 	silence          time.Duration
@@ -45,7 +46,8 @@ one zone the one with the fewest open transactions comes first.`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
-	o.define(f)
+	o.part.define(f)
+	o.keyed.define(f)
 	f.IntVar(&o.perOffer, "receivers-per-offer", 0, "most receivers that one transaction is offered (0: all)")
 	f.DurationVar(&o.limit, "limit", server.DefaultLimit, "how long a base transaction may take")
 	f.DurationVar(&o.idle, "idle", server.DefaultIdle,
@@ -75,6 +77,10 @@ func (o *orchestrating) run(ctx context.Context) error {
 		return err
 	}
 	listen, told, err := o.address()
+	if err != nil {
+		return err
+	}
+	keys, err := o.secrets()
 	if err != nil {
 		return err
 	}
@@ -116,13 +122,14 @@ func (o *orchestrating) run(ctx context.Context) error {
 	id := "o-" + rand.Text()[:12] // another at every start
 	s, err := fleet.NewOrchestrator(fleet.OrchestratorConfig{
 		Engine: e, Folder: folder, Token: token, ID: id, Addr: told, Zone: o.zone, PerOffer: o.perOffer,
-		Server: o.config(sock), Beside: w.Beside(besides), Log: log,
+		Server: o.config(sock), Keys: keys, Beside: w.Beside(besides), Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
 	}
 	counts := func() []overview.Count { return orchestratorCounts(w, s) }
-	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
+	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone,
+		"keys", len(o.keys), "require_key", o.require)
 	d := &daemon{program: s, log: log, waker: w, sock: sock, drain: o.drain, linger: engine.SayEvery,
 		counts: counts, manager: m}
 	if err := d.show(o.http, e, id); err != nil {

@@ -72,6 +72,10 @@ func (o *receiving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keys, err := o.secret(nil)
+	if err != nil {
+		return err
+	}
 	log, err := o.log()
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func (o *receiving) run(ctx context.Context) error {
 	r, err := fleet.NewReceiver(fleet.ReceiverConfig{
 		Engine: e, Folder: folder, Token: token, ID: o.id, Zone: o.zone, Name: o.name, Addr: told,
 		Segment: o.segment, Window: o.window, Buffer: sock.ReceiveBuffer(), Limit: o.limit,
-		Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
+		Keys: keys, Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
@@ -161,6 +165,10 @@ func receiverCounts(w *loop.Waker, r *fleet.Receiver) []overview.Count {
 		count("receiver_dropped_total", "Segments of nothing that is open here, or too many.",
 			v.counts.Dropped),
 		count("receiver_answers_total", "Questions of orchestrators that it answered.", v.counts.Answered),
+		count("receiver_unopened_total", "Segments of sealed transactions that did not open.",
+			v.counts.Unopened),
+		count("receiver_replayed_total", "Of sealed transactions, whose number came before.",
+			v.counts.Replayed),
 		count("receiver_failures_total", "Writes and flushes that failed.", v.counts.Failed),
 	}
 }
