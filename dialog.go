@@ -100,7 +100,7 @@ func (d *dialog) transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bo
 	}
 	s := d.s
 	d.ready = false
-	if s.several() && !s.sealed() && d.tries > 0 && d.tries%unanswered == 0 && s.refusals == 0 {
+	if s.several() && d.tries > 0 && d.tries%unanswered == 0 && s.refusals == 0 && !s.sealed() {
 		s.onward("it is silent")
 		d.wait = min(d.patience()<<(d.tries/unanswered/len(s.cfg.Orchestrators)), askMost)
 	}

@@ -558,3 +558,69 @@ func TestSealedAllocations(t *testing.T) {
 		t.Errorf("%v allocations a segment, %d datagrams dropped, %d bytes acknowledged", n, d, k.s.report.Acked)
 	}
 }
+
+// TestSealedOrchestrators: the next orchestrator is asked for an offer by the same handshake.
+// Whoever made the offer alone is told manifests, as nobody else has its keys; where it is
+// silent, the transaction goes on at the next by another handshake.
+func TestSealedOrchestrators(t *testing.T) {
+	k := keep(t, 4800, run{Config: Config{Orchestrators: []netip.AddrPort{second}}})
+	first := k.sealed(t0)
+	if len(first) != 1 || first[0].To != orchestrator.String() {
+		t.Fatalf("sent %s", brief(first))
+	}
+	k.open(first[0])
+	at, out := k.later()
+	if len(out) != 1 || out[0].To != second.String() || out[0].Data != first[0].Data || !near(at, 1000) {
+		t.Fatalf("sent %s after %v", brief(out), at.Sub(t0))
+	}
+	offer := k.seals(orchestrator, extendedOffer)
+	k.raw(at, netip.MustParseAddrPort("9.9.9.9:4650"), strings.Clone(offer))
+	if k.s.report.Dropped != (Drops{Foreign: 1}) {
+		t.Errorf("a stranger's offer: %+v", k.s.report.Dropped)
+	}
+	k.raw(at, second, offer)
+	to := func(d sent, a netip.AddrPort) sent { d.To = a.String(); return d }
+	k.want(at, to(manifestOf(0, "'bytes': 4800, 'seg': 1200"), second))
+	k.in(at, second, stateOf(0, "'open', 'win': 2, 'have': ''"))
+	k.want(at, segments()...)
+	k.in(at, receiverA, "Type:3;TID:7;SEQ:0;NUM:1;DATA:0-1;")
+	k.in(at, receiverB, "Type:3;TID:7;SEQ:0;NUM:1;DATA:0-1;")
+	asked := k.flush(at)
+	for n := 1; ; n++ {
+		if len(asked) != 1 || asked[0].To != second.String() || !strings.HasPrefix(asked[0].Data, "Type:4;") {
+			t.Fatalf("question %d: sent %s", n, brief(asked))
+		}
+		if n == 2 {
+			break
+		}
+		at, asked = k.next()
+	}
+	at, out = k.later()
+	if len(out) != 1 || out[0].To != orchestrator.String() || len(out[0].Data) != seal.IntentSize || out[0].Data == first[0].Data {
+		t.Fatalf("sent %s", brief(out))
+	}
+	k.open(out[0])
+	k.in(at, orchestrator, strings.Replace(extendedOffer, "TID:7", "TID:8", 1))
+	k.want(at, sent{sockUDP, orchestrator.String(), "Type:4;TID:8;SEQ:0;DATA:{'bytes': 4800, 'seg': 1200, 'resume': 7};"})
+	k.raw(at, second, "Type:5;TID:8;SEQ:0;DATA:{'state': 'refused'};")
+	if k.s.report.Dropped.Foreign != 2 || k.s.report.Moves != 2 {
+		t.Errorf("%d moves, %+v", k.s.report.Moves, k.s.report.Dropped)
+	}
+}
+
+// later lets time pass until something is sent, and gives it as it is.
+func (k *keeper) later() (now time.Time, out []sent) {
+	k.t.Helper()
+	for range 100 {
+		at, ok := k.h.Next()
+		if !ok {
+			break
+		}
+		k.h.Expire(at)
+		if out = k.sealed(at); len(out) > 0 {
+			return at, out
+		}
+	}
+	k.t.Fatal("nothing is sent")
+	return now, nil
+}

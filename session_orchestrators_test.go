@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"mdalp/seal"
 )
 
 // second and third are orchestrators of the same fleet as the first.
@@ -232,10 +230,6 @@ func TestOneOrchestrator(t *testing.T) {
 	b.flush(t0)
 	b.s.Expire(ms(20_000))
 	b.want(ms(20_000))
-	sealed := Config{Orchestrator: orchestrator, Orchestrators: []netip.AddrPort{second}, Key: new(seal.Key)}
-	if err := sealed.check(); !errors.Is(err, ErrConfig) {
-		t.Errorf("a sealed transaction with two orchestrators: %v", err)
-	}
 	for _, wrong := range []netip.AddrPort{{}, netip.AddrPortFrom(second.Addr(), 0)} {
 		c := Config{Orchestrator: orchestrator, Orchestrators: []netip.AddrPort{wrong}}
 		if err := c.check(); !errors.Is(err, ErrConfig) {

@@ -61,7 +61,7 @@ var imports = map[string]struct{ ours, others []string }{
 
 	"fleet/engine":       {ours: []string{"wire"}},
 	"fleet/engine/model": {ours: []string{"loop", "fleet/engine"}},
-	"fleet":              {ours: []string{"wire", "loop", "server", "internal/disk", "fleet/engine"}},
+	"fleet":              {ours: []string{"wire", "loop", "seal", "server", "internal/disk", "fleet/engine"}},
 
 	".": {ours: []string{"wire", "sched", "icmp", "loop", "seal", "internal/pcapng"}, others: []string{xsys}},
 }

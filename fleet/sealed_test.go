@@ -7,6 +7,7 @@ import (
 
 	"mdalp/fleet/engine"
 	"mdalp/seal"
+	"mdalp/wire"
 )
 
 func testVault(seed byte) *vault {
@@ -122,5 +123,58 @@ func TestUnlockOnce(t *testing.T) {
 	}
 	if r.unlock(&stand{tid: 1}, first) || r.unlock(&stand{tid: 3}, third) {
 		t.Error("keys open that are two births old")
+	}
+}
+
+// A segment opens once, at the receiver that it was sealed for, in its transaction; and what was
+// not sealed is not taken in a sealed one.
+func TestUnseal(t *testing.T) {
+	// The other end of a channel.
+	client := func(k seal.ChannelKeys) *seal.Channel {
+		return seal.NewChannel(seal.ChannelKeys{Seal: k.Open, Open: k.Seal})
+	}
+	first, second := seal.ChannelKeys{Seal: [32]byte{1}, Open: [32]byte{2}}, seal.ChannelKeys{Seal: [32]byte{3}, Open: [32]byte{4}}
+	receiver := func(k seal.ChannelKeys) *Receiver {
+		return &Receiver{opener: new(opener), stands: map[int64]*stand{7: {tid: 7, state: extended, channel: seal.NewChannel(k)}}}
+	}
+	plain := wire.AppendSegmentHeader(nil, 7, 3, 0, 1, 1)
+	data := len(plain)
+	plain = append(plain, "payload;"...)
+	sealed, err := client(first).Seal(append([]byte(nil), plain...), data, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := receiver(first), receiver(second)
+	try := func(r *Receiver, d []byte) (string, bool) {
+		out, ok := r.unseal(append([]byte(nil), d...))
+		return string(out), ok
+	}
+	if out, ok := try(b, sealed); ok || b.counts.Unopened != 1 {
+		t.Errorf("at another receiver: %q, %+v", out, b.counts)
+	}
+	if out, ok := try(a, plain); ok || a.counts.Unopened != 1 {
+		t.Errorf("not sealed: %q, %+v", out, a.counts)
+	}
+	if out, ok := try(a, sealed); !ok || out != string(plain) {
+		t.Errorf("as sealed: %q, %v", out, ok)
+	}
+	if out, ok := try(a, sealed); ok || a.counts.Replayed != 1 {
+		t.Errorf("again: %q, %+v", out, a.counts)
+	}
+	ack := wire.AppendAckRanges(nil, 7, 0, []wire.Range{{First: 0, Last: 0}})
+	out, ok := a.seal(append([]byte(nil), ack...))
+	if !ok || string(out) == string(ack) {
+		t.Fatalf("an acknowledgement in the clear: %q, %v", out, ok)
+	}
+	if _, ok := a.seal(append([]byte(nil), ack...)); ok {
+		t.Error("a number is used twice")
+	}
+	other := wire.AppendAckRanges(nil, 8, 0, []wire.Range{{First: 0, Last: 0}})
+	if out, ok := a.seal(other); ok {
+		t.Errorf("of a transaction that is forgotten: %q", out)
+	}
+	a.stands[8] = &stand{tid: 8, state: extended}
+	if out, ok := a.seal(other); !ok || string(out) != string(other) {
+		t.Errorf("of one that is not sealed: %q, %v", out, ok)
 	}
 }

@@ -33,7 +33,7 @@ func (o *keyed) ring(base, fleets bool) (*seal.Keyring, error) {
 	case base:
 		return nil, usagef("--key: sealed transactions are extended ones, and there is --base")
 	case !fleets:
-		return nil, usagef("--key: --fleet-key is missing, by which receivers are told of sealed transactions")
+		return nil, usagef("--key: --fleet-key is missing, by which receivers are told the keys")
 	}
 	ring := new(seal.Keyring)
 	for _, given := range o.keys {
@@ -71,7 +71,7 @@ func (o *part) secret(ring *seal.Keyring) (k fleet.Keys, err error) {
 	if ring != nil {
 		for _, name := range ring.Names() {
 			if client, _ := ring.Key(name); client == own {
-				return k, usagef("--fleet-key %s: it is the key of the client %s; make another with mdalp key",
+				return k, usagef("--fleet-key %s: %s has the same; make another with mdalp key",
 					o.fleetKey, name)
 			}
 		}
