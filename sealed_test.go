@@ -593,7 +593,7 @@ func TestSealedOrchestrators(t *testing.T) {
 		if n == 2 {
 			break
 		}
-		at, asked = k.next()
+		_, asked = k.next()
 	}
 	at, out = k.later()
 	if len(out) != 1 || out[0].To != orchestrator.String() || len(out[0].Data) != seal.IntentSize || out[0].Data == first[0].Data {

@@ -14,6 +14,7 @@ import (
 
 	"mdalp/fleet/internal/engines"
 	"mdalp/internal/need"
+	"mdalp/seal"
 )
 
 const packaging = "../../packaging"
@@ -174,6 +175,16 @@ func TestDefault(t *testing.T) {
 	for name := range env {
 		if !known[name] {
 			t.Errorf("no command takes %s", name)
+		}
+	}
+	// Keys are read before anything else; here they are others.
+	for i, name := range []string{"MDALP_FLEET_KEY", "MDALP_FLEET_FLEET_KEY"} {
+		if env[name] == "" {
+			t.Errorf("there is no %s", name)
+		}
+		env[name] = filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(env[name], seal.FormatKey(seal.Key{byte(i), 1}, ""), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, role := range []string{"orchestrator", "receiver"} {
