@@ -128,8 +128,7 @@ func (o *orchestrating) run(ctx context.Context) error {
 		return usagef("%w", err)
 	}
 	counts := func() []overview.Count { return orchestratorCounts(w, s) }
-	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone,
-		"keys", len(o.keys), "require_key", o.require)
+	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
 	d := &daemon{program: s, log: log, waker: w, sock: sock, drain: o.drain, linger: engine.SayEvery,
 		counts: counts, manager: m}
 	if err := d.show(o.http, e, id); err != nil {
