@@ -70,8 +70,20 @@ func (t *trans) Note(int64) {}
 // Put implements [server.Spool]. Nothing comes here.
 func (t *trans) Put(int64, int, []byte, uint32) error { return errors.ErrUnsupported }
 
-// Gather implements [server.Gatherer].
-func (t *trans) Gather(sure bool) (server.Gathered, error) {
+// Gather implements [server.Gatherer]. The last time it is in the record, so that receivers that
+// start anew take nothing more either.
+func (t *trans) Gather(sure, final bool) (server.Gathered, error) {
+	switch {
+	case final:
+		return t.settled()
+	case t.bound:
+		return t.ask(false, true)
+	}
+	if t.rec.State == engine.Settling { // it was not over
+		if err := t.change(briefTries, func(r *engine.Record) { r.State = engine.Created }); err != nil {
+			return server.Gathered{}, err
+		}
+	}
 	g, err := t.ask(false, false)
 	if err == nil && sure {
 		r := t.rec
@@ -91,10 +103,6 @@ func (t *trans) Assemble([]wire.Range) (sum [sha256.Size]byte, err error) {
 	s := t.s
 	if s.left() {
 		return sum, server.ErrElsewhere
-	}
-	err = t.change(0, func(r *engine.Record) { r.State, r.Base = engine.Settling, true })
-	if err != nil {
-		return sum, err
 	}
 	g, err := t.settled()
 	if err != nil {
@@ -129,7 +137,7 @@ func (t *trans) Publish(bool) (path string, err error) {
 		if serr != nil {
 			return "", serr
 		}
-		if t.sum, err = s.hashFile(whole, is.Size); err == nil {
+		if t.sum, err = s.hashFile(whole, is.Size, true); err == nil {
 			s.folder.Remove(from)
 		}
 	} else if errors.Is(err, fs.ErrNotExist) {

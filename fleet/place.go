@@ -65,14 +65,24 @@ func (p *place) Sync() error { return nil }
 // it any more.
 func (p *place) Hash(int64) error { return nil }
 
-// Gather implements [server.Gatherer].
-func (p *place) Gather(bool) (server.Gathered, error) {
-	g, err := p.ask(false, false)
+// Gather implements [server.Gatherer]. The last one has flushed what is there, and nothing more
+// taken, so that Publish need not ask once more: half of all questions.
+func (p *place) Gather(_, final bool) (server.Gathered, error) {
+	p.closed = false
+	g, err := p.ask(final, final)
 	if err != nil {
 		return g, err
 	}
 	g.Have = server.Union(p.total(), g.Have)
+	if p.closed = final && p.whole(g.Have); final && !p.closed {
+		return p.Gather(false, false) // so that they take segments again
+	}
 	return g, nil
+}
+
+// whole reports whether have, a union, is all of the payload.
+func (t *trans) whole(have []wire.Range) bool {
+	return len(have) == 1 && have[0] == wire.Range{Last: t.total() - 1}
 }
 
 // ask asks the receivers what they have. Of one that does not answer it is what its journal
@@ -85,17 +95,20 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, askFor)
 	defer cancel()
-	answers := s.engine.Ask(ctx, &engine.Ask{TID: t.rec.TID, Flush: flush, Close: shut}, ids)
+	t.turn++
+	answers := s.engine.Ask(ctx, &engine.Ask{TID: t.rec.TID, Flush: flush, Close: shut, Epoch: t.rec.Epoch,
+		Turn: t.turn}, ids)
 	if s.ctx.Err() != nil {
 		return g, server.ErrElsewhere
 	}
 	s.count(func(c *Counts) { c.Asks += uint64(len(ids)) })
-	g.Idle = -1
+	g.Idle, t.silent = -1, false
 	g.Shares = make([]server.Share, len(ids))
 	sets := make([][]wire.Range, 0, len(ids)+1)
 	for i := range answers {
 		a := &answers[i]
 		if a.Err != nil || a.Problem != "" {
+			t.silent = true
 			s.count(func(c *Counts) { c.Silent++ })
 			if a.Err != nil && t.rec.Segment == 0 && s.gone(ids[i]) != nil {
 				return g, errStill

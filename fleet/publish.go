@@ -11,7 +11,6 @@ import (
 
 	"mdalp/fleet/engine"
 	"mdalp/server"
-	"mdalp/wire"
 )
 
 // Publish implements [server.Place]. It blocks for as long as the engine is away: the client
@@ -24,16 +23,8 @@ func (p *place) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path st
 	if err := t.change(0, func(r *engine.Record) { r.State = engine.Settling }); err != nil {
 		return sum, "", err
 	}
-	g, err := t.ask(true, true)
-	if err != nil {
+	if err := t.close(); err != nil {
 		return sum, "", err
-	}
-	all := wire.Range{Last: t.total() - 1}
-	if have := server.Union(t.total(), g.Have); len(have) != 1 || have[0] != all {
-		if err := t.change(0, func(r *engine.Record) { r.State = engine.Open }); err != nil {
-			return sum, "", err
-		}
-		return sum, "", server.ErrMissing
 	}
 	if sum, err = t.finish(want); err != nil {
 		return sum, "", err
@@ -43,6 +34,24 @@ func (p *place) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path st
 		return sum, path, err
 	}
 	return sum, path, nil
+}
+
+// close has receivers flush what they have and take nothing more, if that was not done when the
+// client asked: nobody can have them take more again who has not written the record since, and then
+// the one of this orchestrator would not have been taken. It fails with [server.ErrMissing].
+func (t *trans) close() error {
+	if t.closed {
+		t.closed = false
+		return nil
+	}
+	g, err := t.ask(true, true)
+	if err != nil || t.whole(server.Union(t.total(), g.Have)) {
+		return err
+	}
+	if err := t.change(0, func(r *engine.Record) { r.State = engine.Open }); err != nil {
+		return err
+	}
+	return server.ErrMissing
 }
 
 // finish gives the payload its name, hashed, compared and flushed, once: one that has it got
@@ -55,7 +64,8 @@ func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err erro
 		if t.named() {
 			name = whole
 		}
-		if sum, err = s.hashFile(name, t.rec.Bytes); name == part && errors.Is(err, fs.ErrNotExist) {
+		sum, err = s.hashFile(name, t.rec.Bytes, t.silent || name == whole)
+		if name == part && errors.Is(err, fs.ErrNotExist) {
 			continue // another owner is first, just now
 		}
 		if err != nil {
@@ -134,8 +144,8 @@ func (t *trans) complete(sum [sha256.Size]byte) error {
 	return nil
 }
 
-// hashFile gives the digest of a file of that size.
-func (s *store) hashFile(name string, size int64) (sum [sha256.Size]byte, err error) {
+// hashFile gives the digest of a file of that size, and flushes it if need be.
+func (s *store) hashFile(name string, size int64, flush bool) (sum [sha256.Size]byte, err error) {
 	f, err := s.folder.Open(name, os.O_RDWR)
 	if err != nil {
 		return sum, err
@@ -161,8 +171,10 @@ func (s *store) hashFile(name string, size int64) (sum [sha256.Size]byte, err er
 		}
 	}
 	h.Sum(sum[:0])
-	// What a receiver of this machine had not flushed when it died is on no disk yet.
-	return sum, f.Sync()
+	if flush { // what a receiver of this machine had not flushed when it died is on no disk yet
+		err = f.Sync()
+	}
+	return sum, err
 }
 
 // blockBytes is how much is read and written at once.

@@ -248,6 +248,7 @@ func (r *Receiver) Take(now time.Time, e *loop.Envelope, _ int, m *wire.Message)
 			return nil, false
 		}
 		r.wait(s, e)
+		s.numbered = s.numbered || m.Num >= 0
 		r.ask(now, s)
 		return nil, false
 	case extended:
@@ -262,6 +263,7 @@ func (r *Receiver) Take(now time.Time, e *loop.Envelope, _ int, m *wire.Message)
 			return nil, false
 		}
 		if r.early(s) {
+			s.numbered = true
 			r.wait(s, e)
 			r.ask(now, s)
 			return nil, false

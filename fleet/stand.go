@@ -1,11 +1,7 @@
 package fleet
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 	"time"
 
 	"mdalp/fleet/engine"
@@ -35,6 +31,8 @@ type stand struct {
 	asking  bool
 	again   time.Time // when the engine may be asked again
 	waiting []waiting
+	// numbered says that one of them is an extended segment.
+	numbered bool
 
 	flow    *server.Flow
 	channel *seal.Channel // of a sealed transaction, and its flow; they stay when it is let go of
@@ -50,7 +48,9 @@ type stand struct {
 	dirty    bool      // it stands in Receiver.dirty
 	unsynced bool      // something came since the last flush began
 	syncing  bool
+	bare     bool    // it was flushed, and its journal does not say so
 	asks     []asked // of orchestrators, to be answered
+	newest   engine.Ask
 	problem  string
 }
 
@@ -77,61 +77,6 @@ func (r *Receiver) stand(now time.Time, tid int64) *stand {
 	s := &stand{tid: tid, used: now}
 	r.stands[tid] = s
 	return s
-}
-
-// opened is what the engine and the directory said of a transaction.
-type opened struct {
-	rec     *engine.Record
-	part    *server.Part
-	spool   *server.Writer
-	missing bool // the engine knows nothing of it
-	term    int  // of the lease when it was asked
-	err     error
-}
-
-// ask asks the engine what a transaction is, and opens its files.
-func (r *Receiver) ask(now time.Time, s *stand) {
-	if s.asking {
-		return
-	}
-	s.asking = true
-	r.counts.Asked++
-	tid, term := s.tid, r.lease.term
-	r.cfg.Beside(func() func(time.Time) {
-		o := r.openFiles(tid)
-		o.term = term
-		return func(now time.Time) { r.opened(now, s, &o) }
-	})
-}
-
-// openFiles is called beside the loop.
-func (r *Receiver) openFiles(tid int64) (o opened) {
-	ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
-	defer cancel()
-	o.rec, _, o.err = r.cfg.Engine.Get(ctx, tid)
-	if o.missing = errors.Is(o.err, engine.ErrNotFound); o.err != nil {
-		return o
-	}
-	if !slices.ContainsFunc(o.rec.Receivers, func(s engine.Station) bool { return s.ID == r.cfg.ID }) {
-		o.missing, o.err = true, engine.ErrNotFound
-		return o
-	}
-	m := server.Meta{TID: tid, Segment: int(o.rec.Segment), Client: o.rec.Client, Offered: o.rec.Offered,
-		Name: o.rec.Name}
-	switch {
-	case o.rec.State.Ended():
-	case o.rec.Sealed() && (r.opener == nil || o.rec.Bytes == 0): // its segments come when it has a place
-		o.missing, o.err = true, errSealed
-	case o.rec.Bytes > 0:
-		o.part, o.err = r.shared.OpenPart(m, o.rec.Bytes, r.cfg.ID)
-		if errors.Is(o.err, fs.ErrNotExist) { // it has its name by now, or soon a file
-			o.missing = true
-		}
-	default:
-		m.Segment = server.DefaultSegmentLimit
-		o.spool, o.err = r.shared.OpenSpool(m, r.cfg.ID)
-	}
-	return o
 }
 
 // opened takes what was said, and the datagrams that waited for it.
@@ -213,7 +158,11 @@ func (r *Receiver) asked(now time.Time, a engine.Ask, answer func(engine.Answer)
 			return
 		}
 	}
-	s.used = now
+	if a.Before(&s.newest) {
+		answer(engine.Answer{Idle: -1, Problem: "it was asked about later, or by another, before"})
+		return
+	}
+	s.used, s.newest = now, a
 	s.asks = append(s.asks, asked{a, answer})
 	switch {
 	case s.state == unknown:
@@ -229,7 +178,9 @@ func (r *Receiver) asked(now time.Time, a engine.Ask, answer func(engine.Answer)
 // where it was not.
 func (r *Receiver) answer(now time.Time, s *stand, o *opened) {
 	if s.state == extended || s.state == base {
-		r.flush(now, s)
+		if len(s.asks) > 0 { // else what came is flushed with what comes, a little later
+			r.flush(now, s)
+		}
 		return
 	}
 	// Who asks all the same reads what is there by itself.
@@ -258,19 +209,28 @@ func (r *Receiver) flush(now time.Time, s *stand) {
 		s.shut = k.Close
 		sync = sync || k.Flush
 	}
+	if s.bare && !s.shut { // it was not whole
+		s.bare, s.unsynced = false, true
+	}
 	a := r.have(now, s)
 	if !sync || s.problem != "" {
 		r.reply(asks, a)
 		return
 	}
 	s.syncing, s.unsynced = true, false
-	f := s.part.Sync
-	if s.state == base {
-		f = s.spool.Sync
+	f := func() (noted bool, err error) { return true, s.part.Sync() }
+	switch {
+	case s.state == base:
+		f = func() (noted bool, err error) { return true, s.spool.Sync() }
+	case s.shut:
+		f = s.part.Flush
 	}
 	r.cfg.Beside(func() func(time.Time) {
-		err := f()
-		return func(now time.Time) { r.flushed(now, s, asks, a, err) }
+		noted, err := f()
+		return func(now time.Time) {
+			s.bare = !noted
+			r.flushed(now, s, asks, a, err)
+		}
 	})
 }
 

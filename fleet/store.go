@@ -72,7 +72,12 @@ type trans struct {
 	rev  uint64
 	lost bool  // another orchestrator answers for it
 	had  int64 // one more than the segments that were there when the receivers were asked last
-	sum  [sha256.Size]byte
+	// closed says that receivers have flushed all of it, and take nothing more; silent, that
+	// one of those who were asked last did not answer, and may not have.
+	closed, silent bool
+	turn           int64 // of questions
+	bound          bool  // a former owner was settling it, of the base protocol: nothing more is taken
+	sum            [sha256.Size]byte
 	// births are those of the receivers, until the record is written.
 	births []string
 
@@ -197,8 +202,9 @@ func (t *trans) create() error {
 		if err == nil && (r.Owner != s.me || r.Client != t.rec.Client || r.Sealed()) {
 			return fs.ErrExist
 		}
-		if err == nil { // the receivers are those that the others know
-			t.rec = *r
+		// Other receivers were chosen since, and they are those that are going to be offered.
+		if err == nil && string(r.Marshal()) != string(t.rec.Marshal()) {
+			rev, err = s.engine.Update(ctx, &t.rec, rev)
 		}
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -81,6 +82,7 @@ func (r *Receiver) forget(now time.Time, after time.Duration) {
 	for _, tid := range r.known() {
 		s := r.stands[tid]
 		if s.shut && now.Sub(s.used) >= min(after, 10*time.Second) {
+			r.keep(now, s)
 			r.end(now, s, unknown)
 		}
 		idle := now.Sub(s.used) >= after
@@ -88,6 +90,25 @@ func (r *Receiver) forget(now time.Time, after time.Duration) {
 			delete(r.stands, tid)
 		}
 	}
+}
+
+// keep has the journal say what is there of a transaction that was flushed without, unless it is
+// whole by now. Until then it is not let go of.
+func (r *Receiver) keep(now time.Time, s *stand) {
+	if !s.bare || s.syncing || !s.live() {
+		return
+	}
+	s.bare, s.syncing = false, true
+	p := s.part
+	r.cfg.Beside(func() func(time.Time) {
+		err := p.Sync()
+		return func(now time.Time) {
+			if errors.Is(err, fs.ErrNotExist) { // it has its name
+				err = nil
+			}
+			r.flushed(now, s, nil, engine.Answer{}, err)
+		}
+	})
 }
 
 // broken ends what is acknowledged of a transaction: its store failed.

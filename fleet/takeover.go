@@ -50,9 +50,10 @@ func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
 	mine := *r
 	mine.Owner, mine.Epoch = s.me, r.Epoch+1
 	if mine.State == engine.Settling { // whoever settled did not come to the end
-		mine.State = engine.Open
-		if mine.Base {
-			mine.State = engine.Created
+		// Of an extended payload it is clear what all of it is. One of the base protocol may have its
+		// name already, or get it in a moment, so that nothing may come to it any more.
+		if t.bound = mine.Base; !t.bound {
+			mine.State = engine.Open
 		}
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
@@ -71,7 +72,7 @@ func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
 		if err := t.make(); err != nil { // whoever opened it may have come no further
 			return nil, err
 		}
-		g, err := p.Gather(false)
+		g, err := p.Gather(false, false)
 		if err != nil {
 			return nil, err
 		}

@@ -42,10 +42,14 @@ var ErrMissing = errors.New("segments are missing that were there before")
 // A Gatherer is a [Place] or a [Spool] of a [Fleet]: its segments are taken elsewhere.
 type Gatherer interface {
 	// Gather asks what is there, or will be when those who have taken it are started
-	// again. With an error nothing is known. With sure it fails with ErrElsewhere where
-	// another orchestrator has taken the transaction over, whatever became of it there. It
-	// may block, and is called beside the loop, while nothing but Write or Put is.
-	Gather(sure bool) (Gathered, error)
+	// again. With an error nothing is known. It may block, and is called beside the loop,
+	// while nothing but Write or Put is.
+	//
+	// With sure it fails with ErrElsewhere where another orchestrator has taken the transaction
+	// over, whatever became of it there. With final the client of an extended one believes that all
+	// has arrived: where that is so, nothing more is to be taken, as Publish comes next; and one of
+	// the base protocol may be over, and nothing more is to be taken until it is asked for again.
+	Gather(sure, final bool) (Gathered, error)
 }
 
 // Gathered is what receivers have of a transaction.

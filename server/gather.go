@@ -16,6 +16,8 @@ type abroad struct {
 	heard      bool      // and its client waits for that,
 	repeat     bool      // or has sent an intent once more,
 	from       source    // as that source
+	closing    bool      // it is over, if nothing has come by the time that nothing is taken any more,
+	closed     bool      // and nothing is
 	look       time.Time // when to ask next about one of the base protocol
 }
 
@@ -53,8 +55,10 @@ func (s *Ledger) gather(now time.Time, t *transaction) {
 	}
 	t.gathering, t.again = true, false
 	sure := t.repeat // an offer that is repeated is another client's, unless all is as it was
+	final := !sure && (t.closing || t.heard && t.ext != nil && t.ext.dialog.asked && t.refusal == "")
+	t.closing = t.closing && final
 	s.beside(func() func(time.Time) {
-		got, err := g.Gather(sure)
+		got, err := g.Gather(sure, final)
 		return func(now time.Time) {
 			t.gathering = false
 			if t.phase != open || t.gatherer() != g {
@@ -67,6 +71,8 @@ func (s *Ledger) gather(now time.Time, t *transaction) {
 
 // gathered takes what is there, and settles t where it is over.
 func (s *Ledger) gathered(now time.Time, t *transaction, g *Gathered, err error) {
+	closing := t.closing
+	t.closing = false
 	switch {
 	case errors.Is(err, ErrElsewhere), s.closed:
 		if t.repeat {
@@ -96,7 +102,16 @@ func (s *Ledger) gathered(now time.Time, t *transaction, g *Gathered, err error)
 		t.heard = false
 		s.desk.judge(now, t)
 	case err == nil && !now.Before(s.due(t)):
-		s.settle(now, t)
+		if t.ext != nil || closing {
+			t.closed = closing
+			s.settle(now, t)
+			return
+		}
+		// A base segment that is acknowledged is a promise: it must not come behind the verdict.
+		t.closing = true
+		s.gather(now, t)
+	case closing:
+		s.gather(now, t) // it goes on, and segments are taken again
 	}
 	if t.phase == open && !t.gathering {
 		s.arm(t, s.due(t))

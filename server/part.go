@@ -6,18 +6,8 @@ import (
 	"io/fs"
 	"slices"
 
-	"mdalp/internal/disk"
 	"mdalp/wire"
 )
-
-// A Shared directory is what one of several processes has of it, none of which owns it:
-// a payload on its way is one file there, and each that writes to it has a journal of its own
-// beside it. Who puts it together is not for the share to say.
-type Shared struct {
-	d     *Dir
-	dirty []*Part
-	train partTrain
-}
 
 // A partTrain is segments in a row that are not written yet.
 type partTrain struct {
@@ -26,60 +16,10 @@ type partTrain struct {
 	b   []byte
 }
 
-// NewShared is that of a folder that nobody has taken.
-func NewShared(f disk.Folder) (*Shared, error) {
-	d := &Dir{f: f, boot: f.Boot(), busy: newBusy(), kept: make(map[int64]struct{})}
-	d.blocks.New = func() any { return new(block) }
-	if err := d.room.open(f, DirOptions{}); err != nil {
-		return nil, err
-	}
-	return &Shared{d: d}, nil
-}
-
-// Room is about how many bytes of payload the directory has room for; negative is no bound.
-func (s *Shared) Room() int64 { return s.d.Room() }
-
-// PartName, JournalName and WholeName are the names of the file of a payload on its way, of
-// the journal of one that writes to it, and of the payload when it is whole.
-func PartName(tid int64) string { return fileName(tid, partSuffix) }
-
-// JournalName is said at [PartName].
-func JournalName(tid int64, writer string) string { return fileName(tid, "."+writer+journalSuffix) }
-
-// WholeName is said at [PartName].
-func WholeName(tid int64) string { return fileName(tid, wholeSuffix) }
-
-// MakePart makes the file of a payload of size bytes, with its room set aside where the file
-// system can do that. One that is there already, of that size, is as good. It fails as the
-// disk does.
-func (s *Shared) MakePart(tid, size int64) error {
-	name := PartName(tid)
-	f, err := s.d.f.Make(name, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		is, err := s.d.f.Stat(name)
-		if err == nil && is.Size != size {
-			err = fmt.Errorf("%s: %d bytes, and not %d", s.d.f.Full(name), is.Size, size)
-		}
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err = f.Allocate(size, false); errors.Is(err, errors.ErrUnsupported) {
-		err = f.Truncate(size)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		s.d.f.Remove(name)
-	}
-	return err
-}
-
-// A Part is a payload on its way, as one of its writers has it. Its methods are called from
-// one goroutine, but for Sync, which may block, is called beside it, and not twice at a time.
+// A Part is a payload on its way, as one of its writers has it. Its journal is made when it is
+// flushed first: one that is whole before needs none, and to make a file, flush it and remove it
+// would cost most of what a small payload does. Its methods are called from one goroutine, but
+// for Sync and Flush, which may block, are called beside it, and one at a time.
 type Part struct {
 	p     *dirPlace
 	s     *Shared
@@ -89,8 +29,8 @@ type Part struct {
 	err   error
 }
 
-// OpenPart opens one that [Shared.MakePart] has made, with the journal of that writer, which
-// is made if need be. It fails with fs.ErrNotExist where the payload has no file, or has its
+// OpenPart opens one that [Shared.MakePart] has made, with the journal of that writer, if there
+// is one. It fails with fs.ErrNotExist where the payload has no file, or has its
 // name by now.
 func (s *Shared) OpenPart(m Meta, size int64, writer string) (*Part, error) {
 	p := s.d.newPlace(m, size)
@@ -105,7 +45,7 @@ func (s *Shared) OpenPart(m Meta, size int64, writer string) (*Part, error) {
 		err = fmt.Errorf("%s: of another payload", s.d.f.Full(p.name(journalSuffix)))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = p.makeJournal()
+		p.bare, err = true, nil
 	}
 	if err == nil {
 		_, err = p.file()
@@ -123,16 +63,23 @@ func (s *Shared) OpenPart(m Meta, size int64, writer string) (*Part, error) {
 
 // makeJournal makes a journal with nothing in it. Its payload has to be there: else one
 // would be left that nobody removes.
-func (p *dirPlace) makeJournal() (err error) {
+func (p *dirPlace) makeJournal() error {
 	if _, err := p.d.f.Stat(p.name(partSuffix)); err != nil {
 		return err
 	}
-	if p.journal, err = p.d.f.Make(p.name(journalSuffix), 0o600); err != nil {
+	j, err := p.d.f.Make(p.name(journalSuffix), 0o600)
+	if err != nil {
 		return err
 	}
-	p.end = journalHead
-	_, err = p.journal.WriteAt(appendJournalHead(nil, &p.meta, p.size), 0)
-	return err
+	if _, err = j.WriteAt(appendJournalHead(nil, &p.meta, p.size), 0); err != nil {
+		j.Close()
+		p.d.f.Remove(p.name(journalSuffix))
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.journal, p.end, p.bare = j, journalHead, false
+	return nil
 }
 
 // Have is all that is there.
@@ -229,10 +176,24 @@ func (p *Part) failed(err error) {
 	p.fresh = p.fresh[:0]
 }
 
+// Flush flushes what has come, and has no journal made to say so: it is for a payload that is
+// about to be whole. Noted reports whether the journal says it all the same.
+func (p *Part) Flush() (noted bool, err error) {
+	q := p.p
+	q.mu.Lock()
+	bare := q.bare
+	q.mu.Unlock()
+	if !bare || q.broken != nil {
+		return true, p.Sync()
+	}
+	q.broken = q.part.Datasync() // it stays open as long as this one
+	return false, q.broken
+}
+
 // Sync is [Place].Sync. After an error the journal tells of what was flushed before alone.
 func (p *Part) Sync() error {
 	err := p.p.Sync()
-	if p.p.broken != nil {
+	if p.p.broken != nil && !p.p.bare {
 		p.p.mu.Lock()
 		p.p.fresh.clear()
 		p.p.mu.Unlock()
@@ -252,44 +213,3 @@ func (p *Part) Broken(err error) {
 
 // Close lets go of its files.
 func (p *Part) Close() { p.p.close() }
-
-// Journal gives what the journal of a writer says that is not asked itself: what it had
-// flushed, and what it had taken, if that was since this machine's start and on it. Without a
-// journal that is nothing.
-func (s *Shared) Journal(tid int64, writer string) ([]wire.Range, error) {
-	p := s.d.newPlace(Meta{TID: tid, Segment: 1}, 1)
-	p.own = writer
-	err := p.readJournal(new(Recovered))
-	if errors.Is(err, errNothing) || errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p.have(), nil
-}
-
-// Leave writes a journal of that writer which says that rs are there, flushed, and flushes it.
-func (s *Shared) Leave(m Meta, size int64, writer string, rs []wire.Range) error {
-	p := s.d.newPlace(m, size)
-	p.own = writer
-	for _, r := range rs {
-		p.stable.put(r)
-	}
-	defer p.close()
-	return p.rewrite()
-}
-
-// Union gives the ranges of several sets as one, which rise and do not touch; none of total
-// or above.
-func Union(total int64, sets ...[]wire.Range) []wire.Range {
-	var all rangeSet
-	for _, rs := range sets {
-		for _, r := range rs {
-			if r.First >= 0 && r.First <= r.Last && r.Last < total {
-				all.put(r)
-			}
-		}
-	}
-	return all.rs
-}

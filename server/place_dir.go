@@ -28,7 +28,8 @@ const (
 type dirPlace struct {
 	d     *Dir
 	meta  Meta
-	own   string // whose journal it is, where several write to one payload, see [Part]
+	own   string // whose journal it is, where several write to one payload, see [Part],
+	bare  bool   // and that it is not made yet
 	size  int64
 	total int64 // segments
 	seals sealer
@@ -176,7 +177,7 @@ func (p *dirPlace) opened() (err error) {
 			return err
 		}
 	}
-	if p.journal == nil {
+	if p.journal == nil && !p.bare {
 		p.journal, err = p.d.f.Open(p.name(journalSuffix), os.O_RDWR)
 	}
 	return err
@@ -211,6 +212,12 @@ func (p *dirPlace) Taken(rs []wire.Range) error {
 	defer p.mu.Unlock()
 	if err := p.opened(); err != nil {
 		return err
+	}
+	if p.bare {
+		for _, r := range rs {
+			p.fresh.put(r)
+		}
+		return nil
 	}
 	p.scratch = p.scratch[:0]
 	for _, r := range rs {

@@ -14,6 +14,13 @@ func (p *dirPlace) Sync() error {
 		p.mu.Unlock()
 		return nil
 	}
+	if p.bare {
+		p.mu.Unlock()
+		if err := p.makeJournal(); err != nil {
+			return err
+		}
+		p.mu.Lock()
+	}
 	p.fresh, p.flushing = p.flushing, p.fresh
 	err := p.opened()
 	f, j := p.part, p.journal

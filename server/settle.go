@@ -59,7 +59,7 @@ func (s *Ledger) complete(now time.Time, t *transaction) bool {
 	if s.cfg.Expect != nil {
 		return s.arrived(t)
 	}
-	return s.quiet(t) && now.Sub(t.last) >= s.cfg.Idle
+	return s.quiet(t) && (t.closed || now.Sub(t.last) >= s.cfg.Idle)
 }
 
 // An outcome is what a job beside the loop gives.

@@ -26,6 +26,8 @@ import (
 // Figures are held against goals on request alone: another program's turn is no fault of ours.
 var measure = flag.Bool("measure", false, "hold the figures against the goals")
 
+var perOffer = flag.Int("per-offer", 0, "receivers of an offer where the rate is measured; 0 is all")
+
 // goal tells a figure, and what was wanted.
 func goal(t *testing.T, what string, got, most time.Duration) {
 	t.Helper()
@@ -201,7 +203,11 @@ func cpu(pid int) time.Duration {
 func TestRate(t *testing.T) {
 	t.Parallel()
 	inside(t, func(t *testing.T) {
-		f := open(t, whole)
+		o := whole
+		if *perOffer > 0 {
+			o.extra = []string{"--receivers-per-offer", strconv.Itoa(*perOffer)}
+		}
+		f := open(t, o)
 		to := func(p *part) netip.AddrPort { return netip.MustParseAddrPort(p.room.Addr + ":4650") }
 		took := func() (all [4]time.Duration) {
 			for _, s := range f.engines.Servers {

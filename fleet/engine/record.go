@@ -141,6 +141,16 @@ type Ask struct {
 	Flush bool `json:"flush,omitempty"`
 	// Close has them take no more of it.
 	Close bool `json:"close,omitempty"`
+	// Epoch is that of the record, and Turn counts the questions of its owner. What comes
+	// behind a later one is from an owner that is none any more, or was late, and changes
+	// nothing.
+	Epoch uint64 `json:"epoch"`
+	Turn  int64  `json:"turn"`
+}
+
+// Before reports whether a question was put before another about the same transaction.
+func (a *Ask) Before(b *Ask) bool {
+	return a.Epoch < b.Epoch || a.Epoch == b.Epoch && a.Turn < b.Turn
 }
 
 // An Answer is what a receiver says to it.

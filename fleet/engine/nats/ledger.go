@@ -173,6 +173,7 @@ func (e *Engine) Unsettled(ctx context.Context) ([]engine.Entry, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
+	e.follow()
 	revision, err := e.sync.after(ctx)
 	for err != nil {
 		if lasting(err) {

@@ -83,6 +83,7 @@ type Engine struct {
 	parties jetstream.KeyValue
 	fixed   jetstream.KeyValue
 	records *view
+	follow  func() // has records kept up to date from now on
 	living  *view
 	sync    syncer
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -117,8 +118,9 @@ func (e *Engine) trySetUp(life context.Context) error {
 	e.records = newView(e.ledger, unsettled)
 	e.living = newView(e.parties, party)
 	e.living.quiet = 2*engine.SayEvery + time.Second
-	for _, v := range []*view{e.records, e.living} {
-		e.running.Go(func() { v.run(life, e.log) })
-	}
+	e.running.Go(func() { e.living.run(life, e.log) })
+	// The ledger is followed by those who ask what is unsettled alone: each of its writes goes
+	// to all who follow it.
+	e.follow = sync.OnceFunc(func() { e.running.Go(func() { e.records.run(life, e.log) }) })
 	return nil
 }
