@@ -165,6 +165,7 @@ func (s *Ledger) Expire(now time.Time) {
 
 func (s *Ledger) expire(now time.Time) {
 	s.now, s.expired = now, now
+	s.burst(now) // what ends now ends with all that has come
 	if s.wheel == nil {
 		if err := s.Start(now); err != nil {
 			s.cfg.Log.Error("store failed, nothing of former runs is known", "err", err)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mdalp/loop"
 )
 
 // asks is a manifest that asks for the verdict on a payload.
@@ -290,6 +292,20 @@ func TestCloseBlocks(t *testing.T) {
 		if res := r.result(); !res.Cut || len(f.left) != 1 || f.left[0].Last != int64(n-1) || !r.s.Drained() {
 			t.Errorf("%+v, kept %v", res, f.left)
 		}
+	}
+}
+
+// What came in the burst at hand is written before a server that ends settles what is whole.
+func TestCloseInBurst(t *testing.T) {
+	m := new(Memory)
+	r := newExtendedRig(t, Config{Store: m})
+	r.announce(250, 100)
+	for k, n := range []int{100, 100, 50} {
+		r.s.Receive(r.now, &loop.Envelope{Peer: client, Local: sao, At: r.now}, []byte(numbered(k, k, n)))
+	}
+	r.s.Close(r.now)
+	if p, _ := m.Payload(7); string(p) != letters(250) || !r.result().Status {
+		t.Errorf("stored %q", p)
 	}
 }
 
