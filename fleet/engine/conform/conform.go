@@ -26,10 +26,15 @@ type Subject struct {
 	Pass func(time.Duration)
 	// Stream gives the numbers of what was published so far, in order; nil leaves it out.
 	Stream func() []int64
+	// Go runs f in a goroutine of its own; nil is by a go statement.
+	Go func(f func())
 }
 
 // Run runs all.
 func Run(t *testing.T, s Subject) {
+	if s.Go == nil {
+		s.Go = func(f func()) { go f() }
+	}
 	for _, c := range []struct {
 		name string
 		f    func(*testing.T, context.Context, Subject)

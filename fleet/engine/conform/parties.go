@@ -101,7 +101,7 @@ func mail(t *testing.T, ctx context.Context, s Subject) {
 				t.Errorf("%s is asked %+v", id, a)
 			}
 			have := []wire.Range{{First: 0, Last: int64(len(id))}}
-			go answer(engine.Answer{Have: have, Problem: id, Idle: -1})
+			s.Go(func() { answer(engine.Answer{Have: have, Problem: id, Idle: -1}) })
 		})
 	}
 	serve("mute", func(engine.Ask, func(engine.Answer)) {})

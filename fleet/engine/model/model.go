@@ -46,6 +46,7 @@ type Model struct {
 	parties map[string]said
 	token   string
 	serving map[string]*server
+	settled map[int64]bool // published
 
 	// Settled is what was published, doubles left out, in order.
 	Settled []*engine.Record
@@ -63,12 +64,12 @@ type entry struct {
 	rec      []byte
 	before   []byte // the last one
 	revision uint64
-	settled  bool // published
 }
 
 type said struct {
 	party engine.Party
 	until time.Time
+	since time.Time // Draining is what it is
 }
 
 type server struct {
@@ -80,7 +81,7 @@ type server struct {
 func New(w World, epoch time.Time, seed uint64, f Faults) *Model {
 	return &Model{world: w, epoch: epoch, rng: rand.New(rand.NewPCG(seed, 0xe9191e)), f: f,
 		records: make(map[int64]*entry), parties: make(map[string]said), serving: make(map[string]*server),
-		Writes: make(map[int64]int)}
+		settled: make(map[int64]bool), Writes: make(map[int64]int)}
 }
 
 // Away has the whole engine without a quorum from now on, or with one again.
@@ -250,8 +251,8 @@ func (c *Client) Unsettled(context.Context) (es []engine.Entry, err error) {
 func (c *Client) Publish(_ context.Context, r *engine.Record) error {
 	is := *r
 	return c.call(true, func() error {
-		if e := c.m.records[is.TID]; !e.settled {
-			e.settled = true
+		if !c.m.settled[is.TID] {
+			c.m.settled[is.TID] = true
 			c.m.Settled = append(c.m.Settled, &is)
 		}
 		return nil

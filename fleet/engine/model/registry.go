@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"mdalp/fleet/engine"
 )
@@ -12,9 +13,24 @@ import (
 func (c *Client) Say(_ context.Context, p *engine.Party) error {
 	is := *p
 	return c.call(true, func() error {
-		c.m.parties[is.ID] = said{is, c.m.world.Now().Add(engine.Lives)}
+		now := c.m.world.Now()
+		since := now
+		if old, ok := c.m.parties[is.ID]; ok && old.party.Draining == is.Draining {
+			since = old.since
+		}
+		c.m.parties[is.ID] = said{is, now.Add(engine.Lives), since}
 		return nil
 	})
+}
+
+// Party gives what was said of a party last, until when that holds, and since when it is draining,
+// or is not; nil where none has said so, or it has left.
+func (m *Model) Party(id string) (p *engine.Party, until, since time.Time) {
+	s, ok := m.parties[id]
+	if !ok {
+		return nil, until, since
+	}
+	return &s.party, s.until, s.since
 }
 
 // Leave implements engine.Registry.
