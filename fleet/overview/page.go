@@ -220,7 +220,10 @@ func (k collector) Collect(c chan<- prometheus.Metric) {
 		gauge(open, float64(v.Open[s]), string(s))
 	}
 	gauge(orphans, float64(v.Orphans))
-	answers := 1.0
+	answers, s := 1.0, k.p.source.Stats()
+	if !s.Connected { // and there is nothing of streams in the view
+		answers = 0
+	}
 	for _, s := range v.Streams {
 		if s.Problem != "" {
 			answers = 0
@@ -238,7 +241,6 @@ func (k collector) Collect(c chan<- prometheus.Metric) {
 		gauge(behind, float64(n), s.Name)
 	}
 	gauge(ready, answers)
-	s := k.p.source.Stats()
 	for name, n := range map[string]uint64{"write": s.Writes, "settled": s.Settled, "read": s.Reads,
 		"sync": s.Syncs, "say": s.Says, "ask": s.Asks, "repeat": s.Repeats} {
 		send(prometheus.CounterValue, writes, float64(n), name)
