@@ -64,7 +64,7 @@ func (d *dripper) Next() (time.Time, bool) { return d.next, true }
 // to: what it acknowledges until it is settled without it is in the payload.
 func TestLease(t *testing.T) {
 	for seed := range uint64(20) {
-		f := &fleetWorld{t: t, seed: seed}
+		f := &fleetWorld{t: t, seed: seed, procs: make(map[string]*proc)}
 		f.world = sim.New(sim.Config{Seed: seed, Limit: time.Hour,
 			Link: sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)}}})
 		f.m = model.New(f.world, sim.Epoch, seed, model.Faults{Delay: 10 * time.Millisecond})

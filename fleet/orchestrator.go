@@ -113,8 +113,14 @@ func (h *hooks) Ready() bool {
 	return s.seen && !s.away && len(s.choose(0)) > 0
 }
 
-// Choose implements [server.Fleet].
-func (h *hooks) Choose(tid int64) []wire.Receiver { return h.store.choose(tid) }
+// Choose implements [server.Fleet]. An engine that was away may answer a write before it has told
+// who is still there: nobody is offered until it has.
+func (h *hooks) Choose(tid int64) []wire.Receiver {
+	if h.away {
+		return nil
+	}
+	return h.store.choose(tid)
+}
 
 // Create implements [server.Fleet].
 func (h *hooks) Create(m server.Meta) error { return h.store.introduce(m) }

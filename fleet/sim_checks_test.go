@@ -1,0 +1,65 @@
+package fleet
+
+import (
+	"strings"
+	"time"
+
+	"mdalp/fleet/engine"
+)
+
+// offerLag is how old what an orchestrator knows of the others may be when it offers them: it
+// asks every second, and waits for two calls, each of which may be given up.
+const offerLag = livingEvery + 3*writeFor
+
+// wrote checks what the ledger is told.
+func (f *fleetWorld) wrote(r *engine.Record) {
+	before := f.last[r.TID]
+	f.last[r.TID] = r
+	switch {
+	case before == nil:
+		f.offered(r)
+	case before.State == engine.Complete || before.State == engine.Damaged:
+		f.fail("transaction %d was %s, and is %s", r.TID, before.State, r.State)
+	case r.Epoch < before.Epoch || r.Owner != before.Owner && r.Epoch == before.Epoch:
+		f.fail("transaction %d is %s's in epoch %d, after %s's in epoch %d", r.TID, r.Owner, r.Epoch, before.Owner, before.Epoch)
+	}
+	if r.Owner != "" && before != nil && r.Owner != before.Owner {
+		f.taken(r, before)
+	}
+	if r.State != engine.Complete {
+		return
+	}
+	f.checkFile(r.TID, nil, "is complete in the ledger")
+	if f.m.Settled == nil || f.settled(r.TID) != 1 {
+		f.fail("transaction %d is complete, and stands %d times in the stream of the settled", r.TID, f.settled(r.TID))
+	}
+}
+
+// owner gives the process of an orchestrator's ID, which has its start at the end.
+func (f *fleetWorld) owner(id string) *proc {
+	name, _, _ := strings.Cut(id, "-")
+	return f.procs[name]
+}
+
+// offered checks who is offered: nobody whom the registry knows for long to be gone or to drain.
+func (f *fleetWorld) offered(r *engine.Record) {
+	at := r.Offered.Add(-f.owner(r.Owner).off)
+	for _, s := range r.Receivers {
+		p, until, since := f.m.Party(s.ID)
+		switch {
+		case p == nil:
+		case !until.IsZero() && until.Add(offerLag).Before(at):
+			f.fail("transaction %d: %s is offered, and gone since %v", r.TID, s.ID, at.Sub(until))
+		case p.Draining && since.Add(offerLag).Before(at):
+			f.fail("transaction %d: %s is offered, and drains since %v", r.TID, s.ID, at.Sub(since))
+		}
+	}
+}
+
+// taken checks that what an orchestrator takes over where no client has asked is nobody's. In a
+// quiet fleet nobody takes anything.
+func (f *fleetWorld) taken(r, before *engine.Record) {
+	if f.quiet && f.world.Now().Sub(r.Offered.Add(-f.owner(r.Owner).off)) < time.Minute {
+		f.fail("transaction %d is taken over by %s, and nothing has happened to %s", r.TID, r.Owner, before.Owner)
+	}
+}

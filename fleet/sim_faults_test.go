@@ -1,0 +1,121 @@
+package fleet
+
+import (
+	"time"
+
+	"mdalp/internal/sim"
+	"mdalp/loop"
+)
+
+// fault draws something that happens to the fleet at that time.
+func (f *fleetWorld) fault(at time.Duration) {
+	r := f.rng
+	span := time.Duration(r.Int64N(int64(25 * time.Second)))
+	all := append(append([]*proc(nil), f.orchs...), f.rcvs...)
+	p := all[r.IntN(len(all))]
+	switch r.IntN(8) {
+	case 0, 1: // killed, and started again
+		f.world.At(at, func(now time.Time) { p.kill() })
+		f.world.At(at+span, func(now time.Time) { p.again() })
+	case 2: // cut off from the engine
+		f.cut(at, span, p)
+	case 3: // the engine has no quorum, perhaps for longer than a base transaction may take
+		if r.IntN(3) == 0 {
+			span *= 5
+		}
+		f.world.At(at, func(now time.Time) { f.m.Away(true) })
+		f.world.At(at+span, func(now time.Time) { f.m.Away(false) })
+	case 4: // cut off from the clients
+		h := f.world.Host(p.addr.Addr())
+		f.world.At(at, func(now time.Time) { h.State = sim.Silent })
+		f.world.At(at+span, func(now time.Time) { h.State = sim.Up })
+	case 5: // half of the fleet is on the side of an engine's minority
+		for _, p := range all {
+			if r.IntN(2) == 0 {
+				f.cut(at, span, p)
+			}
+		}
+	case 6: // told to take nothing new, and started anew later, whether it was through or not
+		f.world.At(at, func(now time.Time) { p.post(p.drain) })
+		f.world.At(at+3*span, func(now time.Time) {
+			p.kill()
+			p.again()
+		})
+	case 7: // killed, and gone for longer than anybody waits
+		f.world.At(at, func(now time.Time) { p.kill() })
+		f.world.At(at+30*time.Second+span, func(now time.Time) { p.again() })
+	}
+}
+
+// cut cuts a process off from the engine.
+func (f *fleetWorld) cut(at, span time.Duration, p *proc) {
+	f.world.At(at, func(now time.Time) { p.client.Cut = true })
+	f.world.At(at+span, func(now time.Time) { p.client.Cut = false })
+}
+
+func (p *proc) kill() {
+	p.life.Kill()
+	p.node.Kill()
+}
+
+// again starts a process that was killed.
+func (p *proc) again() {
+	if p.life.Dead() {
+		p.node.Restart(p.start())
+	}
+}
+
+func (p *proc) drain(now time.Time) { p.prog.Drain(now) }
+
+// post calls g in the process's loop, by its own clock.
+func (p *proc) post(g func(now time.Time)) {
+	p.node.Post(func(now time.Time) { g(now.Add(p.off)) })
+}
+
+// drawClock gives how far a clock is ahead: some minutes, for half of the fleets. What is drawn
+// is no part of the other draws.
+func (f *fleetWorld) drawClock() time.Duration {
+	if sim.Mix(f.seed, 0xc10c)%2 == 0 {
+		return 0
+	}
+	return time.Duration(int64(sim.Mix(f.seed, 0xc10c, uint64(len(f.procs)))%1200)-600) * time.Second
+}
+
+// A skewed is a program whose clock is ahead of the world's.
+type skewed struct {
+	program
+	by time.Duration
+}
+
+func (p *proc) clock(h program) program {
+	p.prog = h
+	if p.off == 0 {
+		return h
+	}
+	return skewed{h, p.off}
+}
+
+func (s skewed) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	was := e.At
+	e.At = e.At.Add(s.by)
+	s.program.Receive(now.Add(s.by), e, b)
+	e.At = was
+}
+
+func (s skewed) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
+	return s.program.Transmit(now.Add(s.by), e, b)
+}
+
+func (s skewed) Fail(now time.Time, e *loop.Envelope, err error) {
+	s.program.Fail(now.Add(s.by), e, err)
+}
+
+func (s skewed) Expire(now time.Time) { s.program.Expire(now.Add(s.by)) }
+
+func (s skewed) Next() (time.Time, bool) {
+	at, ok := s.program.Next()
+	if at.IsZero() {
+		return at, ok
+	}
+	return at.Add(-s.by), ok
+}

@@ -1,0 +1,46 @@
+package fleet
+
+// one is a plant of one edit.
+func one(file, name, old, new string) plant {
+	return plant{name: name, edits: []edit{{file, old, new}}}
+}
+
+// plants are the bugs that TestFleet is to find.
+var plants = []plant{
+	// Who answers for a transaction.
+	one("store.go", "a record is written over a newer one",
+		"rev, err := s.engine.Update(ctx, r, t.rev)\n",
+		"rev, err := s.engine.Update(ctx, r, t.rev)\n\tif PLANTED && errors.Is(err, engine.ErrConflict) {\n\t\tif _, newest, gerr := s.engine.Get(ctx, r.TID); gerr == nil {\n\t\t\trev, err = s.engine.Update(ctx, r, newest)\n\t\t}\n\t}\n"),
+	one("store.go", "who has lost a transaction goes on with it",
+		"errors.Is(gerr, engine.ErrNotFound), gerr == nil && t.left(now):", "errors.Is(gerr, engine.ErrNotFound), gerr == nil && t.left(now) && !PLANTED:"),
+	one("takeover.go", "what was read long ago is taken over",
+		"rev, err := s.engine.Update(ctx, &mine, rev)\n",
+		"at := rev\n\trev, err := s.engine.Update(ctx, &mine, at)\n\tif PLANTED && errors.Is(err, engine.ErrConflict) {\n\t\tif _, newest, gerr := s.engine.Get(ctx, r.TID); gerr == nil {\n\t\t\trev, err = s.engine.Update(ctx, &mine, newest)\n\t\t}\n\t}\n"),
+	one("takeover.go", "an orphan is taken while its owner lives",
+		"r.Owner != s.me && there[r.Owner] ||", "r.Owner != s.me && there[r.Owner] && !PLANTED ||"),
+	one("takeover.go", "one that is this one's, and whose answer was lost, is nobody's",
+		"r.Owner == s.me && s.knows(r.TID) {", "r.Owner == s.me && (s.knows(r.TID) || PLANTED) {"),
+	// What is told.
+	one("publish.go", "complete is told before a quorum has it",
+		"if err := t.change(0, done); err != nil {\n",
+		"if err := t.change(map[bool]int{true: 1}[PLANTED], done); err != nil && !PLANTED {\n"),
+	one("publish.go", "those who take payloads on are not told again",
+		"err := s.publish(&r)\n\t\tif err == nil {", "err := s.publish(&r)\n\t\tif err == nil || PLANTED {"),
+	// What is on stable storage.
+	{name: "neither receivers nor who settles flush", edits: []edit{
+		{"stand.go", "if !sync || s.problem != \"\" {", "if !sync || PLANTED || s.problem != \"\" {"},
+		{"publish.go", "\tif flush { //", "\tif flush && !PLANTED { //"},
+	}},
+	one("publish.go", "a name is not flushed",
+		"if err = s.folder.Rename(part, whole); err == nil {\n", "if err = s.folder.Rename(part, whole); err == nil && PLANTED {\n\t\t\treturn sum, nil\n\t\t} else if err == nil {\n"),
+	// Who is offered.
+	one("choose.go", "one that is draining is offered",
+		"!p.Draining && p.Token", "(!p.Draining || PLANTED) && p.Token"),
+	one("orchestrator.go", "the dead are offered",
+		"s.living, s.seen = living, true\n",
+		"if PLANTED && len(living) < len(s.living) {\n\t\tliving = s.living\n\t}\n\ts.living, s.seen = living, true\n"),
+	// Receivers.
+	one("stand.go", "a receiver answers for another transaction",
+		"\ts := r.stands[a.TID]\n",
+		"\ts := r.stands[a.TID]\n\tfor _, tid := range r.known() {\n\t\tif o := r.stands[tid]; PLANTED && o.live() {\n\t\t\ts = o\n\t\t}\n\t}\n"),
+}
