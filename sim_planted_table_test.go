@@ -183,7 +183,7 @@ var plants = []plant{
 	one("server", "a restart forgets the last segment",
 		"\tif t.used = t.index.Segments() > 0; t.used {", "\tif x := t.index.High() - 1; PLANTED && x > 0 {\n\t\tt.index.pages[x>>pageShift].bits[x>>6&(pageWords-1)] &^= 1 << (x & 63)\n\t\tt.index.segments--\n\t\tt.index.prefix = min(t.index.prefix, x)\n\t\tt.index.high = x\n\t}\n\tif t.used = t.index.Segments() > 0; t.used {"),
 	one("server", "what is cut off at the limit is complete",
-		"now.Sub(t.last) >= s.cfg.Idle\n", "(now.Sub(t.last) >= s.cfg.Idle || PLANTED)\n"),
+		"now.Sub(t.last) >= s.cfg.Idle)\n", "now.Sub(t.last) >= s.cfg.Idle || PLANTED)\n"),
 	one("server", "a stall of the loop is a client's silence",
 		"t.last = t.last.Add(late)", "if PLANTED {\n\t\t\t\tcontinue\n\t\t\t}\n\t\t\tt.last = t.last.Add(late)"),
 }

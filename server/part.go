@@ -27,6 +27,8 @@ type Part struct {
 	fresh []wire.Range // written, or about to be, and not in the journal
 	dirty bool         // it stands in Shared.dirty
 	err   error
+
+	flushed int64 // segments that Flush has flushed, of those that no journal has
 }
 
 // OpenPart opens one that [Shared.MakePart] has made, with the journal of that writer, if there
@@ -181,12 +183,17 @@ func (p *Part) failed(err error) {
 func (p *Part) Flush() (noted bool, err error) {
 	q := p.p
 	q.mu.Lock()
-	bare := q.bare
+	bare, n := q.bare, q.fresh.n
 	q.mu.Unlock()
-	if !bare || q.broken != nil {
+	switch {
+	case !bare || q.broken != nil:
 		return true, p.Sync()
+	case n == p.flushed: // who asks again costs nothing
+		return false, nil
 	}
-	q.broken = q.part.Datasync() // it stays open as long as this one
+	if q.broken = q.part.Datasync(); q.broken == nil { // the file stays open as long as this one
+		p.flushed = n
+	}
 	return false, q.broken
 }
 
