@@ -51,7 +51,7 @@ func (s *senders) work(k int) {
 		source.Read(p.payload)
 		file := filepath.Join(s.folder, fmt.Sprintf("%d-%d", k, n))
 		if p.err = os.WriteFile(file, p.payload, 0o600); p.err == nil {
-			args := []string{"-a", "127.0.0.1", "-p", "4650", "-f", file, "--balance", "equal", "--ping", "off", "--intent-retry", "0.1", "--deadline", "60s", "-q"}
+			args := []string{"-a", "127.0.0.1", "-p", "4650", "-f", file, "--balance", "equal", "--ping", "off", "--intent-retry", "0.1", "--deadline", "15s", "-q"}
 			if p.base {
 				args = append(args, "--base")
 			}
