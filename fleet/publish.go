@@ -64,7 +64,8 @@ func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err erro
 		if t.named() {
 			name = whole
 		}
-		sum, err = s.hashFile(name, t.rec.Bytes, t.silent || name == whole)
+		// What was there before it was resumed, a receiver may have taken that died before a flush.
+		sum, err = s.hashFile(name, t.rec.Bytes, t.silent || name == whole || t.rec.Resumed != 0)
 		if name == part && errors.Is(err, fs.ErrNotExist) {
 			continue // another owner is first, just now
 		}
