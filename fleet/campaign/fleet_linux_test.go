@@ -148,7 +148,7 @@ type options struct {
 	each                              []string // and of all parts
 }
 
-// whole is the fleet that the issue of it all is about.
+// whole is the fleet that docs/fleet.md has figures of.
 var whole = options{engines: 3, orchestrators: 2, receivers: 4}
 
 // open starts a fleet, and waits until all are there.
