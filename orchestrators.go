@@ -35,8 +35,8 @@ func (c *Config) six() bool {
 // several reports whether there is another orchestrator than the one that is asked.
 func (s *session) several() bool { return len(s.cfg.Orchestrators) > 1 }
 
-// orchestrates reports whether a is an orchestrator of this session: an answer is believed from
-// any of them, as one that was asked before may only be slow.
+// orchestrates reports whether a is one of the orchestrators: an answer is believed from any of
+// them, as one that was asked before may only be slow.
 func (s *session) orchestrates(a netip.AddrPort) bool {
 	return a == s.cfg.Orchestrator || slices.Contains(s.cfg.Orchestrators, a)
 }

@@ -103,6 +103,17 @@ const (
 	maxKeyLog  = 16 << 20
 )
 
+// ReadNamedKey is [ReadKeyFile] of NAME=FILE. A file alone gives its name, without .key at its
+// end; a path may have a = too.
+func ReadNamedKey(given string) (name string, k Key, err error) {
+	name, path, ok := strings.Cut(given, "=")
+	if !ok || strings.Contains(name, "/") {
+		name, path = strings.TrimSuffix(filepath.Base(given), ".key"), given
+	}
+	k, err = ReadKeyFile(path)
+	return name, k, err
+}
+
 // ReadKeyFile reads a key from a file, or from a pipe such as the shell's <(command). A
 // file that anybody but its owner may read or write is refused: its key is no secret. The
 // error is one line: the path, what is wrong, and what mends it. It wraps that of the

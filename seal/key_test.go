@@ -248,3 +248,24 @@ func TestKeyring(t *testing.T) {
 		t.Errorf("looking for an ID allocates %v times", n)
 	}
 }
+
+// A key has the name that it is given, or that of its file.
+func TestReadNamedKey(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a=b")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "office.key")
+	if err := os.WriteFile(path, []byte(countingLine), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{path: "office", "home=" + path: "home"} {
+		name, k, err := ReadNamedKey(given)
+		if err != nil || name != want || k != countingKey(t) {
+			t.Errorf("%s: %q, %v", given, name, err)
+		}
+	}
+	if _, _, err := ReadNamedKey("home=" + dir + "/none"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,8 +30,7 @@ func (o *options) ring() (*seal.Keyring, error) {
 	}
 	ring := new(seal.Keyring)
 	for _, given := range o.keys {
-		name, path := keyName(given)
-		k, err := seal.ReadKeyFile(path)
+		name, k, err := seal.ReadNamedKey(given)
 		if err != nil {
 			return nil, fmt.Errorf("--key %w", err)
 		}
@@ -41,15 +39,6 @@ func (o *options) ring() (*seal.Keyring, error) {
 		}
 	}
 	return ring, nil
-}
-
-// keyName takes NAME=FILE apart. A file alone gives its name, without .key at its end; a path
-// may have a = too.
-func keyName(given string) (name, path string) {
-	if name, path, ok := strings.Cut(given, "="); ok && !strings.Contains(name, "/") {
-		return name, path
-	}
-	return strings.TrimSuffix(filepath.Base(given), ".key"), given
 }
 
 // server makes the server, and what stands around it: itself, if there are no keys.

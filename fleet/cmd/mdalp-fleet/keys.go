@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -37,8 +35,7 @@ func (o *keyed) ring(base, fleets bool) (*seal.Keyring, error) {
 	}
 	ring := new(seal.Keyring)
 	for _, given := range o.keys {
-		name, path := keyName(given)
-		k, err := seal.ReadKeyFile(path)
+		name, k, err := seal.ReadNamedKey(given)
 		if err != nil {
 			return nil, fmt.Errorf("--key %w", err)
 		}
@@ -47,15 +44,6 @@ func (o *keyed) ring(base, fleets bool) (*seal.Keyring, error) {
 		}
 	}
 	return ring, nil
-}
-
-// keyName takes NAME=FILE apart. A file alone gives its name, without .key at its end; a path
-// may have a = too.
-func keyName(given string) (name, path string) {
-	if name, path, ok := strings.Cut(given, "="); ok && !strings.Contains(name, "/") {
-		return name, path
-	}
-	return strings.TrimSuffix(filepath.Base(given), ".key"), given
 }
 
 // secret reads the fleet's own key, if one was given. No client may have it: what goes by the
