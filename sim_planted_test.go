@@ -2,7 +2,6 @@ package mdalp
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,11 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"mdalp/internal/bugs"
 	"mdalp/internal/need"
 )
-
-// plantedEnv tells a test binary with planted bugs which of them is on.
-const plantedEnv = "MDALP_PLANTED"
 
 // rare says from which seed on a bug is hunted that few seeds find. It only saves time: any
 // other seed will do, and when the code changes others find it.
@@ -41,7 +38,7 @@ var rare = map[string]int{
 // hunted twice: with the audit of the transfer's own state after every event, and
 // by what can be seen from outside alone, where anything can.
 func TestPlanted(t *testing.T) {
-	if os.Getenv(plantedEnv) != "" {
+	if os.Getenv(bugs.Env) != "" {
 		return // this is the binary with the bugs, which would build one of its own
 	}
 	if testing.Short() {
@@ -99,12 +96,10 @@ func TestPlanted(t *testing.T) {
 
 // buildPlanted compiles the tests of this package with all the bugs in the source.
 func buildPlanted(t *testing.T, all []plant) (bin string) {
-	tmp := t.TempDir()
 	root, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace := map[string]string{}
 	texts := map[string]string{} // of the files that are touched, by path
 	for k, p := range all {
 		for _, e := range p.edits {
@@ -112,35 +107,7 @@ func buildPlanted(t *testing.T, all []plant) (bin string) {
 			texts[file] = strings.Replace(texts[file], e.old, strings.ReplaceAll(e.new, "PLANTED", fmt.Sprintf("planted(%d)", k+1)), 1)
 		}
 	}
-	put := func(path, text string) {
-		name := filepath.Join(tmp, strconv.Itoa(len(replace))+".go")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[path] = name
-	}
-	for path, text := range texts {
-		put(path, text)
-	}
-	for dir, name := range map[string]string{".": "mdalp", "sched": "sched", "seal": "seal", "server": "server"} {
-		put(filepath.Join(root, dir, "planted.go"), "package "+name+"\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\n"+
-			"var plantedBug, _ = strconv.Atoi(os.Getenv(\""+plantedEnv+"\"))\n\n"+
-			"func planted(k int) bool { return plantedBug == k }\n")
-	}
-	b, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay := filepath.Join(tmp, "overlay.json")
-	if err := os.WriteFile(overlay, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	bin = filepath.Join(tmp, "planted.test")
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("the source with the bugs does not build: %v\n%s", err, out)
-	}
-	return bin
+	return bugs.Build(t, texts, map[string]string{".": "mdalp", "sched": "sched", "seal": "seal", "server": "server"})
 }
 
 // find gives the one file of the plant's package, or its own, that holds the text once. A bug
@@ -195,7 +162,7 @@ func hunt(t *testing.T, bin, swarm string, k, from int, blind bool) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "-test.run", swarm, "-from", strconv.Itoa(from), "-seeds", seeds, "-blind="+strconv.FormatBool(blind))
-	cmd.Env = append(os.Environ(), plantedEnv+"="+strconv.Itoa(k), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), bugs.Env+"="+strconv.Itoa(k), "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return ""

@@ -46,6 +46,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"internal/need":    {},
 	"internal/manager": {others: []string{systemd}},
 	"internal/pcapng":  {},
+	"internal/bugs":    {},
 	"internal/trace":   {ours: []string{"wire", "seal", "internal/pcapng"}},
 
 	"packaging/build": {ours: []string{"."}},

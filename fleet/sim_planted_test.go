@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -15,11 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"mdalp/internal/bugs"
 	"mdalp/internal/need"
 )
-
-// plantedEnv tells a test binary with planted bugs which of them is on.
-const plantedEnv = "MDALP_FLEET_PLANTED"
 
 var plantedAll = flag.Bool("planted", false, "hunt all planted bugs, and not just some")
 
@@ -36,14 +33,14 @@ type edit struct{ file, old, new string }
 // TestPlanted plants bugs, one at a time, and has the simulation find each: all by -planted, else a
 // few that are drawn. One binary has them all, each behind a number; without one nothing is found.
 func TestPlanted(t *testing.T) {
-	if os.Getenv(plantedEnv) != "" {
+	if os.Getenv(bugs.Env) != "" {
 		return // this is the binary with the bugs
 	}
 	files := plantedFiles(t)
 	if testing.Short() {
 		need.Skip(t, "it builds a binary of its own, which is not short")
 	}
-	bin := buildPlanted(t, files)
+	bin := bugs.Build(t, files, map[string]string{".": "fleet", "../server": "server"})
 	if what := hunt(t, bin, 0, 1, 100); what != "" {
 		t.Errorf("without a bug the simulation finds: %s", what)
 	}
@@ -89,42 +86,6 @@ func plantedFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// buildPlanted compiles the tests of this package with all the bugs in the source.
-func buildPlanted(t *testing.T, files map[string]string) (bin string) {
-	tmp := t.TempDir()
-	for dir, name := range map[string]string{".": "fleet", "../server": "server"} {
-		path, err := filepath.Abs(filepath.Join(dir, "planted.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[path] = "package " + name + "\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\n" +
-			"var plantedBug, _ = strconv.Atoi(os.Getenv(\"" + plantedEnv + "\"))\n\n" +
-			"func planted(k int) bool { return plantedBug == k }\n"
-	}
-	replace := make(map[string]string)
-	for path, text := range files {
-		name := filepath.Join(tmp, strconv.Itoa(len(replace))+".go")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[path] = name
-	}
-	b, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay := filepath.Join(tmp, "overlay.json")
-	if err := os.WriteFile(overlay, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	bin = filepath.Join(tmp, "planted.test")
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("the source with the bugs does not build: %v\n%s", err, out)
-	}
-	return bin
-}
-
 // firstFound matches what the simulation says of the first seed that fails.
 var firstFound = regexp.MustCompile(`(?m)sim_test.go:\d+: (seed \d+: .*)$`)
 
@@ -133,7 +94,7 @@ func hunt(t *testing.T, bin string, k, from, seeds int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // it hangs
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "-test.run", "TestFleet$", "-seed", strconv.Itoa(from), "-seeds", strconv.Itoa(seeds))
-	cmd.Env = append(os.Environ(), plantedEnv+"="+strconv.Itoa(k), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), bugs.Env+"="+strconv.Itoa(k), "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return ""

@@ -14,6 +14,7 @@ import (
 
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/model"
+	"mdalp/internal/bugs"
 	"mdalp/internal/disk"
 	"mdalp/internal/sim"
 	"mdalp/loop"
@@ -321,7 +322,7 @@ func TestFleet(t *testing.T) {
 		f := newFleet(t, seed)
 		if err := f.run(); err != nil {
 			t.Errorf("seed %d: %v\nagain by: go test . -run 'TestFleet$' -seeds 1 -seed %d -seedlog", seed, err, seed)
-			if *seedCount > 1 && k > 20 || os.Getenv(plantedEnv) != "" {
+			if *seedCount > 1 && k > 20 || os.Getenv(bugs.Env) != "" {
 				return
 			}
 		}
