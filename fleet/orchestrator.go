@@ -39,6 +39,10 @@ type OrchestratorConfig struct {
 	ID   string
 	Addr netip.AddrPort
 	Zone string
+	// Names puts the name that a client gives an extended payload behind its number, TID-NAME,
+	// instead of ".bin", as server.DirOptions.Names does. Orchestrators may differ in it: it counts
+	// for what is opened here.
+	Names bool
 	// PerOffer is how many receivers a transaction is offered at most; 0 is all there are.
 	PerOffer int
 	// Server has limits and queues; its Receivers, Store, Fleet and Expect are empty.
@@ -94,7 +98,8 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 		Token: cfg.Token}
 	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
 		beside: cfg.Beside, pause: cfg.Pause, ctx: cfg.Context, log: cfg.Log, tx: make(map[int64]*trans),
-		taking: make(map[int64]int), parts: s.choose, vault: cfg.Keys.vault()}
+		taking: make(map[int64]int), parts: s.choose, vault: cfg.Keys.vault(),
+		names: cfg.Names}
 	s.cfg.Keys = cfg.Keys
 	c := cfg.Server
 	c.Store, c.Fleet, c.Beside, c.Log = s.store, (*hooks)(s), cfg.Beside, cfg.Log

@@ -45,11 +45,26 @@ func (t *trans) make() error {
 	return t.s.shared.MakePart(t.rec.TID, t.rec.Bytes)
 }
 
-// open has the receivers know where its segments go.
+// open has the receivers know where its segments go, and whoever settles it its name.
 func (t *trans) open(m server.Meta, size, from int64) error {
+	file := ""
+	if t.s.names {
+		file = server.ClientName(m.TID, m.Name)
+	}
 	return t.change(briefTries, func(r *engine.Record) {
 		r.State, r.Bytes, r.Segment, r.Name, r.Resumed = engine.Open, size, int64(m.Segment), m.Name, from
+		r.File = file
 	})
+}
+
+// file is the name that the payload gets. It stands in the record, for orchestrators may differ
+// in whether clients give names. Whoever can write there is not believed: what is none of this
+// transaction's names is as good as nothing, to all alike.
+func (t *trans) file() string {
+	if t.rec.Bytes > 0 && server.IsWholeName(t.rec.TID, t.rec.File) {
+		return t.rec.File
+	}
+	return server.WholeName(t.rec.TID)
 }
 
 // Write implements [server.Place]. Nothing comes here.
@@ -185,7 +200,7 @@ func (t *trans) dead(a *engine.Answer, id string) (err error) {
 // no further. A file under its former name is nothing then: an orchestrator made it that did not
 // know yet.
 func (t *trans) named() bool {
-	is, err := t.s.folder.Stat(server.WholeName(t.rec.TID))
+	is, err := t.s.folder.Stat(t.file())
 	return err == nil && is.Size == t.rec.Bytes
 }
 

@@ -29,7 +29,7 @@ func (p *place) Publish(want *[sha256.Size]byte) (sum [sha256.Size]byte, path st
 	if sum, err = t.finish(want); err != nil {
 		return sum, "", err
 	}
-	path = s.folder.Full(server.WholeName(t.rec.TID))
+	path = s.folder.Full(t.file())
 	if err := t.complete(sum); err != nil {
 		return sum, path, err
 	}
@@ -58,7 +58,7 @@ func (t *trans) close() error {
 // it from a former owner.
 func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err error) {
 	s := t.s
-	part, whole := server.PartName(t.rec.TID), server.WholeName(t.rec.TID)
+	part, whole := server.PartName(t.rec.TID), t.file()
 	for range 3 {
 		name := part
 		if t.named() {
@@ -79,6 +79,9 @@ func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err erro
 			return sum, t.damaged(name == part)
 		}
 		if name == whole {
+			if want != nil { // who gave it its name by a link may have died before the old one went
+				s.folder.Remove(part)
+			}
 			return sum, s.folder.Flush()
 		}
 		if err = s.folder.Rename(part, whole); err == nil {
@@ -119,7 +122,7 @@ func (s *store) publish(r *engine.Record) error {
 func (t *trans) complete(sum [sha256.Size]byte) error {
 	s := t.s
 	done := func(r *engine.Record) {
-		r.State, r.SHA256, r.File = engine.Complete, hex.EncodeToString(sum[:]), server.WholeName(r.TID)
+		r.State, r.SHA256, r.File = engine.Complete, hex.EncodeToString(sum[:]), t.file()
 	}
 	r := t.rec
 	done(&r)

@@ -126,9 +126,9 @@ func (s *store) shift(old *trans, part string, whole bool) error {
 	if !whole {
 		return s.folder.Rename(server.PartName(old.rec.TID), part)
 	}
-	err := s.folder.Link(server.WholeName(old.rec.TID), part)
+	err := s.folder.Link(old.file(), part)
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = s.copy(server.WholeName(old.rec.TID), part, old.rec.Bytes)
+		err = s.copy(old.file(), part, old.rec.Bytes)
 	}
 	return err
 }

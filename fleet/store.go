@@ -44,6 +44,7 @@ type store struct {
 	log    *slog.Logger
 	parts  func(tid int64) []engine.Party // chosen for a transaction; in the loop
 	vault  *vault                         // nil without the fleet's key
+	names  bool                           // clients give their payloads' files names
 
 	mu      sync.Mutex
 	tx      map[int64]*trans

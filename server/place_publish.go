@@ -37,7 +37,7 @@ func (p *dirPlace) Hash(prefix int64) error {
 // final is the name that the payload gets.
 func (p *dirPlace) final() string {
 	if p.d.names {
-		if name := cleanName(p.meta.TID, p.meta.Name); name != "" {
+		if name := ClientName(p.meta.TID, p.meta.Name); name != "" {
 			return name
 		}
 	}

@@ -189,7 +189,7 @@ func (p *dirPlace) readEntries(f disk.File, size int64, taken *rangeSet) error {
 // have been.
 func (p *dirPlace) finish() error {
 	// It may have been another's choice whether clients give names.
-	for _, name := range []string{cleanName(p.meta.TID, p.meta.Name), p.name(wholeSuffix)} {
+	for _, name := range []string{ClientName(p.meta.TID, p.meta.Name), p.name(wholeSuffix)} {
 		if name == "" {
 			continue
 		}

@@ -476,11 +476,34 @@ func TestCleanName(t *testing.T) {
 		strings.Repeat("ä", 200): "7-" + strings.Repeat("ä", 126),
 		"\xff":                   "7-_",
 	} {
-		if got := cleanName(7, name); got != want || len(got) > mostName {
+		if got := ClientName(7, name); got != want || len(got) > mostName {
 			t.Errorf("%q became %q, want %q", name, got, want)
 		}
 		if tid, suffix, ok := parseName(want); want != "" && (!ok || tid != 7 || suffix != namedSuffix) {
 			t.Errorf("%q is no name of ours", want)
+		}
+		if want != "" && !IsWholeName(7, want) {
+			t.Errorf("%q is no name of transaction 7", want)
+		}
+	}
+}
+
+// A name that somebody has written down is that of a whole payload of the transaction, and
+// nothing else in the directory or outside.
+func TestIsWholeName(t *testing.T) {
+	for _, name := range []string{"7.bin", "7-a", "7-.bin", "7--", "7-a b", "7-" + strings.Repeat("x", 253)} {
+		if !IsWholeName(7, name) {
+			t.Errorf("%q is refused", name)
+		}
+	}
+	for _, name := range []string{
+		"", ".", "..", "/", "7", "7-", "-a", "a", "8-a", "8.bin", "07-a", "+7-a", "7-../a", "../7-a", "/7-a", `7-\a`,
+		"7-a\x00", "7-a\n", "7-\u202eb", "7-\u2028", "7-\xff", "7-\ufffd", "7-" + strings.Repeat("x", 254),
+		".fleet", ".lock", ".completed", "7.part", "7.journal", "7.r1.journal", "7.spool", "7.r1.spool", "7.1.new.spool",
+		"7.new.journal", "7.partial", "7.bin.bin",
+	} {
+		if IsWholeName(7, name) {
+			t.Errorf("%q is taken", name)
 		}
 	}
 }

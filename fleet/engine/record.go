@@ -47,6 +47,9 @@ type Record struct {
 	Bytes   int64  `json:"bytes,omitempty"`
 	Segment int64  `json:"segment,omitempty"`
 	Name    string `json:"name,omitempty"`
+	// File is the name of its file in the directory, with which it is settled: TID-NAME from Open
+	// on where clients give names, and else TID.bin, when it is complete. Nothing else is followed.
+	File string `json:"file,omitempty"`
 	// Base says, of one that has settled, that it was of the base protocol.
 	Base bool `json:"base,omitempty"`
 	// Key and Print are of a sealed transaction: what its client's key is called, and what
@@ -56,10 +59,8 @@ type Record struct {
 	// Resumed is the transaction whose segments it took over; 0 is none.
 	Resumed int64 `json:"resumed,omitempty,string"`
 
-	// When it has settled: its digest in hexadecimal digits, the name of its file in the
-	// directory, and what is to be said to its client.
+	// When it has settled: its digest in hexadecimal digits, and what is to be said to its client.
 	SHA256  string `json:"sha256,omitempty"`
-	File    string `json:"file,omitempty"`
 	Comment string `json:"comment,omitempty"`
 }
 

@@ -193,42 +193,6 @@ func (f *Dir) Gone() error {
 	return nil
 }
 
-// Rename implements [Folder]. Not every file system can do that by itself (renameat2(2):
-// EINVAL), nor has links; then it is looked up first, which is enough against all
-// but those who ignore the lock.
-func (f *Dir) Rename(from, to string) error {
-	err := unix.Renameat2(f.fd, from, f.fd, to, unix.RENAME_NOREPLACE)
-	if !unsupported(err) {
-		return f.renamed(from, to, err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err = unix.Linkat(f.fd, from, f.fd, to, 0)
-	if err == nil {
-		// A second name that stays is removed by the next start.
-		unix.Unlinkat(f.fd, from, 0)
-		return nil
-	}
-	if !unsupported(err) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EMLINK) {
-		return f.renamed(from, to, err)
-	}
-	there, err := Exists(f, to)
-	switch {
-	case err != nil:
-		return err
-	case there:
-		return f.renamed(from, to, unix.EEXIST)
-	}
-	return f.renamed(from, to, unix.Renameat(f.fd, from, f.fd, to))
-}
-
-func (f *Dir) renamed(from, to string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &os.LinkError{Op: "rename", Old: f.Full(from), New: f.Full(to), Err: err}
-}
-
 // Names implements [Folder]. It opens the directory once more, as it may be called from
 // several goroutines.
 func (f *Dir) Names(g func(name string) error) error {

@@ -30,6 +30,7 @@ type orchestrating struct {
 	offerRate        int64
 	maxBytes         int64
 	base             bool
+	clientNames      bool
 }
 
 func newOrchestrator() *cobra.Command {
@@ -62,6 +63,8 @@ one zone the one with the fewest open transactions comes first.`,
 	f.Int64Var(&o.offerRate, "offer-rate", server.DefaultOfferRate,
 		"bytes of offers a second to all clients together (0: no bound)")
 	f.Int64Var(&o.maxBytes, "max-bytes", 0, "largest payload of a transaction, in bytes (0: no bound)")
+	f.BoolVar(&o.clientNames, "names-from-clients", false,
+		"name an extended payload TID-NAME, as its client calls it, instead of TID.bin")
 	f.BoolVar(&o.base, "base", false, "speak the base protocol alone")
 	return c
 }
@@ -122,6 +125,7 @@ func (o *orchestrating) run(ctx context.Context) error {
 	id := "o-" + rand.Text()[:12] // another at every start
 	s, err := fleet.NewOrchestrator(fleet.OrchestratorConfig{
 		Engine: e, Folder: folder, Token: token, ID: id, Addr: told, Zone: o.zone, PerOffer: o.perOffer,
+		Names:  o.clientNames,
 		Server: o.config(sock), Keys: keys, Beside: w.Beside(besides), Log: log,
 	})
 	if err != nil {
