@@ -125,8 +125,7 @@ func (o *orchestrating) run(ctx context.Context) error {
 	id := "o-" + rand.Text()[:12] // another at every start
 	s, err := fleet.NewOrchestrator(fleet.OrchestratorConfig{
 		Engine: e, Folder: folder, Token: token, ID: id, Addr: told, Zone: o.zone, PerOffer: o.perOffer,
-		Names:  o.clientNames,
-		Server: o.config(sock), Keys: keys, Beside: w.Beside(besides), Log: log,
+		Names: o.clientNames, Server: o.config(sock), Keys: keys, Beside: w.Beside(besides), Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
