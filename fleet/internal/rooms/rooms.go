@@ -29,6 +29,23 @@ const Network = "10.77.0."
 // it takes, the test is skipped.
 func Inside(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
+	inside(t, 0, f)
+}
+
+// InsideAlone is Inside with processes and mounts of its own: when the test has ended, however
+// it does, nothing is left of what it has started or mounted.
+func InsideAlone(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	inside(t, unix.CLONE_NEWPID, func(t *testing.T) {
+		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			t.Fatal(os.NewSyscallError("mount", err))
+		}
+		f(t)
+	})
+}
+
+func inside(t *testing.T, processes uintptr, f func(t *testing.T)) {
+	t.Helper()
 	if os.Getenv(mark) != "" {
 		f(t)
 		return
@@ -45,7 +62,10 @@ func Inside(t *testing.T, f func(t *testing.T)) {
 		"-test.v", "-test.count=1", "-test.run=^"+t.Name()+"$")
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), mark+"=yes")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | processes, Pdeathsig: unix.SIGKILL}
+	if processes != 0 {
+		cmd.SysProcAttr.Unshareflags = unix.CLONE_NEWNS // which Go makes private
+	}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if testing.Verbose() { // it may take long
