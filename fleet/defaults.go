@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"mdalp/fleet/engine"
 )
 
 func def[T comparable](v *T, d T) {
@@ -44,12 +46,7 @@ func orLog(l *slog.Logger) *slog.Logger {
 
 // nameable says whether an ID is fit for the name of a file and of a key.
 func nameable(id string) error {
-	ok := len(id) > 0 && len(id) <= 64
-	for _, c := range []byte(id) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		ok = ok && (letter || c >= '0' && c <= '9' || c == '-' || c == '_')
-	}
-	if !ok {
+	if !engine.Nameable(id) {
 		return fmt.Errorf("fleet: an ID is 1 to 64 letters, digits, dashes and underscores, and not %q", id)
 	}
 	return nil

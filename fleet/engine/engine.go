@@ -26,6 +26,8 @@ var (
 	ErrAway = errors.New("engine: it does not answer")
 	// ErrNoAnswer: the party that was asked does not answer, or is not there.
 	ErrNoAnswer = errors.New("engine: no answer")
+	// ErrRecord: there is a record, and it is none that any release has written.
+	ErrRecord = errors.New("engine: there is no sense in the record")
 )
 
 // An Engine is all that a fleet needs.

@@ -89,13 +89,31 @@ func (r *Record) Marshal() []byte {
 }
 
 // ParseRecord is the opposite of Marshal. It takes keys that it does not know for those of a
-// newer release.
+// newer release. What it gives has passed [Record.Check]; all else is ErrRecord.
 func ParseRecord(b []byte) (*Record, error) {
-	r := new(Record)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("engine: a record: %w", err)
+	r, err := new(Record), error(nil)
+	if len(b) > MostRecord {
+		err = fmt.Errorf("it has %d bytes, and %d are the most", len(b), MostRecord)
+	} else if err = json.Unmarshal(b, r); err == nil {
+		err = r.Check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	return r, nil
+}
+
+// ParseParty reads a party as JSON has it. What it gives has passed [Party.Check].
+func ParseParty(b []byte) (*Party, error) {
+	p := new(Party)
+	err := json.Unmarshal(b, p)
+	if err == nil {
+		err = p.Check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("engine: a party: %w", err)
+	}
+	return p, nil
 }
 
 // A Role is what a party does.

@@ -15,15 +15,17 @@ func TestRecord(t *testing.T) {
 		r := &Record{
 			TID:     rapid.Int64Min(0).Draw(t, "tid"),
 			State:   rapid.SampledFrom([]State{Created, Open, Settling, Complete, Damaged, Kept, Void}).Draw(t, "state"),
-			Owner:   rapid.String().Draw(t, "owner"),
+			Owner:   rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "owner"),
 			Epoch:   rapid.Uint64().Draw(t, "epoch"),
 			Client:  netip.MustParseAddrPort("[2001:db8::1]:1234"),
 			Offered: time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "offered"), 0).UTC(),
-			Bytes:   rapid.Int64Min(0).Draw(t, "bytes"),
-			Name:    rapid.String().Draw(t, "name"),
-			Base:    rapid.Bool().Draw(t, "base"),
+			Name:    rapid.StringN(-1, -1, 255).Draw(t, "name"),
 			Receivers: []Station{{ID: "a", Addr: netip.MustParseAddrPort("192.0.2.1:4650"),
 				Seg: rapid.IntRange(0, 65000).Draw(t, "seg"), Win: 7}},
+		}
+		if r.Base = r.State == Settling || rapid.Bool().Draw(t, "base"); !r.Base || r.State == Open {
+			r.Base, r.Bytes = false, rapid.Int64Range(1, 1<<46).Draw(t, "bytes")
+			r.Segment = rapid.Int64Range(100, 65000).Draw(t, "segment")
 		}
 		b := r.Marshal()
 		for _, b := range [][]byte{b, append(b[:len(b)-1:len(b)-1], `,"newer":[1]}`...)} {

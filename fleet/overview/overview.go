@@ -57,6 +57,9 @@ func (v *View) look(ctx context.Context, e Source) {
 	if err != nil {
 		v.problem("the ledger cannot be read: %v", err)
 	}
+	if n := e.Stats().Senseless; n > 0 {
+		v.problem("%d records of the ledger make no sense: the logs of the orchestrators have their keys", n)
+	}
 	parties, err := e.Living(ctx)
 	if err != nil {
 		v.problem("the registry cannot be read: %v", err)

@@ -177,7 +177,7 @@ func unsettled(t *testing.T, ctx context.Context, s Subject) {
 		rev, err := s.Create(ctx, r)
 		must(t, err)
 		if state != engine.Created {
-			r.State = state
+			r.State, r.Bytes, r.Segment = state, 5000, 1200
 			rev, err = s.Update(ctx, r, rev)
 			must(t, err)
 		}

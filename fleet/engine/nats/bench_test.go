@@ -34,7 +34,7 @@ func BenchmarkTransaction(b *testing.B) {
 						rev, err := e.Create(b.Context(), r)
 						for _, s := range []engine.State{engine.Open, engine.Settling, engine.Complete} {
 							if err == nil {
-								r.State = s
+								r.State, r.Bytes, r.Segment = s, 5000, 1200
 								rev, err = e.Update(b.Context(), r, rev)
 							}
 						}

@@ -1,8 +1,10 @@
 package nats
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 
@@ -17,21 +19,62 @@ var errUnreached = errors.New("none of its servers can be reached")
 // away makes an error one of an engine that does not answer.
 func (e *Engine) away(err error) error {
 	e.stats.away.Add(1)
-	if err == nil {
+	connected := e.conn.IsConnected()
+	denied := e.noted(&e.denied)
+	switch {
+	case !connected:
+		err = e.unreachedBy()
+	case denied != nil && (err == nil || errors.Is(err, context.DeadlineExceeded)):
+		// A server drops what a user may not say, and whoever waits for the answer does so in vain.
+		err = denied
+	case err == nil:
 		return engine.ErrAway
 	}
 	if errors.Is(err, engine.ErrAway) {
 		return err
 	}
-	if !e.conn.IsConnected() {
-		err = errUnreached
-		// What a server has said, as that it lets nobody in, and not that nothing can be sent.
-		if last := e.conn.LastError(); last != nil && !errors.Is(last, client.ErrReconnectBufExceeded) {
-			err = fmt.Errorf("%w (%w)", err, last)
-		}
-	}
 	return fmt.Errorf("%w: %w", engine.ErrAway, err)
 }
+
+// unreachedBy says why there is no connection, as that a server lets this user not in.
+func (e *Engine) unreachedBy() error {
+	last := e.noted(&e.unreached)
+	if last == nil { // it was lost just now, or was never there; not that nothing can be sent
+		last = e.conn.LastError()
+	}
+	if last == nil || errors.Is(last, client.ErrReconnectBufExceeded) || errors.Is(last, client.ErrNoServers) {
+		return errUnreached
+	}
+	return fmt.Errorf("%w (%w)", errUnreached, last)
+}
+
+// plainly leaves out what is another at each try, as the port that it was tried from.
+func plainly(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Addr != nil {
+		return fmt.Errorf("%s: %w", op.Addr, op.Err)
+	}
+	return err
+}
+
+// advised adds to what the engine says what is to be done, where that is known.
+func (e *Engine) advised(err error) error {
+	var api *jetstream.APIError
+	switch {
+	case errors.Is(err, client.ErrNoResponders):
+		return fmt.Errorf("%w; its servers have no JetStream, or most of them are away", err)
+	case errors.As(err, &api) && (api.ErrorCode == notClustered || api.ErrorCode == noPeers):
+		return fmt.Errorf("%w; it takes %d servers in one cluster (--replicas)", err, e.options.Replicas)
+	}
+	return err
+}
+
+// Error codes of the server, which jetstream has no names for: JSStreamReplicasNotSupportedErr and
+// JSClusterNoPeersErrF.
+const (
+	notClustered = 10074
+	noPeers      = 10005
+)
 
 // wrongRevision reports whether a write was refused because of what is there. Streams with
 // replicas have an error code of their own for it.
@@ -80,6 +123,7 @@ type Stats struct {
 	Conflicts  uint64 // writes that came behind another's
 	Repeats    uint64 // writes whose outcome was not told, and which were tried again
 	Reconnects uint64
+	Senseless  int64  // records that could not be read when Unsettled was called last
 	Connected  bool   // there is a connection now,
 	Ready      bool   // and all buckets were there
 	Server     string // the one that it goes to
@@ -92,7 +136,7 @@ func (e *Engine) Stats() Stats {
 		Writes: c.writes.Load(), Settled: c.settled.Load(), Reads: c.reads.Load(), Syncs: c.syncs.Load(),
 		Says: c.says.Load(), Asks: c.asks.Load(), Away: c.away.Load(), Conflicts: c.conflicts.Load(),
 		Repeats: c.repeats.Load(), Reconnects: c.reconnects.Load(),
-		Connected: e.conn.IsConnected(), Server: e.conn.ConnectedUrlRedacted(),
+		Senseless: e.senseless.Load(), Connected: e.conn.IsConnected(), Server: e.conn.ConnectedUrlRedacted(),
 	}
 	select {
 	case <-e.set:

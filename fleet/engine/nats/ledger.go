@@ -112,8 +112,11 @@ func (e *Engine) Get(ctx context.Context, tid int64) (*engine.Record, uint64, er
 	for {
 		there, err := e.read(ctx, key)
 		if err == nil {
-			r, err := engine.ParseRecord(there.Value())
-			return r, there.Revision(), err
+			r, err := parseRecord(key, there.Value())
+			if err != nil { // nothing that is tried again changes it
+				return nil, 0, err
+			}
+			return r, there.Revision(), nil
 		}
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			var missing bool
@@ -188,20 +191,43 @@ func (e *Engine) Unsettled(ctx context.Context) ([]engine.Entry, error) {
 		return nil, e.away(err)
 	}
 	var all []engine.Entry
+	senseless := 0
 	e.records.each(func(s seen) {
+		if _, ok := s.value.(error); ok {
+			senseless++
+			return
+		}
 		r := *s.value.(*engine.Record)
 		all = append(all, engine.Entry{Record: &r, Revision: s.revision})
 	})
+	e.senseless.Store(int64(senseless))
 	return all, nil
 }
 
-// unsettled keeps, of the ledger, what has not ended.
-func unsettled(key string, value []byte) any {
+// unsettled keeps, of the ledger, what has not ended, and why a record cannot be read.
+func (e *Engine) unsettled(key string, value []byte) any {
 	if !strings.HasPrefix(key, "t.") {
 		return nil
 	}
-	if r, err := engine.ParseRecord(value); err == nil && !r.State.Ended() {
-		return r
+	r, err := parseRecord(key, value)
+	if err != nil {
+		e.spoiled(key, err)
+		return err
 	}
-	return nil
+	if r.State.Ended() {
+		return nil
+	}
+	return r
+}
+
+// parseRecord reads the record that stands under a key.
+func parseRecord(key string, value []byte) (*engine.Record, error) {
+	r, err := engine.ParseRecord(value)
+	if err == nil && tidKey(r.TID) != key {
+		r, err = nil, fmt.Errorf("%w: it is that of transaction %d", engine.ErrRecord, r.TID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("nats: %.80q: %w", key, err)
+	}
+	return r, nil
 }

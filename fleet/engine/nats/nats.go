@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	client "github.com/nats-io/nats.go"
@@ -34,7 +35,7 @@ const (
 const (
 	partiesBytes = 8 << 20
 	fixedBytes   = 1 << 20
-	maxValue     = 64 << 10 // a record of 200 receivers has 20,000 bytes
+	maxValue     = engine.MostRecord
 	// doubles is how long the stream of settled transactions knows a message ID again.
 	doubles = 10 * time.Minute
 	// attempt is how long one try may take. A server that is cut off says nothing, and
@@ -88,8 +89,13 @@ type Engine struct {
 	sync    syncer
 
 	stats counters
-	mu    sync.Mutex
-	why   error // of setup, as long as set is open
+	// senseless is how many records could not be read when Unsettled was called last.
+	senseless atomic.Int64
+	mu        sync.Mutex
+	told      map[string]struct{} // keys of which the log says that they make no sense
+	why       error               // of setup, as long as set is open
+	unreached error               // why the server that was tried last was not reached
+	denied    error               // what a server has said last that this user may not do
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -159,6 +165,8 @@ func (o *Options) settings() ([]client.Option, error) {
 		client.MaxPingsOutstanding(2),
 		// What cannot be sent now fails now, rather than to arrive when nobody waits for it.
 		client.ReconnectBufSize(-1),
+		// Who is let in by nobody twice would give up for ever; users change while a part runs.
+		client.IgnoreAuthErrorAbort(),
 	}
 	if o.Creds != "" {
 		s = append(s, client.UserCredentials(o.Creds))
@@ -186,14 +194,40 @@ func (e *Engine) observers() []client.Option {
 				e.log.Warn("the engine's connection is lost", "error", err)
 			}
 		}),
+		client.ConnectHandler(func(*client.Conn) { e.reached() }),
 		client.ReconnectHandler(func(c *client.Conn) {
+			e.reached()
 			e.stats.reconnects.Add(1)
 			e.log.Info("the engine is connected again", "server", c.ConnectedUrlRedacted())
 		}),
+		client.ReconnectErrHandler(func(_ *client.Conn, err error) { e.note(&e.unreached, plainly(err)) }),
 		client.ErrorHandler(func(_ *client.Conn, _ *client.Subscription, err error) {
+			if errors.Is(err, client.ErrPermissionViolation) {
+				e.note(&e.denied, err)
+			}
 			e.log.Warn("the engine tells an error", "error", err)
 		}),
 	}
+}
+
+// note keeps an error for people.
+func (e *Engine) note(at *error, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	*at = err
+}
+
+// reached takes that there is a connection: what was wrong before is of no interest any more.
+func (e *Engine) reached() {
+	e.note(&e.unreached, nil)
+	e.note(&e.denied, nil)
+}
+
+// noted gives it.
+func (e *Engine) noted(at *error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return *at
 }
 
 // ready waits until the buckets are there.
@@ -207,9 +241,7 @@ func (e *Engine) ready(ctx context.Context) error {
 	case <-e.set:
 		return nil
 	case <-ctx.Done():
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.away(e.why)
+		return e.away(e.noted(&e.why))
 	}
 }
 

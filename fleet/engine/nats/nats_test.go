@@ -105,7 +105,7 @@ func TestMinority(t *testing.T) {
 		"update":    func(ctx context.Context) error { _, err := e.Update(ctx, old, rev); return err },
 		"get":       func(ctx context.Context) error { _, _, err := e.Get(ctx, r.TID); return err },
 		"unsettled": func(ctx context.Context) error { _, err := e.Unsettled(ctx); return err },
-		"say":       func(ctx context.Context) error { return e.Say(ctx, &engine.Party{Role: "receiver", ID: "x"}) },
+		"say":       func(ctx context.Context) error { return e.Say(ctx, someone()) },
 		"publish":   func(ctx context.Context) error { return e.Publish(ctx, r) },
 		"token":     func(ctx context.Context) error { _, err := e.Token(ctx, "mine"); return err },
 	} {
@@ -146,7 +146,7 @@ func TestOneAway(t *testing.T) {
 			r := record()
 			rev, err := e.Create(ctx, r)
 			if err == nil {
-				r.State = engine.Open
+				r.State, r.Bytes, r.Segment = engine.Open, 5000, 1200
 				rev, err = e.Update(ctx, r, rev)
 			}
 			switch {
@@ -199,7 +199,7 @@ func TestAllAtOnce(t *testing.T) {
 			c := engines.Start(t, n, engines.Options{})
 			e := dial(t, c, Options{})
 			ctx := short(t, 2*time.Minute)
-			p := &engine.Party{Role: engine.Receiver, ID: "x"}
+			p := someone()
 			r := record()
 			if _, err := e.Create(ctx, r); err != nil {
 				t.Fatal(err)
@@ -330,4 +330,9 @@ func TestSyncer(t *testing.T) {
 	if _, err := s.after(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// someone is a party.
+func someone() *engine.Party {
+	return &engine.Party{Role: engine.Receiver, ID: "x", Addr: netip.MustParseAddrPort("192.0.2.1:4650")}
 }

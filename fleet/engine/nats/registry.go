@@ -88,9 +88,13 @@ func (e *Engine) Living(ctx context.Context) ([]engine.Party, error) {
 }
 
 // party keeps, of the registry, whom it can read.
-func party(_ string, value []byte) any {
-	p := new(engine.Party)
-	if json.Unmarshal(value, p) != nil {
+func (e *Engine) party(key string, value []byte) any {
+	p, err := engine.ParseParty(value)
+	if err == nil && partyKey(p) != key {
+		err = fmt.Errorf("it is %s %s", p.Role, p.ID)
+	}
+	if err != nil {
+		e.spoiled(key, err)
 		return nil
 	}
 	return p

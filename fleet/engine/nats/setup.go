@@ -62,8 +62,8 @@ func (e *Engine) streams() []jetstream.StreamConfig {
 
 // setUp makes what is not there yet, and tries until it is.
 func (e *Engine) setUp(ctx context.Context) {
-	for told := ""; ; {
-		err := e.trySetUp(ctx)
+	for told := make(map[string]bool); ; {
+		err := e.advised(e.trySetUp(ctx))
 		if err == nil {
 			close(e.set)
 			e.log.Info("the engine is ready", "server", e.conn.ConnectedUrlRedacted(),
@@ -76,8 +76,8 @@ func (e *Engine) setUp(ctx context.Context) {
 		e.mu.Lock()
 		e.why = err
 		e.mu.Unlock()
-		if told != err.Error() && ctx.Err() == nil {
-			told = err.Error()
+		if text := err.Error(); !told[text] && len(told) < mostTold && ctx.Err() == nil {
+			told[text] = true
 			e.log.Warn("the engine is not ready; nothing is offered until it is", "error", err)
 		}
 		if !wait(ctx, 5*pause) {
@@ -115,8 +115,8 @@ func (e *Engine) trySetUp(life context.Context) error {
 		}
 	}
 	e.sync.write = e.mark
-	e.records = newView(e.ledger, unsettled)
-	e.living = newView(e.parties, party)
+	e.records = newView(e.ledger, e.unsettled)
+	e.living = newView(e.parties, e.party)
 	e.living.quiet = 2*engine.SayEvery + time.Second
 	e.running.Go(func() { e.living.run(life, e.log) })
 	// The ledger is followed by those who ask what is unsettled alone: each of its writes goes
