@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"testing"
@@ -106,6 +107,9 @@ func TestJoin(t *testing.T) {
 	join(other, "c")
 	if want := []string{"a false", "a false", " true"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+	if _, err := other.Stat(tokenName); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the other one has a token now: %v", err)
 	}
 	half := sim.NewDisk()
 	if _, err := half.Make(tokenName, 0); err != nil {

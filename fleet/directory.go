@@ -23,29 +23,33 @@ var ErrNoToken = errors.New("it has no token; if nobody is starting just now, re
 // ErrDirectory is the error of a directory that is not the fleet's.
 var ErrDirectory = errors.New("it is not the directory that the fleet has")
 
-// Token reads the token of a directory, and makes one of fresh, letters and digits that
-// nobody else has, where there is none. It fails as the directory does.
+// Token reads the token of a directory, and makes it fresh, letters and digits that nobody else
+// has, where there is none. It fails as the directory does.
 func Token(f disk.Folder, fresh string) (string, error) {
 	g, err := f.Make(tokenName, 0o644)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-	case err != nil:
-		return "", err
-	default:
-		_, err = g.WriteAt([]byte(fresh+"\n"), 0)
-		if err == nil {
-			err = g.Sync()
-		}
-		g.Close()
-		if err == nil {
-			err = f.Flush()
-		}
-		if err != nil {
-			f.Remove(tokenName)
-			return "", err
-		}
+	if errors.Is(err, fs.ErrExist) {
+		return readToken(f)
 	}
-	g, err = f.Open(tokenName, os.O_RDONLY)
+	if err != nil {
+		return "", err
+	}
+	_, err = g.WriteAt([]byte(fresh+"\n"), 0)
+	if err == nil {
+		err = g.Sync()
+	}
+	g.Close()
+	if err == nil {
+		err = f.Flush()
+	}
+	if err != nil {
+		f.Remove(tokenName)
+		return "", err
+	}
+	return fresh, nil
+}
+
+func readToken(f disk.Folder) (token string, err error) {
+	g, err := f.Open(tokenName, os.O_RDONLY)
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +67,8 @@ func Token(f disk.Folder, fresh string) (string, error) {
 }
 
 // Join gives the token of a directory once it is known to be the fleet's: the first of all
-// makes it that. It fails with [ErrDirectory], and as the engine and the directory do.
+// makes it that. Who tries again has the same fresh. It fails with [ErrDirectory], and as the
+// engine and the directory do.
 func Join(ctx context.Context, e engine.Registry, f disk.Folder, fresh string) (string, error) {
 	mine, err := Token(f, fresh)
 	if err != nil {
@@ -74,7 +79,11 @@ func Join(ctx context.Context, e engine.Registry, f disk.Folder, fresh string) (
 		return "", err
 	}
 	if fleets != mine {
-		return "", fmt.Errorf("%s: %w: its token is %s, the fleet's %s", f.Path(), ErrDirectory, mine, fleets)
+		if mine == fresh { // made in a folder of somebody else's, or one on which nothing is mounted
+			f.Remove(tokenName)
+		}
+		return "", fmt.Errorf("%s: %w: its token is %s, the fleet's %s", f.Path(), ErrDirectory,
+			mine, fleets)
 	}
 	return mine, nil
 }

@@ -122,7 +122,7 @@ func (o *namesOrch) begin(m server.Meta) error {
 	if _, err := o.Create(m.TID, m.Segment); err != nil {
 		return err
 	}
-	o.find(m.TID).rec.Receivers = []engine.Station{{ID: "r1"}}
+	o.find(m.TID).rec.Receivers = []engine.Station{{ID: "r1", Addr: m.Client}}
 	return o.introduce(m)
 }
 
@@ -216,7 +216,7 @@ func TestNames(t *testing.T) {
 		{named, "../../etc/passwd", "4-.._.._etc_passwd"},
 		{named, ".fleet", "5-.fleet"},
 		{named, "7.part", "6-7.part"},
-		{named, strings.Repeat("x", 300), "7-" + strings.Repeat("x", 253)},
+		{named, strings.Repeat("x", 255), "7-" + strings.Repeat("x", 253)},
 	} {
 		payload := bytes.Repeat([]byte{byte('a' + tid)}, 2500)
 		m := namesMeta(int64(tid), c.name)

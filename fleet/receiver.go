@@ -41,6 +41,11 @@ type ReceiverConfig struct {
 	ID   string
 	Zone string
 	Name string // told to clients; may be empty
+	// Start tells this start from all others. With it another receiver that says that it has this
+	// one's ID is found out some seconds later, and one of the two is told: Doubled is called in
+	// the loop, once, and is to end the process. Both may be empty.
+	Start   string
+	Doubled func(other engine.Party)
 	// Addr is where clients reach it. Sock and Listen are where that is here: Listen is the
 	// address of the datagrams that come, and Addr where it is not given.
 	Addr, Listen netip.AddrPort
@@ -74,6 +79,8 @@ type Receiver struct {
 
 	saying     bool
 	say, sweep time.Time
+	first      time.Time // when the engine took first that it is there
+	doubled    bool      // another has its ID
 	lease      lease
 	now        time.Time
 	away       bool
@@ -97,7 +104,7 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	}
 	r := &Receiver{cfg: cfg, shared: shared, stands: make(map[int64]*stand)}
 	r.party = engine.Party{Role: engine.Receiver, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone,
-		Token: cfg.Token, Seg: cfg.Segment, Win: cfg.Window, Name: cfg.Name}
+		Token: cfg.Token, Seg: cfg.Segment, Win: cfg.Window, Name: cfg.Name, Start: cfg.Start}
 	if v := cfg.Keys.vault(); v != nil {
 		if r.opener, err = newOpener(v, cfg.ID); err != nil {
 			return nil, err
@@ -171,64 +178,6 @@ func (r *Receiver) Next() (at time.Time, ok bool) {
 		at = r.say
 	}
 	return at, true
-}
-
-// sayThere says that this one is there.
-func (r *Receiver) sayThere(now time.Time) {
-	r.saying = true
-	r.party.Open, r.party.Free = r.Open(), r.shared.Room()
-	p, began := r.party, now
-	r.cfg.Beside(func() func(time.Time) {
-		ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
-		defer cancel()
-		err := r.cfg.Engine.Say(ctx, &p)
-		return func(now time.Time) {
-			r.saying = false
-			if err == nil {
-				r.lease.renew(now, began)
-			}
-			r.say = now.Add(engine.SayEvery)
-			if p.Draining != r.party.Draining || err != nil {
-				r.say = now.Add(againAfter)
-			}
-			if away := err != nil; away != r.away {
-				r.away = away
-				if away {
-					r.cfg.Log.Error("the engine does not answer, what is open goes on", "err", err)
-				} else {
-					r.cfg.Log.Info("the engine answers again")
-				}
-			}
-		}
-	})
-}
-
-// Drain has this receiver offered no more. It ends when its transactions have.
-func (r *Receiver) Drain(now time.Time) {
-	r.now = now
-	r.party.Draining = true
-	r.say = now
-}
-
-// Close ends it at once. What was taken is in its journals.
-func (r *Receiver) Close(now time.Time) {
-	if r.left {
-		return
-	}
-	r.Burst(now)
-	r.left = true
-	for _, s := range r.stands { // order does not show
-		if s.part != nil && !s.syncing {
-			s.part.Close()
-		}
-	}
-	p := r.party
-	r.cfg.Beside(func() func(time.Time) {
-		ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
-		defer cancel()
-		r.cfg.Engine.Leave(ctx, &p)
-		return nil
-	})
 }
 
 // Take implements [server.Taker].

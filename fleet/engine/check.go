@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"mdalp/server"
 	"mdalp/wire"
 )
 
@@ -16,6 +15,9 @@ import (
 
 // MostRecord is the most bytes that a record may have: one of 200 receivers has 20,000.
 const MostRecord = 64 << 10
+
+// mostBytes is the most bytes of a payload, that of package server.
+const mostBytes = 1 << 46
 
 // mostText is the most bytes of a name for people, and of a zone.
 const mostText = 255
@@ -75,7 +77,7 @@ func (r *Record) Check() error {
 func (r *Record) sized() error {
 	extended := r.Bytes > 0
 	switch {
-	case r.Bytes < 0 || r.Bytes > server.MostBytes || r.Segment < 0 || r.Segment > wire.MaxSegment,
+	case r.Bytes < 0 || r.Bytes > mostBytes || r.Segment < 0 || r.Segment > wire.MaxSegment,
 		extended != (r.Segment > 0), extended && r.Segment < wire.MinSegment && r.Bytes > r.Segment:
 		return fmt.Errorf("a payload of %d bytes in segments of %d", r.Bytes, r.Segment)
 	case r.Base && extended:
@@ -113,6 +115,8 @@ func (p *Party) Check() error {
 		return errors.New("it has no address")
 	case !Printable(p.Zone) || !Printable(p.Name):
 		return errors.New("its zone, or its name, is of more than one line, or too long")
+	case p.Start != "" && !Nameable(p.Start):
+		return errors.New("its start is none")
 	case !offerable(p.Seg, p.Win) || p.Open < 0:
 		return fmt.Errorf("it takes %d segments of %d bytes, and has %d transactions", p.Win, p.Seg, p.Open)
 	}

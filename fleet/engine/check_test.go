@@ -82,6 +82,7 @@ func TestPartyForged(t *testing.T) {
 		{func(p *Party) { p.Name = strings.Repeat("n", 256) }, "or too long"},
 		{func(p *Party) { p.Seg = 1 << 20 }, "segments of 1048576 bytes"},
 		{func(p *Party) { p.Win = -1 }, "it takes -1 segments"},
+		{func(p *Party) { p.Start = "a b" }, "its start is none"},
 		{func(p *Party) { p.Open = -1 }, "has -1 transactions"},
 	} {
 		p := &Party{Role: Receiver, ID: "r1", Addr: addr, Token: "T", Seg: 8192, Win: 64, Free: -1}

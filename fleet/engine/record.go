@@ -148,6 +148,9 @@ type Party struct {
 	Draining bool `json:"draining,omitempty"`
 	// Name is told to clients, for people.
 	Name string `json:"name,omitempty"`
+	// Start tells one start of a receiver from all others, also of another that was given its ID;
+	// empty where nobody looks for that.
+	Start string `json:"start,omitempty"`
 	// Seal says that a receiver takes sealed transactions, and for which start of it their keys
 	// are to be sealed.
 	Seal string `json:"seal,omitempty"`

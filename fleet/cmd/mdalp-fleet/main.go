@@ -9,8 +9,8 @@
 //
 // SIGINT, SIGTERM or SIGHUP has a part drain: it takes nothing new, and ends when what it has
 // is over; a second one ends it at once. Exit codes: 0 ended by a signal; 1 status has found
-// something that needs somebody; 2 the command line is wrong; 4 a socket, permission, file or
-// the engine.
+// something that needs somebody; 2 the command line is wrong; 4 a socket, permission, file, the
+// engine, or another receiver with this one's ID.
 //
 // Every option can come from the environment: --dir from MDALP_FLEET_DIR. The command line wins.
 package main

@@ -238,9 +238,10 @@ func (o *part) folder() (disk.Folder, error) {
 // join waits until the engine says whose directory it is: without an engine there is nothing
 // else to do. Another directory is an error.
 func (o *part) join(ctx context.Context, e engine.Engine, f disk.Folder) (token string, err error) {
+	fresh := rand.Text()
 	for began := time.Now(); ; {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
-		token, err = fleet.Join(try, e, f, rand.Text())
+		token, err = fleet.Join(try, e, f, fresh)
 		cancel()
 		switch {
 		case err == nil:

@@ -98,11 +98,11 @@ func (o *orchestrating) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sock, err := bind(listen)
+	at, err := o.bind(listen)
 	if err != nil {
 		return err
 	}
-	defer sock.Close()
+	defer at.Close()
 	e, err := o.dial("mdalp-fleet orchestrator "+told.String(), log)
 	if err != nil {
 		return err
@@ -125,18 +125,16 @@ func (o *orchestrating) run(ctx context.Context) error {
 	id := "o-" + rand.Text()[:12] // another at every start
 	s, err := fleet.NewOrchestrator(fleet.OrchestratorConfig{
 		Engine: e, Folder: folder, Token: token, ID: id, Addr: told, Zone: o.zone, PerOffer: o.perOffer,
-		Names: o.clientNames, Server: o.config(sock), Keys: keys, Beside: w.Beside(besides), Log: log,
+		Names: o.clientNames, Server: o.config(at.sock), Keys: keys, Beside: w.Beside(besides), Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
 	}
 	counts := func() []overview.Count { return orchestratorCounts(w, s) }
 	log.Info("orchestrator", "id", id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
-	d := &daemon{program: s, log: log, waker: w, sock: sock, drain: o.drain, linger: engine.SayEvery,
+	d := &daemon{program: s, log: log, waker: w, sock: at.sock, drain: o.drain, linger: engine.SayEvery,
 		counts: counts, manager: m}
-	if err := d.show(o.http, e, id); err != nil {
-		return err
-	}
+	d.show(at.page, e, id)
 	return d.run(ctx, calls)
 }
 

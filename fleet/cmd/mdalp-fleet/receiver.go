@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +15,7 @@ import (
 	"mdalp/fleet"
 	"mdalp/fleet/engine"
 	"mdalp/fleet/overview"
+	"mdalp/internal/disk"
 	"mdalp/internal/manager"
 	"mdalp/loop"
 	"mdalp/server"
@@ -87,18 +92,18 @@ func (o *receiving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sock, err := bind(listen)
+	at, err := o.bind(listen)
 	if err != nil {
 		return err
 	}
-	defer sock.Close()
+	defer at.Close()
 	e, err := o.dial("mdalp-fleet receiver "+o.id, log)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	starting, started := begun(ctx, calls)
-	token, err := o.join(starting, e, folder)
+	token, err := o.enter(starting, e, folder, told, log)
 	started()
 	if errors.Is(err, errSignal) {
 		return nil
@@ -115,24 +120,66 @@ func (o *receiving) run(ctx context.Context) error {
 	// that is gone.
 	serving, end := context.WithCancel(context.Background())
 	defer end()
+	// Who was offered it just now may not have begun.
+	d := &daemon{log: log, waker: w, sock: at.sock, drain: o.drain, linger: 2 * engine.SayEvery, manager: m}
 	r, err := fleet.NewReceiver(fleet.ReceiverConfig{
 		Engine: e, Folder: folder, Token: token, ID: o.id, Zone: o.zone, Name: o.name, Addr: told,
-		Segment: o.segment, Window: o.window, Buffer: sock.ReceiveBuffer(), Limit: o.limit,
+		Start: rand.Text(), Doubled: func(p engine.Party) { d.fail(o.doubled(&p)) },
+		Segment: o.segment, Window: o.window, Buffer: at.sock.ReceiveBuffer(), Limit: o.limit,
 		Keys: keys, Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
 	}
 	go serve(serving, r, log)
-	counts := func() []overview.Count { return receiverCounts(w, r) }
 	log.Info("receiver", "id", o.id, "listen", listen, "addr", told, "dir", o.dir, "zone", o.zone)
-	// Who was offered it just now may not have begun.
-	d := &daemon{program: r, log: log, waker: w, sock: sock, drain: o.drain, linger: 2 * engine.SayEvery,
-		counts: counts, manager: m}
-	if err := d.show(o.http, e, o.id); err != nil {
-		return err
-	}
+	d.program, d.counts = r, func() []overview.Count { return receiverCounts(w, r) }
+	d.show(at.page, e, o.id)
 	return d.run(ctx, calls)
+}
+
+// enter is [part.join], and alone behind it.
+func (o *receiving) enter(
+	ctx context.Context, e engine.Engine, f disk.Folder, told netip.AddrPort, log *slog.Logger,
+) (token string, err error) {
+	if token, err = o.join(ctx, e, f); err == nil {
+		err = o.alone(ctx, e, told, log)
+	}
+	return token, err
+}
+
+// alone waits until no other receiver is there with this ID. One that was killed is there for a
+// while, and one at this one's own address is none any more.
+func (o *receiving) alone(
+	ctx context.Context, e engine.Registry, told netip.AddrPort, log *slog.Logger,
+) error {
+	for seen := (time.Time{}); ; {
+		try, cancel := context.WithTimeout(ctx, 5*time.Second)
+		living, err := e.Living(try)
+		cancel()
+		i := slices.IndexFunc(living, func(p engine.Party) bool {
+			return p.Role == engine.Receiver && p.ID == o.id && p.Addr != told
+		})
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+		case i < 0:
+			return nil
+		case seen.IsZero():
+			seen = time.Now()
+			log.Warn("another receiver had this ID a moment ago; waits whether it is gone", "id", o.id,
+				"at", living[i].Addr)
+		case time.Since(seen) > engine.Lives+time.Second: // it has said so again
+			return o.doubled(&living[i])
+		}
+		time.Sleep(tick)
+	}
+}
+
+// doubled is the error of another receiver with this one's ID.
+func (o *receiving) doubled(p *engine.Party) error {
+	return fmt.Errorf("--id %s: the receiver at %v has it, too; give each an ID of its own", o.id, p.Addr)
 }
 
 // serve has questions answered until ctx is done.

@@ -53,22 +53,57 @@ type daemon struct {
 	counts  func() []overview.Count
 	manager *manager.Manager
 
-	draining bool // in the loop
+	draining bool  // in the loop,
+	failed   error // and why it ends, where no signal has it end
+	stop     func()
 }
 
-// bind opens the socket.
-func bind(a netip.AddrPort) (*loop.Socket, error) {
-	s, err := loop.Listen(a, loop.Options{PacketInfo: true, Trains: true})
+// fail ends the part with an error. It is called in the loop.
+func (d *daemon) fail(err error) {
+	d.failed = err
+	d.stop()
+}
+
+// A place is where a part listens: for datagrams, and for those who look at its page.
+type place struct {
+	sock *loop.Socket
+	page net.Listener // nil without --http
+}
+
+// bind opens both, before anything else is done: what is taken by another is known at once.
+func (o *part) bind(a netip.AddrPort) (p place, err error) {
+	if p.sock, err = loop.Listen(a, loop.Options{PacketInfo: true, Trains: true}); err != nil {
+		return p, taken("--listen", a.String(), err)
+	}
+	if o.http == "" {
+		return p, nil
+	}
+	if p.page, err = net.Listen("tcp", o.http); err != nil {
+		p.sock.Close()
+		return p, taken("--http", o.http, err)
+	}
+	return p, nil
+}
+
+func (p *place) Close() {
+	p.sock.Close()
+	if p.page != nil {
+		p.page.Close()
+	}
+}
+
+// taken says what is to be done where an address cannot be listened at.
+func taken(option, addr string, err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err // the option has named the address
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		err = fmt.Errorf("%w: another program has the port, choose another one", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		err = fmt.Errorf("%w: this host has no such address", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("--listen %v: %w", a, err)
-	}
-	return s, nil
+	return fmt.Errorf("%s %s: %w", option, addr, err)
 }
 
 // signals are those that ask for the end, or for the counters, see [ends].
@@ -112,6 +147,7 @@ var errSignal = errors.New("ended by a signal")
 func (d *daemon) run(ctx context.Context, calls <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	d.stop = stop
 	go d.heed(ctx, calls, stop)
 	d.waker.Post(d.ready)
 	err := d.waker.Run(ctx, d.program, d.sock)
@@ -122,7 +158,7 @@ func (d *daemon) run(ctx context.Context, calls <-chan os.Signal) error {
 	d.waker.Flush(time.Now())
 	d.manager.End()
 	if ctx.Err() != nil {
-		err = nil
+		err = d.failed
 	}
 	d.log.Info("stopped", "open", d.Open())
 	return err
@@ -204,22 +240,19 @@ func (d *daemon) wait(now, least, most time.Time, stop func()) {
 	})
 }
 
-// show serves the status page, when there is to be one.
-func (d *daemon) show(addr string, e overview.Source, self string) error {
-	if addr == "" {
-		return nil
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("--http %s: %w", addr, err)
+// show serves the status page at l; nil is nowhere.
+func (d *daemon) show(l net.Listener, e overview.Source, self string) {
+	if l == nil {
+		return
 	}
 	p := overview.NewPage(e, self, d.counts)
 	p.Health = func() string { return inLoop(d.waker, d.state) }
 	go func() {
-		d.log.Error("the status page has ended", "error", p.Serve(l))
+		if err := p.Serve(l); !errors.Is(err, net.ErrClosed) {
+			d.log.Error("the status page has ended", "error", err)
+		}
 	}()
 	d.log.Info("status page", "http", l.Addr())
-	return nil
 }
 
 // inLoop gives what f does in the loop, or the zero value when the loop stands still.

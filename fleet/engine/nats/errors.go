@@ -42,7 +42,8 @@ func (e *Engine) unreachedBy() error {
 	if last == nil { // it was lost just now, or was never there; not that nothing can be sent
 		last = e.conn.LastError()
 	}
-	if last == nil || errors.Is(last, client.ErrReconnectBufExceeded) || errors.Is(last, client.ErrNoServers) {
+	if last == nil || errors.Is(last, client.ErrReconnectBufExceeded) ||
+		errors.Is(last, client.ErrNoServers) {
 		return errUnreached
 	}
 	return fmt.Errorf("%w (%w)", errUnreached, last)

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/nats"
+	"mdalp/fleet/internal/engines"
+)
+
+// ended waits until a part has ended with 4, its last line being of what is wrong, and nothing else
+// of errors.
+func (p *process) ended(want string) {
+	p.t.Helper()
+	code := p.end()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := ""
+	if len(p.said) > 0 {
+		last = p.said[len(p.said)-1]
+	}
+	if all := strings.Join(p.said, "\n"); code != exitSystem || !regexp.MustCompile("^mdalp-fleet: "+want+"$").MatchString(last) ||
+		strings.Contains(all, "goroutine ") || strings.Count(all, "mdalp-fleet: ") != 1 {
+		p.t.Errorf("it ends with %d, not with %q: %s", code, want, all)
+	}
+}
+
+// What another program has, and what is no directory, is told before the engine is waited for.
+func TestTaken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	for _, role := range []string{"orchestrator", "receiver"} {
+		for _, c := range []struct{ listen, http, dir, want string }{
+			{udp.LocalAddr().String(), "", dir, "--listen 127.0.0.1:.*: another program has the port, choose another one"},
+			{"127.0.0.31", tcp.Addr().String(), dir, "--http 127.0.0.1:.*: another program has the port, choose another one"},
+			{"127.0.0.31", "192.0.2.1:80", dir, "--http 192.0.2.1:80: .*: this host has no such address"},
+			{"127.0.0.31", "", file, "--dir .*/file: not a directory"},
+		} {
+			args := []string{role, "--engine", "nats://127.0.0.1:1", "--listen", c.listen, "--dir", c.dir}
+			if c.http != "" {
+				args = append(args, "--http", c.http)
+			}
+			launch(t, nil, args...).ended(c.want)
+		}
+	}
+}
+
+// Where the engine cannot be had, a line says why; when it can, the part goes on by itself.
+func TestEngineWrong(t *testing.T) {
+	t.Parallel()
+	open := engines.Start(t, 1, engines.Options{})
+	plain := "authorization { users [ { user: a, password: new } ] }\n"
+	shut := engines.Start(t, 1, engines.Options{Extra: func(string) string { return plain }})
+	bare, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare.Close()
+	at := shut.Servers[0].Addr + ":4222"
+	for i, c := range []struct{ url, replicas, want string }{
+		{"nats://" + bare.Addr().String(), "1", "none of its servers can be reached .*: connection refused"},
+		{"nats://" + at, "1", "none of its servers can be reached .*Authorization Violation"},
+		{open.URL(), "3", "it takes 3 servers in one cluster \\(--replicas\\)"},
+	} {
+		p := launch(t, nil, "receiver", "--engine", c.url, "--replicas", c.replicas, "--dir", t.TempDir(), "--fleet", fmt.Sprint("f", i),
+			"--id", "a", "--listen", fmt.Sprint("127.0.0.", 40+i))
+		p.hears(`level=WARN msg="the engine is not ready; .*` + c.want)
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		if code := p.end(); code != 0 {
+			t.Errorf("%s: it ends with %d: %q", c.url, code, p.said)
+		}
+	}
+	// Nobody lets it in, many times, and then somebody does.
+	conf := filepath.Join(shut.Servers[0].Dir, "nats.conf")
+	b, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, nil, "receiver", "--engine", "nats://a:newer@"+at, "--replicas", "1", "--dir", t.TempDir(), "--id", "a",
+		"--listen", "127.0.0.45")
+	p.hears("Authorization Violation")
+	<-time.After(2 * time.Second) // several tries more
+	if err := os.WriteFile(conf, []byte(strings.ReplaceAll(string(b), "password: new", "password: newer")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(shut.Servers[0].Pid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.hears("msg=receiver id=a ")
+}
+
+// Who is given another folder than the fleet's is refused, and leaves nothing in it.
+func TestFolderWrong(t *testing.T) {
+	t.Parallel()
+	e := engines.Start(t, 1, engines.Options{})
+	common := []string{"--engine", e.URL(), "--replicas", "1", "--listen", e.Servers[0].Addr}
+	first := launch(t, nil, append([]string{"orchestrator", "--dir", t.TempDir()}, common...)...)
+	first.hears("msg=orchestrator ")
+	other := t.TempDir()
+	common[len(common)-1] += ":4651"
+	launch(t, nil, append([]string{"orchestrator", "--dir", other}, common...)...).ended(
+		"--dir .*: it is not the directory that the fleet has: .*; mount the fleet's directory there")
+	if left, err := os.ReadDir(other); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// Two receivers with one ID have the same journals. The second is refused while the first lives.
+// One that was killed and is started again is not; elsewhere it waits until the registry has the
+// first one no more. Of two that did not know of each other one ends.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	e := engines.Start(t, 1, engines.Options{})
+	dir, host := t.TempDir(), e.Servers[0].Addr
+	start := func(port int) *process {
+		return launch(t, nil, "receiver", "--engine", e.URL(), "--replicas", "1", "--dir", dir, "--id", "a",
+			"--listen", fmt.Sprint(host, ":", port))
+	}
+	const refused = "--id a: the receiver at .* has it, too; give each an ID of its own"
+	first := start(4651)
+	first.hears("msg=receiver id=a ")
+	look, err := nats.Dial(nats.Options{URL: e.URL(), Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close()
+	for late := time.After(patience); ; <-time.After(50 * time.Millisecond) {
+		if all, err := look.Living(t.Context()); err == nil && len(all) == 1 && all[0].Start != "" {
+			break
+		}
+		select {
+		case <-late:
+			t.Fatal("the first one does not say that it is there")
+		default:
+		}
+	}
+	second := start(4652)
+	second.hears(`another receiver had this ID a moment ago; .* at=\S*:4651`)
+	second.ended(refused)
+	first.cmd.Process.Kill()
+	first.end()
+	again := start(4651)
+	again.hears("msg=receiver id=a ")
+	again.cmd.Process.Kill()
+	again.end()
+	moved := start(4652)
+	moved.hears("another receiver had this ID")
+	moved.hears("msg=receiver id=a ")
+	rival := &engine.Party{Role: engine.Receiver, ID: "a", Addr: netip.MustParseAddrPort(host + ":4653"), Start: "zzz"}
+	for late := time.After(patience); ; <-time.After(200 * time.Millisecond) {
+		if err := look.Say(t.Context(), rival); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-moved.done:
+			moved.ended(refused)
+			if all, err := look.Living(t.Context()); err != nil || len(all) != 1 || all[0].Addr != rival.Addr {
+				t.Errorf("the other one is gone: %+v, %v", all, err)
+			}
+			return
+		case <-late:
+			t.Fatal("it goes on beside another")
+		default:
+		}
+	}
+}
