@@ -39,7 +39,9 @@ var manifests = []struct {
 	{"{'bytes': 1000, 'seg': 100, 'name': 5}", plain(1000, 100), "'name' is no name"},
 	{"{'bytes': 1000, 'seg': 100, 'name': '" + strings.Repeat("n", 256) + "'}", plain(1000, 100), "'name' is no name"},
 	{"{'bytes': 1000, 'seg': 100, 'resume': -1}", plain(1000, 100), "'resume' is no whole number"},
+	{"{'bytes': 1000, 'seg': 100, 'resume': 9223372036854775808}", plain(1000, 100), "'resume' is no whole number"},
 	{"{'bytes': 1000, 'seg': 100, 'from': '0'}", plain(1000, 100), "'from' is no whole number"},
+	{"{'bytes': 1000, 'seg': 100, 'from': 99999999999999999999}", plain(1000, 100), "'from' is no whole number"},
 	{"{'bytes': 1000, 'seg': 100, 'sha256': '" + digest[1:] + "'}", plain(1000, 100), "'sha256' is not 64 hexadecimal digits"},
 	{"{'bytes': 1000, 'seg': 100, 'sha256': '" + strings.ToUpper(digest) + "'}", plain(1000, 100), "'sha256' is not 64 hexadecimal digits"},
 }
@@ -54,7 +56,6 @@ var manifestRefusals = []struct{ in, want string }{
 	{"{'bytes': '5', 'seg': 100}", `manifest: byte 10: want a whole number, got "'5'"`},
 	{"{'bytes': -5, 'seg': 100}", `manifest: byte 10: want a whole number, got "-5"`},
 	{"{'bytes': 9223372036854775808, 'seg': 100}", `manifest: byte 10: want a number up to 9223372036854775807, got "9223372036854775"`},
-	{"{'bytes': 5, 'seg': 100, 'resume': 9223372036854775808}", `manifest: byte 35: want a number up to 9223372036854775807, got "9223372036854775"`},
 	{"{'bytes': 5, 'seg': 100} x", `manifest: byte 25: want the end, got "x"`},
 }
 
@@ -100,6 +101,7 @@ var states = []struct {
 	{"{'state': 'open', 'have': '', 'upto': 7}", func(s *wire.State) { s.Standing, s.Told, s.Upto = wire.Open, true, 7 }},
 	{"{'state': 'open', 'win': 64}", func(s *wire.State) { s.Standing, s.Window = wire.Open, 64 }},
 	{"{'state': 'open', 'win': 0}", func(s *wire.State) { s.Standing = wire.Open }},
+	{"{'state': 'open', 'win': 9223372036854775808}", func(s *wire.State) { s.Standing = wire.Open }},
 	{"{'state': 'open'}", func(s *wire.State) { s.Standing = wire.Open }},
 	{"{'state': 'busy', 'wait': 500}", func(s *wire.State) { s.Standing, s.Wait = wire.Busy, 500 }},
 	{"{'state': 'busy', 'wait': 0}", func(s *wire.State) { s.Standing, s.Wait = wire.Busy, wire.MinWait }},
@@ -123,6 +125,7 @@ var stateRefusals = []struct{ in, want string }{
 	{"{'state': 'open', 'have': [1]}", `state: byte 26: want a string of ranges, got "[1"`},
 	{"{'state': 'open', 'have': '5-3'}", `state: byte 26: want rising ranges, got "'5-3'"`},
 	{"{'state': 'open', 'upto': -1}", `state: byte 26: want a whole number, got "-1"`},
+	{"{'state': 'open', 'upto': 9223372036854775808}", `state: byte 26: want a number up to 9223372036854775807, got "9223372036854775"`},
 }
 
 func TestParseState(t *testing.T) {

@@ -208,19 +208,20 @@ func (p *literal) text() (s string, is, ok bool) {
 	return string(b), ok, ok
 }
 
-// natural reads an integer that is not negative into n. What is no such integer is an
-// error where it is must, and else stepped over with n as it was. One beyond
-// MaxNumber is an error in any case.
+// natural reads a whole number, an integer from 0 to MaxNumber, into n. What is none is an
+// error where it is must, and else stepped over with n as it was.
 func (p *literal) natural(n *int64, must bool) bool {
 	at := p.i
 	if c := p.peek(); isDigit(c) || c == '+' {
 		q := *p
 		if v, ok := q.integer(); ok && !q.fractional() {
-			if q.big {
+			switch {
+			case !q.big:
+				*p, *n = q, v
+				return true
+			case must:
 				return p.fail(at, wantNumber)
 			}
-			*p, *n = q, v
-			return true
 		}
 	}
 	if must {
