@@ -70,8 +70,8 @@ func (s *Orchestrator) shows(now time.Time, e *loop.Envelope, m *wire.Message) (
 	return shown, !shown
 }
 
-// challenge has a cookie sent in place of an offer. Nothing is kept of it, and it has no more bytes
-// than the intent.
+// challenge has a cookie sent in place of an offer. Nothing is kept of it, and it has at most 2 bytes
+// more than the intent.
 func (s *Orchestrator) challenge(e *loop.Envelope) {
 	s.stats.Challenged++
 	if s.replies.len() >= mostChallenges {

@@ -210,6 +210,7 @@ func TestManifests(t *testing.T) {
 	for _, keys := range []string{"'bytes': 251, 'seg': 100", "'bytes': 250, 'seg': 101"} {
 		r.want(r.to(orch, client, manifest(2, keys)), state(2, "'refused', 'bytes': 250, 'seg': 100, 'comment': 'sizes that differ from those announced'"))
 	}
+	r.want(r.to(orch, client, manifest(2, "'bytes': 250, 'seg': 100, 'name': 'a/b'")), state(2, "'refused', 'comment': \"'name' is no name\""))
 	r.to(sao, client, numbered(1, 0, 100))
 	r.want(r.to(orch, client, manifest(3, "'bytes': 250, 'seg': 100")), state(3, "'open', 'win': 64, 'have': '1'"))
 	r.want(r.to(orch, client, manifest(4, "'bytes': 250, 'seg': 100, 'from': 2")), state(4, "'open', 'win': 64, 'have': ''"))
@@ -222,7 +223,7 @@ func TestManifests(t *testing.T) {
 	if got[0].env.Peer != port {
 		t.Errorf("it went to %v", got[0].env.Peer)
 	}
-	if st := r.s.Stats(); st.Announced != 1 || st.Manifests != 11 {
+	if st := r.s.Stats(); st.Announced != 1 || st.Manifests != 12 {
 		t.Errorf("%+v", st)
 	}
 	r.addsUp()

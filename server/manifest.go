@@ -19,6 +19,8 @@ const (
 	busyWait = 50 * time.Millisecond
 	// repeatFor is how long a verdict is repeated to who asks.
 	repeatFor = 2 * time.Minute
+	// sizesDiffer is the refusal that tells the sizes.
+	sizesDiffer = "sizes that differ from those announced"
 )
 
 // A dialog is what client and orchestrator said to each other about an extended payload.
@@ -128,7 +130,7 @@ func (s *Orchestrator) said(now time.Time, t *transaction, m *announcement) {
 	}
 	t.refusal = m.refusal
 	if m.Bytes != x.size || m.Seg != x.segment {
-		t.refusal = "sizes that differ from those announced"
+		t.refusal = sizesDiffer
 	}
 	if t.phase == open {
 		t.last = now
@@ -239,17 +241,22 @@ func (s *Orchestrator) standing(t *transaction) wire.State {
 	st := wire.NewState(wire.Open)
 	switch {
 	case t.refusal != "":
-		st.Standing, st.Comment, st.Bytes, st.Seg = wire.Refused, t.refusal, x.size, x.segment
+		st.Standing, st.Comment = wire.Refused, t.refusal
+		if t.refusal == sizesDiffer {
+			st.Bytes, st.Seg = x.size, x.segment
+		}
 	case d.verdict != wire.Unknown:
 		st.Standing, st.Comment = d.verdict, d.comment
 		if d.resumable {
 			st.Resume = t.tid
 		}
 	case t.phase == settled && d.asked:
-		// It was published before anybody asked. A store that keeps nothing has no digest.
-		if st.Standing = wire.Complete; t.sum != d.want && t.sum != ([sha256.Size]byte{}) {
-			st.Standing = wire.Damaged
+		// It was published before anybody asked: the first digest decides, and that is repeated.
+		// A store that keeps nothing has none to compare it with.
+		if d.verdict = wire.Complete; t.sum != d.want && t.sum != ([sha256.Size]byte{}) {
+			d.verdict = wire.Damaged
 		}
+		st.Standing = d.verdict
 	case t.phase == settling:
 		st.Standing, st.Wait = wire.Busy, (busyWait + time.Duration(x.size)/16).Milliseconds()
 	default:

@@ -234,9 +234,9 @@ func TestStalledBlocks(t *testing.T) {
 }
 
 // The whole payload of a client that does not ask is kept under its name; asked for
-// afterwards, its digest counts.
+// meanwhile or afterwards, its digest counts, and what that drew is repeated.
 func TestNobodyAsks(t *testing.T) {
-	for _, other := range []bool{false, true} {
+	for _, tt := range []struct{ other, busy bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 		m := new(Memory)
 		var l later
 		r := newExtendedRig(t, Config{Store: m, Beside: l.beside})
@@ -244,14 +244,19 @@ func TestNobodyAsks(t *testing.T) {
 		r.in(datagrams(numbered(0, 0, 100), numbered(1, 1, 100), numbered(2, 2, 50))...)
 		r.pass(31 * time.Second)
 		digest, want := letters(250), "'complete'"
-		if other {
+		if tt.other {
 			digest, want = "other", "'damaged'"
 		}
-		r.want(r.to(orch, client, asks(1, 250, 100, digest)), state(1, "'busy', 'wait': 50"))
+		if tt.busy {
+			r.want(r.to(orch, client, asks(1, 250, 100, digest)), state(1, "'busy', 'wait': 50"))
+		}
 		for len(l.jobs) > 0 {
 			l.do(r)
 		}
 		r.want(r.to(orch, client, asks(2, 250, 100, digest)), state(2, want))
+		r.want(r.to(orch, client, asks(3, 250, 100, letters(250))), state(3, want))
+		r.want(r.to(orch, client, asks(4, 250, 100, "other")), state(4, want))
+		r.want(r.to(orch, client, manifest(5, "'bytes': 250, 'seg': 100")), state(5, want))
 	}
 }
 
