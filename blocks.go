@@ -24,6 +24,7 @@ type blocks struct {
 	digest string // of the payload, in hexadecimal; "" while it is computed
 	asking bool   // for the verdict
 	told   bool   // the server knows the digest
+	lacked int    // how often the server lacked something in spite of all acknowledgements
 }
 
 // receive is the hot path: one acknowledgement.

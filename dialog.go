@@ -26,6 +26,7 @@ type dialog struct {
 	manifest wire.Manifest
 
 	largest int  // segment that the path takes, in bytes
+	held    bool // the server told the sizes of what is to be resumed
 	on      bool // the offer is extended, and the payload is, or is to be, announced
 	opened  bool // the announcement was answered: segments may have NUMs
 	failed  bool // it was not: the base protocol it is
@@ -44,7 +45,7 @@ type dialog struct {
 // begin announces the payload in segments of so many bytes.
 func (d *dialog) begin(now time.Time, segment int) {
 	s := d.s
-	d.largest = segment
+	d.largest, d.held = segment, false
 	d.manifest = wire.Manifest{Bytes: s.size, Seg: int64(segment), Name: s.cfg.Name, Resume: wire.Absent}
 	if r := s.resume; r != nil {
 		d.take(int64(r.Segment), "")
@@ -80,6 +81,12 @@ func (d *dialog) ask(now time.Time) {
 	}
 	d.first = d.seq
 	d.ready, d.asked, d.wait, d.tries = true, true, d.patience(), 0
+}
+
+// later puts off the manifest that is to be sent.
+func (d *dialog) later(now time.Time, wait time.Duration) {
+	d.ready = false
+	d.s.timers.Arm(timerManifest, now.Add(wait))
 }
 
 // patience is how long the first answer to a question is waited for.
@@ -221,11 +228,17 @@ func (d *dialog) again(now time.Time, st *wire.State) bool {
 	switch {
 	case !d.opened && s.resume != nil && st.Bytes >= 0 && st.Seg >= 0:
 		why := ""
-		if st.Bytes != s.size {
+		switch {
+		case st.Bytes != s.size:
 			why = fmt.Sprintf("it has %d bytes, and the payload %d", st.Bytes, s.size)
-		} else if st.Seg == d.manifest.Seg {
+		case st.Seg == d.manifest.Seg:
 			return false // it would be refused for ever
+		case st.Seg < min(wire.MinSegment, s.size):
+			why = fmt.Sprintf("nobody sends segments of %d bytes", st.Seg)
+		case d.held:
+			why = "its segments were of another size a moment ago" // and might be for ever
 		}
+		d.held = true
 		d.take(st.Seg, why)
 		d.ask(now)
 		return true
@@ -247,8 +260,8 @@ func (d *dialog) opening(now time.Time, st *wire.State) {
 				d.open.Have = append(d.open.Have, r)
 			}
 		}
-		from := d.manifest.From
-		if d.manifest.From = 0; st.Upto > from {
+		from, total := d.manifest.From, (d.s.size-1)/d.manifest.Seg+1
+		if d.manifest.From = 0; from < st.Upto && st.Upto < total {
 			d.manifest.From = st.Upto
 			d.newest = d.seq - 1 // what was asked until now would be answered with the same once more
 			d.ask(now)

@@ -107,6 +107,35 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("%v, %+v", err, b.s.report)
 		}
 	})
+	// A server that says so for ever draws one question at once, and the others ever later.
+	for _, lacks := range []string{"'have': '0-3'", "'have': '0-3', 'upto': 0", "'have': '0-1,3'"} {
+		t.Run("incomplete for ever, "+lacks, func(t *testing.T) {
+			b := opened(t, Config{})
+			b.acked(ms(10))
+			b.want(ms(10), asks(1))
+			now, num := ms(20), map[string]int{receiverA.String(): 2, receiverB.String(): 2}
+			for k, wait := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} {
+				b.in(now, orchestrator, stateOf(k+1, "'incomplete', "+lacks))
+				if strings.HasSuffix(lacks, "1,3'") {
+					out := b.flush(now)
+					if len(out) != 1 || !strings.Contains(out[0].Data, ";SEQ:2;") {
+						t.Fatalf("sent %s, want the segment that is lacked", brief(out))
+					}
+					to := out[0].To
+					b.in(now, netip.MustParseAddrPort(to), fmt.Sprintf("Type:3;TID:7;SEQ:%d;NUM:%d;DATA:%[2]d;", 1+k, num[to]))
+					num[to]++
+				}
+				at, out := now, b.flush(now)
+				if len(out) == 0 {
+					at, out = b.next()
+				}
+				if d := at.Sub(now) - wait; d < 0 || d > 5*time.Millisecond || len(out) != 1 || out[0] != asks(k+2) {
+					t.Fatalf("round %d: %v after %v: %s", k, at.Sub(now), wait, brief(out))
+				}
+				now = at.Add(10 * time.Millisecond)
+			}
+		})
+	}
 	t.Run("damaged", func(t *testing.T) {
 		b := opened(t, Config{})
 		b.acked(ms(10))

@@ -204,8 +204,8 @@ func TestHaves(t *testing.T) {
 	b.flush(t0)
 	b.in(t0, orchestrator, stateOf(0, "'open', 'have': '0', 'upto': 2"))
 	b.want(t0, manifestOf(1, "'bytes': 4800, 'seg': 1200, 'from': 2"))
-	b.in(t0, orchestrator, stateOf(0, "'open', 'have': '0-3'")) // an old one
-	b.in(t0, orchestrator, stateOf(1, "'open', 'have': '2-3', 'win': 9"))
+	b.in(t0, orchestrator, stateOf(0, "'open', 'have': '0-3'"))                      // an old one
+	b.in(t0, orchestrator, stateOf(1, "'open', 'have': '2-3', 'win': 9, 'upto': 4")) // nothing is left to tell
 	b.want(t0, segmentOf(receiverA, 1, 0, 4800))
 	if b.s.report.Dropped.Unwanted != 1 {
 		t.Errorf("%+v", b.s.report.Dropped)

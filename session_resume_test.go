@@ -52,6 +52,8 @@ func TestResumeSizes(t *testing.T) {
 		{"segments are not known", Transaction{TID: 3}, anew + ", 'resume': 3", held("4800", "700"), "'bytes': 4800, 'seg': 700, 'resume': 3"},
 		{"another payload", Transaction{3, 1200}, anew + ", 'resume': 3", held("4801", "1200"), anew},
 		{"segments that do not fit any more", Transaction{3, 700}, "'bytes': 4800, 'seg': 700, 'resume': 3", held("4800", "9000"), anew},
+		{"smaller than anybody sends", Transaction{3, 1200}, anew + ", 'resume': 3", held("4800", "99"), anew},
+		{"none", Transaction{3, 1200}, anew + ", 'resume': 3", held("4800", "0"), anew},
 		{"larger than receivers take", Transaction{3, 9000}, anew, held("4800", "9000"), ""},
 		{"the same sizes", Transaction{3, 1200}, anew + ", 'resume': 3", held("4800", "1200"), ""},
 		{"no room", Transaction{3, 1200}, anew + ", 'resume': 3", "'refused', 'comment': 'no room'", ""},
@@ -65,6 +67,22 @@ func TestResumeSizes(t *testing.T) {
 		} else if !errors.Is(b.s.err, ErrRefused) {
 			t.Errorf("%s: it goes on: %v", tt.name, b.s.err)
 		}
+	}
+}
+
+// TestResumeFlaps: a server that tells other sizes each time has the client end, or send anew.
+func TestResumeFlaps(t *testing.T) {
+	b := resumed(t, Config{}, Transaction{3, 1200}, "'bytes': 4800, 'seg': 1200, 'resume': 3")
+	for k, next := range []struct{ seg, manifest string }{
+		{"700", "'bytes': 4800, 'seg': 700, 'resume': 3"},
+		{"800", "'bytes': 4800, 'seg': 1200"},
+	} {
+		b.in(t0, orchestrator, stateOf(k, "'refused', 'comment': 'sizes that differ', 'bytes': 4800, 'seg': "+next.seg))
+		b.want(t0, manifestOf(k+1, next.manifest))
+	}
+	b.in(t0, orchestrator, stateOf(2, "'refused', 'comment': 'sizes that differ', 'bytes': 4800, 'seg': 900"))
+	if !errors.Is(b.s.err, ErrRefused) {
+		t.Errorf("it goes on: %v", b.s.err)
 	}
 }
 

@@ -29,6 +29,9 @@ func (x *blocks) conclude(now time.Time) {
 		}
 		s.dialog.manifest.SHA256, s.dialog.manifest.From = x.digest, 0
 		s.dialog.ask(now)
+		if x.lacked > 1 { // a server that forgets what it takes is not driven by its own answers
+			s.dialog.later(now, askFirst<<min(x.lacked-2, 3))
+		}
 	case s.phase == PhaseSending:
 		s.report.Transfer = now.Sub(s.entered)
 		s.enter(now, PhaseFinishing) // the digest is not there yet
@@ -92,7 +95,7 @@ func (x *blocks) stands(now time.Time, st *wire.State, earlier bool) {
 func (x *blocks) again(now time.Time, st *wire.State) {
 	s := x.s
 	upto := x.transfer.Total()
-	if st.Upto > 0 {
+	if st.Upto > s.dialog.manifest.From {
 		upto = min(upto, st.Upto)
 	}
 	stored := make([]sched.Range, len(st.Have))
@@ -111,6 +114,7 @@ func (x *blocks) again(now time.Time, st *wire.State) {
 	}
 	s.log.Warn("the server lacks what it had acknowledged: it is sent again", "segments", n)
 	s.dialog.stop()
+	x.lacked++
 	x.asking, s.dialog.manifest.SHA256 = false, ""
 	if x.transfer.Left() > 0 {
 		// Both times of sending count, and what lies between them does not.
