@@ -25,7 +25,8 @@ const vectorsFile = "testdata/vectors.txt"
 const vectorsHead = `# A sealed transaction (PROTOCOL.md, "Sealed transactions"), with all that is random fixed:
 # the key, and the private ephemeral keys of both ends. A line is a name and its bytes, in
 # hexadecimal digits or, where they are text, between quotes. What is named after a message
-# is that message as a whole datagram, plain and sealed. TID 7; receiver 0 has channel 0.
+# is that message as a whole datagram, plain and sealed. TID 7. The first segment goes to the
+# first receiver (channel 0), which sends the ack, the other two to the second (channel 1).
 `
 
 // A vector is a line of the file.
@@ -83,10 +84,11 @@ func vectors(t *testing.T) (all []vector) {
 		{"segment", client, server, 0, 0, "Type:2;TID:7;SEQ:0;NUM:00;DATA:" + strings.Repeat("0123456789", 10)},
 		{"ack", server, client, 0, 0, "Type:3;TID:7;SEQ:0;NUM:0;DATA:0;"},
 		{"segment-again", client, server, 1, 300, "Type:2;TID:7;SEQ:00;NUM:300;DATA:" + strings.Repeat("0123456789", 10)},
+		{"segment-short", client, server, 1, 301, "2;H;A;AEt;" + strings.Repeat("0123456789", 10)},
 		{"verdict", client, server, Orchestrator, 1, "Type:4;TID:7;SEQ:1;DATA:{'bytes': 100, 'seg': 1200, 'sha256': '" + fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Repeat("0123456789", 10)))) + "'};"},
 		{"complete", server, client, Orchestrator, 1, "Type:5;TID:7;SEQ:1;DATA:{'state': 'complete'};"},
 	} {
-		data := strings.Index(m.plain, "DATA:") + len("DATA:")
+		data := headerOf([]byte(m.plain))
 		add(m.name+"-plain", []byte(m.plain))
 		b, err := m.from.Channel(m.channel).Seal([]byte(m.plain), data, m.n)
 		must(err)
@@ -98,6 +100,15 @@ func vectors(t *testing.T) (all []vector) {
 		}
 	}
 	return all
+}
+
+// headerOf is how many bytes stand before what is sealed of a datagram: up to "DATA:", or up to the
+// fourth ";" of a short segment.
+func headerOf(b []byte) int {
+	if !bytes.HasPrefix(b, []byte("2;")) {
+		return bytes.Index(b, []byte("DATA:")) + len("DATA:")
+	}
+	return len(bytes.Join(bytes.SplitN(b, []byte(";"), 5)[:4], []byte(";"))) + 1
 }
 
 // text writes the lines.
@@ -269,14 +280,14 @@ func TestStranger(t *testing.T) {
 	}{
 		{"manifest", 0, "mdalp channel 65535", 0}, {"state", 1, "mdalp channel 65535", 0},
 		{"segment", 0, "mdalp channel 0", 0}, {"ack", 1, "mdalp channel 0", 0}, {"segment-again", 0, "mdalp channel 1", 300},
+		{"segment-short", 0, "mdalp channel 1", 301},
 		{"verdict", 0, "mdalp channel 65535", 1}, {"complete", 1, "mdalp channel 65535", 1},
 	} {
 		key, err := hkdf.Key(sha256.New, keys[m.from], nil, m.info, 32)
 		if err != nil {
 			t.Fatal(err)
 		}
-		head, _, _ := bytes.Cut(v[m.name], []byte("DATA:"))
-		head = append(head, "DATA:"...)
+		head := v[m.name][:headerOf(v[m.name])]
 		if plain := decrypt(t, key, m.number, head, v[m.name][len(head):]); string(head)+string(plain) != string(v[m.name+"-plain"]) {
 			t.Errorf("%s has %q", m.name, plain)
 		}
