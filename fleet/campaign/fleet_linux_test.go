@@ -48,7 +48,7 @@ func inside(t *testing.T, f func(t *testing.T)) {
 	rooms.Inside(t, f)
 }
 
-// program gives the path of mdalp or mdalp-fleet.
+// program gives the path of mdalp, mdalpd or mdalp-fleet.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	programs.once.Do(func() {
@@ -58,7 +58,9 @@ func program(t *testing.T, name string) string {
 		if programs.dir, programs.err = os.MkdirTemp("", "mdalp-fleet-test"); programs.err != nil {
 			return
 		}
-		for _, b := range []struct{ in, path string }{{"../..", "./cmd/mdalp"}, {"..", "./cmd/mdalp-fleet"}} {
+		for _, b := range []struct{ in, path string }{
+			{"../..", "./cmd/mdalp"}, {"../..", "./cmd/mdalpd"}, {"..", "./cmd/mdalp-fleet"},
+		} {
 			c := exec.Command("go", "build", "-buildvcs=false", "-o", programs.dir, b.path)
 			c.Dir = b.in
 			c.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -260,6 +262,8 @@ func (f *fleet) addresses() string {
 type report struct {
 	Transaction int64   `json:"tid"`
 	Wait        float64 `json:"wait_seconds"` // for the offer
+	Elapsed     float64 `json:"elapsed_seconds"`
+	Verdict     float64 `json:"verdict_seconds"` // from the last acknowledgement on
 	code        int
 	said        string
 }

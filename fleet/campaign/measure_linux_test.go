@@ -2,15 +2,12 @@ package campaign
 
 import (
 	"bytes"
-	"crypto/rand"
 	"flag"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,8 +15,6 @@ import (
 	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"mdalp"
-	"mdalp/icmp"
 	"mdalp/wire"
 )
 
@@ -196,70 +191,4 @@ func cpu(pid int) time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond
-}
-
-// Payloads of 5,000 bytes, one after the other by many clients: how many a second, and what
-// each part computes for one.
-func TestRate(t *testing.T) {
-	t.Parallel()
-	inside(t, func(t *testing.T) {
-		o := whole
-		if *perOffer > 0 {
-			o.extra = []string{"--receivers-per-offer", strconv.Itoa(*perOffer)}
-		}
-		f := open(t, o)
-		to := func(p *part) netip.AddrPort { return netip.MustParseAddrPort(p.room.Addr + ":4650") }
-		took := func() (all [4]time.Duration) {
-			for _, s := range f.engines.Servers {
-				all[0] += cpu(s.Pid())
-			}
-			for _, p := range f.orchestrators {
-				all[1] += cpu(p.cmd.Process.Pid)
-			}
-			for _, p := range f.receivers {
-				all[2] += cpu(p.cmd.Process.Pid)
-			}
-			all[3] = cpu(os.Getpid())
-			return all
-		}
-		span, senders := 2*time.Second, 32
-		if *measure {
-			span = 15 * time.Second
-		}
-		var done, failed atomic.Int64
-		var wg sync.WaitGroup
-		before, start := took(), time.Now()
-		for k := range senders {
-			wg.Go(func() {
-				b := make([]byte, 5000)
-				for time.Since(start) < span {
-					rand.Read(b)
-					_, err := mdalp.Send(t.Context(), bytes.NewReader(b), int64(len(b)), &mdalp.Config{
-						Orchestrator: to(f.orchestrators[k%2]), Ping: icmp.Off, Deadline: patience,
-					})
-					if err != nil {
-						failed.Add(1)
-						t.Log(err)
-						continue
-					}
-					done.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		n, all := done.Load(), time.Since(start)
-		rate := float64(n) / all.Seconds()
-		t.Logf("%d transactions of 5,000 bytes in %v: %.0f a second; %d failed", n, all, rate, failed.Load())
-		for i, after := range took() {
-			used := after - before[i]
-			t.Logf("%s: %.2f ms of CPU a transaction, %.0f %% of one", []string{"engines", "orchestrators",
-				"receivers", "clients"}[i], float64(used)/float64(max(1, n))/1e6, 100*used.Seconds()/all.Seconds())
-		}
-		if n == 0 || failed.Load() > 0 {
-			t.Errorf("%d done, %d failed", n, failed.Load())
-		}
-		if *measure && rate < 200 {
-			t.Errorf("%.0f a second, 200 are wanted", rate)
-		}
-	})
 }

@@ -36,9 +36,8 @@ func keyFile(t *testing.T, name string) (path string) {
 
 // sealedFleet is a fleet that takes nothing but what is sealed with a key.
 func sealedFleet(t *testing.T) (f *fleet, key string) {
-	key = keyFile(t, "office.key")
-	return open(t, options{engines: 1, orchestrators: 2, receivers: 3,
-		extra: []string{"--key", key, "--require-key"}, each: []string{"--fleet-key", keyFile(t, "fleet.key")}}), key
+	o, key := keyed(t, options{engines: 1, orchestrators: 2, receivers: 3})
+	return open(t, o), key
 }
 
 // A sealed payload arrives, by both orchestrators; who has another key, or none, is not served;
