@@ -79,7 +79,7 @@ type Config struct {
 	// complete.
 	Idle time.Duration
 	// Concurrent is how many transactions may hold a place: they were offered and are
-	// not settled, neither unused for long nor whole and silent. 0 is
+	// not settled, neither silent for long nor whole and silent. 0 is
 	// DefaultConcurrent. Late first segments may take it to twice that.
 	Concurrent int
 	// SourceConcurrent is how many places one source may hold, an IPv4 address or an
@@ -89,8 +89,8 @@ type Config struct {
 	// they hold a place or not; 0 is DefaultMaxOpen. A [Dir] has a descriptor open for
 	// each, and two for one of the extended protocol, see [Server.MaxOpen].
 	MaxOpen int
-	// Unused is how long a transaction without a segment holds its place while others
-	// wait; 0 is DefaultUnused. When many wait it is less, down to a fortieth.
+	// Unused is how long a transaction holds its place while others wait and no segment
+	// comes; 0 is DefaultUnused. Without any it is less when many wait, down to a fortieth.
 	Unused time.Duration
 	// Queue is how many intents may wait for a place; 0 is DefaultQueue, less is none.
 	// When it is full, the source with the most of them gives one up for a source that

@@ -17,6 +17,9 @@ const (
 	// again when the offer may be lost, some times in as many seconds; a flood is past this at
 	// once. It costs a place, and not the transaction.
 	pushy = 16
+	// unasked is how long a whole payload waits for the question after its verdict while as many
+	// have segments as may. Who asks comes with it a round trip, or the rest of a digest, later.
+	unasked = 2 * time.Second
 	// reclaimEvery is how often places are looked through while others wait.
 	reclaimEvery = 20 * time.Millisecond
 )
@@ -197,7 +200,7 @@ func (s *Orchestrator) spared(now time.Time, from source) bool {
 // place tells whether an intent may be answered now, whoever sent it. If need be it looks
 // for places that are held for nothing.
 func (s *Orchestrator) place(now time.Time) bool {
-	if s.placed.len() >= s.cfg.Concurrent {
+	if s.placed.len() >= s.cfg.Concurrent || s.used >= s.cfg.MaxOpen {
 		s.reclaim(now)
 	}
 	b := &s.budget
@@ -251,8 +254,21 @@ func (s *Orchestrator) reclaim(now time.Time) {
 					s.settle(now, old)
 				}
 			}
-		case t.used && s.quiet(t) && now.Sub(t.last) >= quiet:
+		case t.used && (s.all(t) && now.Sub(t.last) >= quiet || now.Sub(t.last) >= s.cfg.Unused):
 			s.unplace(t)
+		}
+	}
+	if s.used >= s.cfg.MaxOpen && s.cfg.Fleet == nil {
+		s.settleUnasked(now)
+	}
+}
+
+// settleUnasked gives those extended payloads their names that are whole, and whose clients do
+// not ask for a verdict. Else they would wait for Silence.
+func (s *Orchestrator) settleUnasked(now time.Time) {
+	for _, t := range s.slots {
+		if t != nil && t.phase == open && t.ext != nil && t.ext.whole() && now.Sub(t.last) >= unasked {
+			s.settle(now, t)
 		}
 	}
 }

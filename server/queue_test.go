@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,15 @@ func (r *rig) wait(who netip.AddrPort, most time.Duration) time.Duration {
 		}
 	}
 	return most
+}
+
+// offered gives how long a client waits for its offer that asks once.
+func (r *rig) offered(who netip.AddrPort) time.Duration {
+	began := r.now
+	for got := r.to(orch, who, "Type:0;"); len(got) == 0 && r.now.Sub(began) < time.Minute; {
+		got = texts(r.pass(10 * time.Millisecond))
+	}
+	return r.now.Sub(began)
 }
 
 // Intents that nobody follows up do not keep an honest client waiting, be they from one
@@ -196,6 +206,57 @@ func TestWholeHoldsNoPlace(t *testing.T) {
 	r.pass(DefaultIdle + time.Second)
 	if st := r.s.Stats(); st.Completed != 200 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// Nor do extended ones, whose clients ask for no verdict; and where as many have segments as
+// may, they have their names before their silence is over.
+func TestWholeUnasked(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		n    int
+		most time.Duration // that one waits for its offer
+	}{
+		{"places of the server", Config{Concurrent: 4, SourceConcurrent: 4}, 200, 2 * quiet},
+		{"places of a source", Config{}, 200, 2 * quiet},
+		{"open at once", Config{MaxOpen: 8}, 40, 2 * unasked},
+	} {
+		tt.cfg.IntentRate = -1
+		r := newExtendedRig(t, tt.cfg)
+		for k := range tt.n {
+			if d := r.offered(port(k + 1)); d > tt.most {
+				t.Fatalf("%s: offer %d waits for %v", tt.name, k, d)
+			}
+			tid := 7 + k
+			m := fmt.Sprintf("Type:4;TID:%d;SEQ:0;DATA:{'bytes': 100, 'seg': 100};", tid)
+			r.to(orch, port(k+1), m)
+			b := strings.Replace(numbered(0, 0, 100), "TID:7;", fmt.Sprintf("TID:%d;", tid), 1)
+			r.want(r.to(sao, port(k+1), b), fmt.Sprintf("Type:3;TID:%d;SEQ:0;NUM:0;DATA:0;", tid))
+		}
+		r.pass(DefaultSilence + time.Second)
+		if st := r.s.Stats(); st.Completed != uint64(tt.n) {
+			t.Errorf("%s: %+v", tt.name, st)
+		}
+		r.addsUp()
+	}
+}
+
+// Clients that were killed keep no others of their source out for longer than Unused, and one
+// that has only paused goes on.
+func TestSilentHoldsNoPlace(t *testing.T) {
+	for _, seq := range []int{0, 1} { // whole, as far as can be told, and not
+		r := newRig(t, Config{Receivers: one, FirstTID: 1, SourceConcurrent: 8, IntentRate: -1})
+		for k := range 8 {
+			r.to(orch, port(k+1), "Type:0;")
+			r.want(r.to(sao, port(k+1), fmt.Sprintf("Type:2;TID:%d;SEQ:%d;DATA:x", k+1, seq)),
+				fmt.Sprintf("Type:3;TID:%d;SEQ:%d;", k+1, seq))
+		}
+		if d := r.offered(port(9)); d > DefaultUnused+100*time.Millisecond {
+			t.Errorf("SEQ %d first: it waits for %v", seq, d)
+		}
+		r.want(r.to(sao, port(1), "Type:2;TID:1;SEQ:2;DATA:y"), "Type:3;TID:1;SEQ:2;")
+		r.addsUp()
 	}
 }
 
