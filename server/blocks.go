@@ -237,8 +237,7 @@ func (s *Ledger) extend(t *transaction, size, segment int64, place Place, have [
 	t.origin.bytes += x.bytes()
 	t.ext = x
 	if !t.used {
-		t.used = true
-		s.used++
+		s.use(t)
 	}
 	return x
 }

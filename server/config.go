@@ -128,9 +128,10 @@ type Config struct {
 	// bytes of them; the oldest go first. 0 is no bound.
 	Keep      time.Duration
 	KeepBytes int64
-	// IntentRate is how many offers a second one source may draw in the long run,
-	// IntentBurst how many at once; 0 is the default, a negative rate is no limit. New
-	// clients beyond it wait.
+	// IntentRate is how many offers a second one source may draw in the long run that nobody
+	// follows up, IntentBurst how many at once; 0 is the default, a negative rate is no limit.
+	// New clients beyond it wait. Those of a source that has a quarter of MaxOpen open count
+	// in any case.
 	IntentRate  float64
 	IntentBurst int
 	// OfferRate is how many bytes of offers a second all sources together may draw, and

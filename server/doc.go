@@ -71,7 +71,8 @@
 //     segments; 4,096 transactions known; at the ledger 4,096 asks without an answer,
 //   - acknowledgements: 4,096 wait to be sent, and of one transaction 16, or two for each
 //     receiver; more are dropped, and the client asks again. Transactions take turns,
-//   - offers: OfferRate bytes a second, IntentRate offers a second for each source,
+//   - offers: OfferRate bytes a second, IntentRate offers a second for each source
+//     that nobody follows up,
 //   - the log: a line of each kind that strangers can cause, every 5 s or every minute,
 //   - a Result names at most 1,024 missing ranges; a Snapshot tells of 200 open transactions
 //     and 64 receivers.

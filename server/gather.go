@@ -168,8 +168,7 @@ func (s *Ledger) gatheredSegments(now time.Time, t *transaction, g *Gathered) {
 	}
 	t.origin.bytes += t.index.bytes - had
 	if t.index.Segments() > 0 && !t.used {
-		t.used = true
-		s.used++
+		s.use(t)
 	}
 	if g.Idle >= 0 {
 		t.last, t.stored = now.Add(-g.Idle), now.Add(-g.Idle)

@@ -178,6 +178,14 @@ func (s *Orchestrator) charge(now time.Time, from source) {
 	}
 }
 
+// follows implements desk: who has had the offer of t is where it says to be, and its token is for those
+// of whom that is not known. With many open it keeps a source from taking all there may be.
+func (s *Orchestrator) follows(t *transaction) {
+	if t.origin.live <= s.cfg.MaxOpen/4 {
+		s.limiter.back(t.origin.source)
+	}
+}
+
 // offer has t's offer sent, once for any number of intents until then.
 func (s *Orchestrator) offer(t *transaction) {
 	if t.phase == held {

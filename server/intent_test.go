@@ -321,3 +321,36 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 }
+
+// Who follows its offers up is held up by no rate: many small payloads go one after the other.
+// Offers that nobody follows up are bounded, and so is who has a quarter of all open.
+func TestFollowedUp(t *testing.T) {
+	const n = 200
+	base := func(r *rig, tid int) { r.to(sao, port(tid), fmt.Sprintf("Type:2;TID:%d;SEQ:0;DATA:x", tid)) }
+	extended := func(r *rig, tid int) {
+		r.to(orch, port(tid), fmt.Sprintf("Type:4;TID:%d;SEQ:0;DATA:{'bytes': 100, 'seg': 100};", tid))
+	}
+	for _, tt := range []struct {
+		name  string
+		cfg   Config
+		up    func(r *rig, tid int)
+		least time.Duration // for all offers
+		most  time.Duration
+	}{
+		{"by segments", Config{}, base, 0, 0},
+		{"by manifests", Config{}, extended, 0, 0},
+		{"not at all", Config{}, func(*rig, int) {}, (n - DefaultIntentBurst) * time.Second / DefaultIntentRate, time.Minute},
+		{"many open", Config{MaxOpen: 200}, base, (n - 50 - DefaultIntentBurst) * time.Second / DefaultIntentRate / 2, time.Minute},
+	} {
+		tt.cfg.FirstTID, tt.cfg.SourceConcurrent, tt.cfg.Concurrent = 1, 2*n, 2*n
+		r := newExtendedRig(t, tt.cfg)
+		for tid := 1; tid <= n; tid++ {
+			r.offered(port(tid))
+			tt.up(r, tid)
+		}
+		if d := r.now.Sub(epoch); d < tt.least || d > tt.most {
+			t.Errorf("%s: %d offers took %v", tt.name, n, d)
+		}
+		r.addsUp()
+	}
+}

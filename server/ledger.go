@@ -77,6 +77,8 @@ type desk interface {
 	// repeated: what is there of t was gathered, if it is known, and an intent from its client
 	// waits for that.
 	repeated(now time.Time, t *transaction, known bool)
+	// follows: the client of t has had its offer.
+	follows(t *transaction)
 	// Waiting is how many intents wait.
 	Waiting() int
 }

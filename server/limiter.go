@@ -51,7 +51,7 @@ func newBudget(rate int64, offer int) (b budget) {
 
 // A limiter is a token bucket for every source of intents, because an intent of 7
 // bytes draws an offer thirty times its size and its sender's address may be
-// forged. It remembers the 4096 sources that asked last; one that is forgotten
+// forged. Who follows an offer up has its token back. It remembers the 4096 sources that asked last; one that is forgotten
 // starts with a full bucket.
 type limiter struct {
 	interval time.Duration // for one token; 0 lets everything pass
@@ -90,6 +90,14 @@ func (l *limiter) may(now time.Time, source source) bool {
 func (l *limiter) take(now time.Time, source source) {
 	if l.interval > 0 {
 		l.bucket(source).take(now, l.interval)
+	}
+}
+
+// back gives one back.
+func (l *limiter) back(source source) {
+	if i, ok := l.at[source]; ok {
+		b := &l.buckets[i]
+		b.tat = b.tat.Add(-l.interval)
 	}
 }
 

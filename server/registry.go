@@ -28,6 +28,13 @@ func (s *Ledger) register(t *transaction, o *origin) {
 	o.live++
 }
 
+// use notes that t has a segment, or was announced. Its number is known to who had its offer alone.
+func (s *Ledger) use(t *transaction) {
+	t.used = true
+	s.used++
+	s.desk.follows(t)
+}
+
 // create finds a number that no live transaction and no payload in the store has.
 func (s *Ledger) create() (tid int64, spool Spool, err error) {
 	for range maxDraws {

@@ -120,8 +120,7 @@ func (s *Ledger) segment(now time.Time, t *transaction, i int, seq int64, data [
 	}
 	t.index.Add(seq, len(data), sum)
 	if !t.used {
-		t.used = true
-		s.used++
+		s.use(t)
 		s.first(now, t, i, len(data))
 	}
 	st.Stored++

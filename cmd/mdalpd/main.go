@@ -212,7 +212,7 @@ func (o *options) define(f *pflag.FlagSet) {
 		"bytes of offers a second to all clients together "+
 			"(default: those of 1,000, at most 256K; 0: no bound)")
 	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate,
-		"intents a second that one source may send (negative: any)")
+		"intents a second that one source may send and not follow up (negative: any)")
 	f.Int64Var(&o.firstTID, "first-tid", 0, "number the transactions from here (default: random numbers)")
 	f.BoolVar(&o.partial, "keep-partial", false, "keep what came of an incomplete payload as TID.partial")
 	usage.Duration(f, &o.drain, "drain", 0,

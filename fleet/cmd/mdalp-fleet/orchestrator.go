@@ -59,7 +59,7 @@ one zone the one with the fewest open transactions comes first.`,
 	f.IntVar(&o.sourceConcurrent, "source-concurrent", 0,
 		"of these, how many one source may have (default: a quarter)")
 	f.Float64Var(&o.rate, "intent-rate", server.DefaultIntentRate,
-		"intents a second that one source may send (negative: any)")
+		"intents a second that one source may send and not follow up (negative: any)")
 	f.Int64Var(&o.offerRate, "offer-rate", server.DefaultOfferRate,
 		"bytes of offers a second to all clients together (0: no bound)")
 	f.Int64Var(&o.maxBytes, "max-bytes", 0, "largest payload of a transaction, in bytes (0: no bound)")
