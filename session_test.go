@@ -167,6 +167,19 @@ func TestIntentRetry(t *testing.T) {
 	}
 }
 
+// A host that stood still sends its first intent as everybody does.
+func TestIntentRetryAfterPause(t *testing.T) {
+	b := start(t, 100, Config{IntentRetry: time.Second})
+	b.s.Expire(ms(1500))
+	if got := b.flush(ms(1500)); len(got) != 1 || got[0].Data != "Type:0;" {
+		t.Errorf("first: %v", got)
+	}
+	b.s.Expire(ms(2503))
+	if got := b.flush(ms(2503)); len(got) != 1 || got[0].Data != "Type:0;DATA:{'cookie': '0000000000000000'};" {
+		t.Errorf("then: %v", got)
+	}
+}
+
 // TestCapture replays the capture: the offer, the echoes' times, and the first
 // segments as the original sent them.
 func TestCapture(t *testing.T) {

@@ -218,6 +218,9 @@ func (w *waiting) due(now time.Time, timer int) {
 // that is alone, and its cookie is of no use to the next.
 func (w *waiting) repeat() {
 	s := w.s
+	if w.intents == 0 {
+		return // this host stood still, and the first has not left yet
+	}
 	if s.several() {
 		w.cookie = ""
 	}
