@@ -82,8 +82,12 @@ func (sc *veiled) streams(sealed, plain []byte) {
 	sc.stream[string(k[:])] = what
 }
 
-// flown is a datagram on its way. A server takes segments from anywhere; a client believes who sends.
+// flown is a datagram on its way. A server takes segments from anywhere, and manifests at any of its
+// addresses; a client believes who sends.
 func flown(from, to netip.AddrPort, b []byte, out bool) string {
+	if out && bytes.HasPrefix(b, []byte("Type:4;")) {
+		return string(b)
+	}
 	if out {
 		return fmt.Sprint(to, " ") + string(b)
 	}
