@@ -48,9 +48,9 @@
 //
 // A transaction holds one of Concurrent places from its offer on, but not while it is
 // whole and silent, nor while it settles, nor, when others wait, if no segment has come
-// for Unused: its client may be gone. One that has segments is never held up for want of a place; a first segment
-// that comes late is taken while fewer than twice Concurrent hold one. Sources take turns
-// in the queue, and none holds more than SourceConcurrent places.
+// for Unused: its client may be gone. One that has segments is never held up for want of a
+// place; a first segment that comes late is taken while fewer than twice Concurrent hold one.
+// Sources take turns in the queue, and none holds more than SourceConcurrent places.
 //
 // # Bounds
 //

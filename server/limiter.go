@@ -51,8 +51,8 @@ func newBudget(rate int64, offer int) (b budget) {
 
 // A limiter is a token bucket for every source of intents, because an intent of 7
 // bytes draws an offer thirty times its size and its sender's address may be
-// forged. Who follows an offer up has its token back. It remembers the 4096 sources that asked last; one that is forgotten
-// starts with a full bucket.
+// forged. Who follows an offer up has its token back. It remembers the 4096
+// sources that asked last; one that is forgotten starts with a full bucket.
 type limiter struct {
 	interval time.Duration // for one token; 0 lets everything pass
 	burst    time.Duration // all that may be taken at once
