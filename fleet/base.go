@@ -99,7 +99,8 @@ func assembly(tid int64, epoch uint64) string {
 }
 
 // Assemble implements [server.Spool]: what receivers have in their spools is put together.
-func (t *trans) Assemble([]wire.Range) (sum [sha256.Size]byte, err error) {
+// Of what was heard before, a loss of power may have taken the end since: such a payload is not whole.
+func (t *trans) Assemble(heard []wire.Range) (sum [sha256.Size]byte, err error) {
 	s := t.s
 	if s.left() {
 		return sum, server.ErrElsewhere
@@ -107,6 +108,9 @@ func (t *trans) Assemble([]wire.Range) (sum [sha256.Size]byte, err error) {
 	g, err := t.settled()
 	if err != nil {
 		return sum, err
+	}
+	if n := len(heard); n > 0 {
+		g.High = max(g.High, heard[n-1].Last+1)
 	}
 	ids := make([]string, len(t.rec.Receivers))
 	for i, r := range t.rec.Receivers {

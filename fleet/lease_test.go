@@ -68,7 +68,7 @@ func TestLease(t *testing.T) {
 		f.world = sim.New(sim.Config{Seed: seed, Limit: time.Hour,
 			Link: sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)}}})
 		f.m = model.New(f.world, sim.Epoch, seed, model.Faults{Delay: 10 * time.Millisecond})
-		f.folder = &stepFolder{sim.NewDisk(), f.m, make(map[string]int)}
+		f.disk, f.named = sim.NewDisk(), make(map[string]int)
 		at := func(net, n byte, port uint16) netip.AddrPort {
 			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, net, n}), port)
 		}
@@ -85,7 +85,7 @@ func TestLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole := bytes.Join(d.acked, nil)
-		got := f.folder.Files()[server.WholeName(d.tid)]
+		got := f.disk.Files()[server.WholeName(d.tid)]
 		if len(d.acked) == 0 || !bytes.Equal(got, whole) {
 			t.Errorf("seed %d: %d segments were acknowledged, of %d bytes, and %d are there", seed, len(d.acked), len(whole), len(got))
 		}

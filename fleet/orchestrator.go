@@ -18,7 +18,11 @@ const (
 	// what others have left.
 	livingEvery  = time.Second
 	orphansEvery = 5 * time.Second
-	far          = time.Hour
+	// livingFor is how old what is known of the others may be when they are offered: the engine is
+	// asked every second, by two calls each of which may be given up. It is older in a process that
+	// was held up.
+	livingFor = livingEvery + 3*writeFor
+	far       = time.Hour
 )
 
 // What a field of a server.Config means in a fleet when it is 0: an orchestrator has neither
@@ -69,8 +73,9 @@ type Orchestrator struct {
 	store  *store
 	party  engine.Party
 	living []engine.Party
-	seen   bool // living is known, and this one is in it
-	away   bool // the engine did not answer when asked last
+	seen   bool      // living is known, and this one is in it
+	asked  time.Time // when what it says was asked for
+	away   bool      // the engine did not answer when asked last
 
 	asking           bool // who is there
 	seeking          bool // what others have left
@@ -115,13 +120,18 @@ type hooks Orchestrator
 // Ready implements [server.Fleet].
 func (h *hooks) Ready() bool {
 	s := (*Orchestrator)(h)
-	return s.seen && !s.away && len(s.choose(0)) > 0
+	return s.informed() && len(s.choose(0)) > 0
+}
+
+// informed reports whether it is known who is there.
+func (s *Orchestrator) informed() bool {
+	return s.seen && !s.away && s.now.Sub(s.asked) <= livingFor
 }
 
 // Choose implements [server.Fleet]. An engine that was away may answer a write before it has told
 // who is still there: nobody is offered until it has.
 func (h *hooks) Choose(tid int64) []wire.Receiver {
-	if h.away {
+	if !(*Orchestrator)(h).informed() {
 		return nil
 	}
 	return h.store.choose(tid)
@@ -207,7 +217,7 @@ func (s *Orchestrator) askLiving(now time.Time) {
 	s.asking = true
 	say := !now.Before(s.say)
 	s.party.Open = s.Open()
-	p := s.party
+	p, began := s.party, now
 	e, parent := s.cfg.Engine, s.cfg.Context
 	s.cfg.Beside(func() func(time.Time) {
 		ctx, cancel := context.WithTimeout(parent, writeFor)
@@ -222,13 +232,13 @@ func (s *Orchestrator) askLiving(now time.Time) {
 		}
 		return func(now time.Time) {
 			s.asking = false
-			s.heard(now, say, living, err)
+			s.heard(now, began, say, living, err)
 		}
 	})
 }
 
-// heard takes who is there.
-func (s *Orchestrator) heard(now time.Time, said bool, living []engine.Party, err error) {
+// heard takes who is there, or was when that was asked for.
+func (s *Orchestrator) heard(now, asked time.Time, said bool, living []engine.Party, err error) {
 	if away := err != nil; away != s.away {
 		s.away = away
 		if away {
@@ -240,7 +250,7 @@ func (s *Orchestrator) heard(now time.Time, said bool, living []engine.Party, er
 	if err != nil {
 		return
 	}
-	s.living, s.seen = living, true
+	s.living, s.seen, s.asked = living, true, asked
 	if said {
 		s.say = now.Add(engine.SayEvery)
 	}
@@ -256,9 +266,7 @@ func (s *Orchestrator) seekOrphans() {
 				s.cfg.Log.Debug("what others have left cannot be looked for", "err", err)
 			}
 			for _, f := range found {
-				if !s.Adopt(now, f) {
-					f.Spool.(*trans).end() // it is looked for again
-				}
+				s.Adopt(now, f) // or it is looked for again
 			}
 		}
 	})

@@ -37,9 +37,11 @@ func (s *store) Place(m server.Meta, size int64) (server.Place, error) {
 
 // make makes the file of an extended payload, unless it is there. Only who owns the transaction
 // does: whoever made one first, and owned it then, could leave an empty one behind another's
-// that has its name by now.
+// that has its name by now. For that sake it is not even tried where it is there: who is held up
+// meanwhile would make one anew that was moved to another transaction.
 func (t *trans) make() error {
-	if t.named() {
+	is, err := t.s.folder.Stat(server.PartName(t.rec.TID))
+	if err == nil && is.Size == t.rec.Bytes || t.named() {
 		return nil
 	}
 	return t.s.shared.MakePart(t.rec.TID, t.rec.Bytes)

@@ -1,15 +1,18 @@
 package fleet
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 
 	"mdalp/fleet/engine"
+	"mdalp/server"
 )
 
-// offerLag is how old what an orchestrator knows of the others may be when it offers them: it
-// asks every second, and waits for two calls, each of which may be given up.
-const offerLag = livingEvery + 3*writeFor
+// offerLag is how old what an orchestrator knows of the others may be when it offers them.
+const offerLag = livingFor
 
 // wrote checks what the ledger is told.
 func (f *fleetWorld) wrote(r *engine.Record) {
@@ -62,4 +65,29 @@ func (f *fleetWorld) taken(r, before *engine.Record) {
 	if f.quiet && f.world.Now().Sub(r.Offered.Add(-f.owner(r.Owner).off)) < time.Minute {
 		f.fail("transaction %d is taken over by %s, and nothing has happened to %s", r.TID, r.Owner, before.Owner)
 	}
+}
+
+// checkTorn checks a base payload of which a loss of power may have taken what was acknowledged:
+// where it is there, it is so from its first byte on.
+func (f *fleetWorld) checkTorn(c *simClient) {
+	r := f.m.Record(c.tid)
+	if r == nil || r.State != engine.Complete {
+		return
+	}
+	if b := f.stable(c.tid); !bytes.HasPrefix(c.payload, b) || len(b) == 0 {
+		f.fail("transaction %d is complete after a loss of power, and holds something else", c.tid)
+	}
+}
+
+// checkDigest checks that a payload that the ledger says is complete is there and stable.
+func (f *fleetWorld) checkDigest(r *engine.Record) {
+	f.checkFile(r.TID, nil, "is complete to the end")
+	if sum := sha256.Sum256(f.stable(r.TID)); hex.EncodeToString(sum[:]) != r.SHA256 {
+		f.fail("transaction %d is complete, and its file has another digest", r.TID)
+	}
+}
+
+// stable is what a loss of power leaves of a payload that has its name.
+func (f *fleetWorld) stable(tid int64) []byte {
+	return f.disk.Unplugged(func() bool { return false }).Files()[server.WholeName(tid)]
 }

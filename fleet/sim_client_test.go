@@ -25,6 +25,8 @@ type simClient struct {
 	begin   time.Time
 	now     time.Time          // of the last tick
 	told    func(c *simClient) // that it is complete
+	before  *simClient         // whose payload it sends once more, and resumes
+	hasty   time.Duration      // after which it begins anew, and resumes what it has sent; 0 is never
 
 	at      int // the orchestrator that it speaks to
 	tid     int64
@@ -62,6 +64,13 @@ func (c *simClient) total() int64 { return (int64(len(c.payload))-1)/c.seg + 1 }
 
 func (c *simClient) data(seq int64) []byte {
 	return c.payload[seq*c.seg : min((seq+1)*c.seg, int64(len(c.payload)))]
+}
+
+// again has it send what b has sent.
+func (c *simClient) again(b *simClient) {
+	if !b.base {
+		c.before, c.payload, c.sum = b, b.payload, b.sum
+	}
 }
 
 // restart asks for a new offer.
@@ -218,6 +227,14 @@ func (c *simClient) Expire(now time.Time) {
 	c.now = now
 	if c.done || now.Before(c.begin) {
 		return
+	}
+	if c.before != nil {
+		c.old, c.before = c.before.tid, nil
+	}
+	if c.hasty > 0 && now.Sub(c.begin) > c.hasty {
+		c.hasty = 0
+		c.restart(now)
+		c.at = c.rng.IntN(len(c.orchs))
 	}
 	if now.Sub(c.last) > 80*time.Second { // it gives up, and begins anew
 		c.restart(now)

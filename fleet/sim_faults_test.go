@@ -11,9 +11,13 @@ import (
 func (f *fleetWorld) fault(at time.Duration) {
 	r := f.rng
 	span := time.Duration(r.Int64N(int64(25 * time.Second)))
-	all := append(append([]*proc(nil), f.orchs...), f.rcvs...)
+	all := f.all()
 	p := all[r.IntN(len(all))]
-	switch r.IntN(8) {
+	kind := r.IntN(12)
+	if f.log != nil {
+		f.log.Info("fault", "kind", kind, "at", at, "for", span, "of", p.id)
+	}
+	switch kind {
 	case 0, 1: // killed, and started again
 		f.world.At(at, func(now time.Time) { p.kill() })
 		f.world.At(at+span, func(now time.Time) { p.again() })
@@ -44,6 +48,14 @@ func (f *fleetWorld) fault(at time.Duration) {
 	case 7: // killed, and gone for longer than anybody waits
 		f.world.At(at, func(now time.Time) { p.kill() })
 		f.world.At(at+30*time.Second+span, func(now time.Time) { p.again() })
+	case 8: // a machine loses its power
+		f.lose(at, span, p)
+	case 9: // all do
+		f.blackout(at, span)
+	case 10: // the directory's host does
+		f.outage(at, span)
+	case 11: // held up, as a machine that is suspended
+		f.freeze(p, at, span)
 	}
 }
 
@@ -56,6 +68,9 @@ func (f *fleetWorld) cut(at, span time.Duration, p *proc) {
 func (p *proc) kill() {
 	p.life.Kill()
 	p.node.Kill()
+	if p.box != nil {
+		p.box.Closed()
+	}
 }
 
 // again starts a process that was killed.
@@ -67,9 +82,14 @@ func (p *proc) again() {
 
 func (p *proc) drain(now time.Time) { p.prog.Drain(now) }
 
-// post calls g in the process's loop, by its own clock.
+// post calls g in the process's loop, by its own clock, unless it has died by then.
 func (p *proc) post(g func(now time.Time)) {
-	p.node.Post(func(now time.Time) { g(now.Add(p.off)) })
+	life := p.life
+	p.node.Post(func(now time.Time) {
+		if !life.Dead() {
+			g(now.Add(p.off))
+		}
+	})
 }
 
 // drawClock gives how far a clock is ahead: some minutes, for half of the fleets. What is drawn

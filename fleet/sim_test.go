@@ -15,7 +15,6 @@ import (
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/model"
 	"mdalp/internal/bugs"
-	"mdalp/internal/disk"
 	"mdalp/internal/sim"
 	"mdalp/loop"
 	"mdalp/server"
@@ -26,60 +25,6 @@ var (
 	seedFirst = flag.Uint64("seed", 1, "the first of them")
 	seedLog   = flag.Bool("seedlog", false, "write what the programs of a scenario log")
 )
-
-// stepFolder is the shared directory: whoever uses it beside a loop may be killed before any
-// operation. It counts the names that payloads get.
-type stepFolder struct {
-	*sim.Disk
-	m     *model.Model
-	named map[string]int
-}
-
-func (f *stepFolder) Make(name string, mode uint32) (disk.File, error) {
-	f.m.Step()
-	g, err := f.Disk.Make(name, mode)
-	if err != nil {
-		return nil, err
-	}
-	// A store bounds how many assemble at once by waiting, which a strand that is held up here
-	// would make last for ever.
-	return stepFile{g, f.m, strings.HasSuffix(name, ".new.spool")}, nil
-}
-
-func (f *stepFolder) Open(name string, flags int) (disk.File, error) {
-	g, err := f.Disk.Open(name, flags)
-	if err != nil {
-		return nil, err
-	}
-	return stepFile{g, f.m, false}, nil
-}
-
-func (f *stepFolder) Rename(from, to string) error {
-	f.m.Step()
-	err := f.Disk.Rename(from, to)
-	if err == nil && strings.HasSuffix(to, ".bin") {
-		f.named[to]++
-	}
-	return err
-}
-
-func (f *stepFolder) Remove(name string) error { f.m.Step(); return f.Disk.Remove(name) }
-func (f *stepFolder) Flush() error             { f.m.Step(); return f.Disk.Flush() }
-
-type stepFile struct {
-	disk.File
-	m     *model.Model
-	swift bool // is not held up at writes
-}
-
-func (f stepFile) WriteAt(b []byte, off int64) (int, error) {
-	if !f.swift {
-		f.m.Step()
-	}
-	return f.File.WriteAt(b, off)
-}
-func (f stepFile) Sync() error     { f.m.Step(); return f.File.Sync() }
-func (f stepFile) Datasync() error { f.m.Step(); return f.File.Datasync() }
 
 // A program is an orchestrator or a receiver.
 type program interface {
@@ -97,6 +42,8 @@ type proc struct {
 	starts int
 	life   *model.Life
 	client *model.Client
+	folder *stepFolder
+	box    *sim.Machine // that it runs on; nil where all run on the disk's
 	node   *sim.Node
 	prog   program
 	off    time.Duration // how far its clock is ahead
@@ -109,7 +56,9 @@ type fleetWorld struct {
 	rng     *rand.Rand
 	world   *sim.World
 	m       *model.Model
-	folder  *stepFolder
+	disk    *sim.Disk
+	named   map[string]int // how often payloads got their names
+	hosts   hosts
 	orchs   []*proc
 	rcvs    []*proc
 	procs   map[string]*proc         // the same, by name
@@ -136,7 +85,7 @@ func (p *proc) start() program {
 	if p.orch {
 		var seed [32]byte
 		copy(seed[:], fmt.Sprint(f.seed, p.id, p.starts))
-		o, err := NewOrchestrator(OrchestratorConfig{Engine: p.client, Folder: f.folder, Token: "t",
+		o, err := NewOrchestrator(OrchestratorConfig{Engine: p.client, Folder: p.folder, Token: "t",
 			ID: fmt.Sprintf("%s-%d", p.id, p.starts), Addr: p.addr, PerOffer: 3, Log: f.log,
 			Server: server.Config{Seed: seed}, Beside: p.life.Beside, Pause: f.m.Pause})
 		if err != nil {
@@ -144,7 +93,7 @@ func (p *proc) start() program {
 		}
 		return p.clock(o)
 	}
-	r, err := NewReceiver(ReceiverConfig{Engine: p.client, Folder: f.folder, Token: "t", ID: p.id, Addr: p.addr,
+	r, err := NewReceiver(ReceiverConfig{Engine: p.client, Folder: p.folder, Token: "t", ID: p.id, Addr: p.addr,
 		Segment: 1000, Log: f.log, Beside: p.life.Beside,
 		Post: p.post})
 	if err != nil {
@@ -158,6 +107,7 @@ func (p *proc) start() program {
 
 func (f *fleetWorld) add(name string, a netip.AddrPort, orch bool) *proc {
 	p := &proc{f: f, id: name, addr: a, orch: orch, off: f.drawClock()}
+	f.house(p)
 	f.procs[name] = p
 	h := p.start()
 	p.node = f.world.Add(name, h, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true})
@@ -191,7 +141,7 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 		faults.Lost, faults.Late, faults.Stale = 0.1*r.Float64(), r.Float64(), 0.3*r.Float64()
 	}
 	f.m = model.New(f.world, sim.Epoch, seed, faults)
-	f.folder = &stepFolder{sim.NewDisk(), f.m, make(map[string]int)}
+	f.drawHosts()
 	f.m.Wrote = f.wrote
 	var addrs []netip.AddrPort
 	for i := range 2 + r.IntN(2) {
@@ -203,6 +153,7 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 2, byte(i)}), 4650)
 		f.rcvs = append(f.rcvs, f.add(fmt.Sprint("r", i), a, false))
 	}
+	hasty := false
 	for i := range 2 + r.IntN(5) {
 		port := new(simPort)
 		begin := sim.Epoch.Add(time.Duration(r.Int64N(int64(20 * time.Second))))
@@ -211,6 +162,12 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 			c := newSimClient(name, rand.New(rand.NewPCG(seed, uint64(i+100*k))), addrs, r.IntN(3) == 0, 40000)
 			if c.base {
 				c.payload = c.payload[:min(len(c.payload), 4000)]
+			}
+			if k > 0 && !c.base && r.IntN(4) == 0 { // it sends the same once more, as it does not know
+				c.again(port.clients[k-1])
+			}
+			if r.IntN(4) == 0 { // it is started anew
+				c.hasty, hasty = time.Duration(r.Int64N(int64(8*time.Second))), true
 			}
 			c.begin = begin
 			port.gaps = append(port.gaps, time.Duration(r.Int64N(int64(6*time.Second))))
@@ -222,8 +179,8 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 		f.nodes = append(f.nodes, f.world.Add(fmt.Sprint("c", i), port, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true}))
 	}
 	n := r.IntN(8)
-	// An offer that is sent once more takes a write of its own.
-	f.quiet = n == 0 && faults.Lost == 0 && link.Loss.P == 0
+	// An offer that is sent once more takes a write of its own, and who resumes takes over.
+	f.quiet = n == 0 && !hasty && faults.Lost == 0 && link.Loss.P == 0
 	for range n {
 		f.fault(time.Duration(r.Int64N(int64(60 * time.Second))))
 	}
@@ -244,13 +201,13 @@ func (f *fleetWorld) settled(tid int64) (n int) {
 // was not flushed; that of nil is anything.
 func (f *fleetWorld) checkFile(tid int64, payload []byte, what string) {
 	name := server.WholeName(tid)
-	b, ok := f.folder.Disk.Unplugged(func() bool { return false }).Files()[name]
+	b, ok := f.disk.Unplugged(func() bool { return false }).Files()[name]
 	if !ok {
 		f.fail("transaction %d %s, and a loss of power takes %s", tid, what, name)
 	} else if payload != nil && !bytes.Equal(b, payload) {
 		f.fail("transaction %d %s, and %s holds something else", tid, what, name)
 	}
-	if n := f.folder.named[name]; n != 1 {
+	if n := f.named[name]; n != 1 {
 		f.fail("transaction %d %s, and its file got its name %d times", tid, what, n)
 	}
 }
@@ -286,6 +243,10 @@ func (f *fleetWorld) run() error {
 		return err
 	}
 	for _, c := range f.clients {
+		if c.base && f.hosts.torn[c.tid] {
+			f.checkTorn(c)
+			continue
+		}
 		f.checkFile(c.tid, c.payload, "has ended well")
 	}
 	for _, r := range f.m.Records() {
@@ -296,11 +257,14 @@ func (f *fleetWorld) run() error {
 		if n := f.m.Writes[r.TID]; f.quiet && n > 5 && !r.Base {
 			f.fail("transaction %d took %d writes", r.TID, n)
 		}
+		if r.State == engine.Complete {
+			f.checkDigest(r)
+		}
 		if r.State == engine.Damaged {
 			f.fail("transaction %d is damaged", r.TID)
 		}
 	}
-	for _, n := range sortedNames(f.folder.Disk) {
+	for _, n := range sortedNames(f.disk) {
 		if strings.HasSuffix(n, ".new.spool") {
 			f.fail("%s is left", n)
 		}

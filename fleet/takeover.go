@@ -66,7 +66,8 @@ func (s *store) take(r *engine.Record, rev uint64) (*server.Found, error) {
 	t.rec, t.rev = mine, rev
 	s.count(func(c *Counts) { c.Taken++ })
 	f := &server.Found{Meta: server.Meta{TID: r.TID, Segment: int(r.Segment), Client: r.Client,
-		Offered: r.Offered, Name: r.Name}, Receivers: stations(r.Receivers), Spool: t}
+		Offered: r.Offered, Name: r.Name}, Receivers: stations(r.Receivers), Spool: t,
+		Unused: t.end}
 	if mine.State == engine.Open {
 		p := &place{t}
 		if err := t.make(); err != nil { // whoever opened it may have come no further
@@ -120,7 +121,8 @@ func (s *store) orphans() (found []*server.Found, err error) {
 	}
 	for _, e := range open {
 		r := e.Record
-		if r.Owner != s.me && there[r.Owner] || r.Owner == s.me && s.knows(r.TID) {
+		// One that is known here and another's finds that out by itself.
+		if r.Owner != s.me && there[r.Owner] || s.knows(r.TID) {
 			continue
 		}
 		if r.Sealed() {

@@ -23,7 +23,8 @@ type Fleet interface {
 	// The following may block, and are called beside the loop.
 
 	// Create has the others know a transaction before its offer leaves. It fails with
-	// fs.ErrExist where there is one of that number; any other error has it tried again.
+	// fs.ErrExist where there is one of that number, and with [ErrElsewhere] where another has
+	// this one by now; any other error has it tried again.
 	Create(m Meta) error
 	// Find gives a transaction that a client asks for here, from that address, and that
 	// this orchestrator does not know: from then on it is this one's. It is nil where there
@@ -82,6 +83,9 @@ type Found struct {
 	SHA256  [sha256.Size]byte
 	Comment string
 	Resume  bool
+	// Unused, if not nil, is called where the Orchestrator does not take it up, as it knows
+	// that transaction or is closed: its Fleet must not go on to believe that somebody has it.
+	Unused func()
 }
 
 const (
@@ -120,6 +124,7 @@ func (s *Orchestrator) introduce(now time.Time, t *transaction) {
 // introduced sends the offer of t, which the others know of now, or err says why not.
 func (s *Orchestrator) introduced(now time.Time, t *transaction, err error) {
 	t.busy = false
+	taken := errors.Is(err, fs.ErrExist) || errors.Is(err, ErrElsewhere) // no other try brings it about
 	switch {
 	case t.phase != held: // it was withdrawn
 	case s.draining:
@@ -127,9 +132,9 @@ func (s *Orchestrator) introduced(now time.Time, t *transaction, err error) {
 	case err == nil:
 		t.introduced = true
 		s.offer(t)
-	case errors.Is(err, fs.ErrExist) && t.seal != nil:
+	case taken && t.seal != nil:
 		s.withdraw(t) // its client repeats the intent, for another handshake
-	case errors.Is(err, fs.ErrExist):
+	case taken:
 		o, i := t.origin, waiter{intent: intent{peer: t.client, local: t.local, sock: t.sock}}
 		o.live++ // so that it stays
 		s.withdraw(t)
@@ -192,6 +197,9 @@ func (s *Orchestrator) find(now time.Time, tid int64, from netip.Addr, said *ann
 // after Close.
 func (s *Orchestrator) Adopt(now time.Time, f *Found) bool {
 	if s.byTID[f.TID] != nil || s.closed {
+		if f.Unused != nil {
+			f.Unused()
+		}
 		return false
 	}
 	s.stats.Recovered++

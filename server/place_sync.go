@@ -2,8 +2,8 @@ package server
 
 import "mdalp/internal/disk"
 
-// Sync implements [Place]. The data are flushed first, and only then does the journal say
-// that they are: it is never ahead of them. Segments may come meanwhile.
+// Sync implements [Place]. The data are flushed first, and their file's name, and only then does
+// the journal say that they are: it is never ahead of them. Segments may come meanwhile.
 func (p *dirPlace) Sync() error {
 	if p.broken != nil {
 		return p.broken
@@ -32,6 +32,12 @@ func (p *dirPlace) Sync() error {
 	if p.broken = f.Datasync(); p.broken != nil {
 		return p.broken
 	}
+	if !p.lasting { // a journal without its payload would be believed of the next file of that name
+		if p.broken = p.d.f.Flush(); p.broken != nil {
+			return p.broken
+		}
+		p.lasting = true
+	}
 	var b []byte
 	for _, r := range p.flushing.rs {
 		b = p.seals.appendStable(b, r)
@@ -49,12 +55,6 @@ func (p *dirPlace) Sync() error {
 	p.flushing.clear()
 	if p.broken = j.Datasync(); p.broken != nil {
 		return p.broken
-	}
-	if !p.lasting { // files whose names are gone are of no use
-		if p.broken = p.d.f.Flush(); p.broken != nil {
-			return p.broken
-		}
-		p.lasting = true
 	}
 	if p.length() >= p.most {
 		p.rewrite() // else it is tried again, and the old one is as good

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"mdalp/internal/disk"
 	"mdalp/wire"
@@ -42,17 +43,21 @@ func JournalName(tid int64, writer string) string { return fileName(tid, "."+wri
 func WholeName(tid int64) string { return fileName(tid, wholeSuffix) }
 
 // MakePart makes the file of a payload of size bytes, with its room set aside where the file
-// system can do that. One that is there already, of that size, is as good. It fails as the
-// disk does.
+// system can do that. One that is there already is as good; where whoever made it came no further,
+// or lost its power, it is given its size. It fails as the disk does.
 func (s *Shared) MakePart(tid, size int64) error {
 	name := PartName(tid)
 	f, err := s.d.f.Make(name, 0o644)
+	ours := err == nil
 	if errors.Is(err, fs.ErrExist) {
-		is, err := s.d.f.Stat(name)
-		if err == nil && is.Size != size {
-			err = fmt.Errorf("%s: %d bytes, and not %d", s.d.f.Full(name), is.Size, size)
+		is, serr := s.d.f.Stat(name)
+		switch {
+		case serr != nil || is.Size == size:
+			return serr
+		case is.Size > size:
+			return fmt.Errorf("%s: %d bytes, and not %d", s.d.f.Full(name), is.Size, size)
 		}
-		return err
+		f, err = s.d.f.Open(name, os.O_RDWR)
 	}
 	if err != nil {
 		return err
@@ -64,7 +69,7 @@ func (s *Shared) MakePart(tid, size int64) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err != nil {
+	if err != nil && ours {
 		s.d.f.Remove(name)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -28,7 +29,7 @@ func (s *Shared) writer(m Meta, writer string) *dirSpool {
 }
 
 // OpenSpool opens the spool of that receiver, with what is in it. One that is not there is made
-// with the first segment. It fails as the disk does, and where what is there is no spool.
+// with the first segment. It fails as the disk does.
 func (s *Shared) OpenSpool(m Meta, writer string) (*Writer, error) {
 	w := &Writer{s: s.writer(m, writer)}
 	err := w.read()
@@ -47,17 +48,22 @@ func (w *Writer) read() error {
 	head := make([]byte, headBytes)
 	n, err := f.ReadAt(head, 0)
 	f.Close()
-	m, bad := parseHead(head[:n])
-	switch {
-	case n < headBytes && err != nil: // its process died as it made it
-		return w.s.d.f.Remove(w.s.name(spoolSuffix))
-	case bad != nil:
-		return fmt.Errorf("%s: %w", w.s.path(spoolSuffix), bad)
-	case m.TID != w.s.meta.TID:
+	if err != nil && err != io.EOF {
+		return err
+	}
+	w.s.onDisk = true
+	if n == headBytes {
+		w.s.high, _ = parseHigh(head[headSealed:])
+	}
+	// Without its head it is what a loss of power left, or what its process is about to make. What
+	// the head says is known without it, and each record stands for itself.
+	m, err := parseHead(head[:n])
+	if err == nil && m.TID != w.s.meta.TID {
 		return fmt.Errorf("%s: the spool of transaction %d", w.s.path(spoolSuffix), m.TID)
 	}
-	w.s.meta, w.s.onDisk = m, true
-	w.s.high, _ = parseHigh(head[headSealed:])
+	if err == nil {
+		w.s.meta = m
+	}
 	for r, err := range w.s.segments() {
 		if err != nil {
 			return err

@@ -34,6 +34,8 @@ type Disk struct {
 	Fail func(op, name string) error
 	// Now tells the time of writes.
 	Now func() time.Time
+	// Apart has machines see nothing of what another has not flushed, see Machine.
+	Apart bool
 
 	names map[string]*inode // as processes see them
 	kept  map[string]*inode // as they are on the disk
@@ -42,6 +44,8 @@ type Disk struct {
 	done  int // operations
 	died  bool
 	last  string
+
+	machines int
 }
 
 // An inode is a file, whatever its names.
@@ -57,6 +61,8 @@ type change struct {
 	off   int64
 	bytes []byte
 	size  int64
+	by    int  // the machine; 0 is the disk's own
+	shown bool // all see it
 }
 
 // A move takes the name from away, and gives the name to to a file; either may be empty.
@@ -144,7 +150,7 @@ func (d *Disk) Make(name string, _ uint32) (disk.File, error) {
 	}
 	f := &inode{when: d.now()}
 	d.move(move{to: name, file: f})
-	return &diskFile{d, name, f}, nil
+	return &diskFile{d: d, name: name, f: f}, nil
 }
 
 // Open implements disk.Folder. There are no flags but those that make a file that is not
@@ -154,7 +160,7 @@ func (d *Disk) Open(name string, flags int) (disk.File, error) {
 	case d.died:
 		return nil, ErrDied
 	case f != nil:
-		return &diskFile{d, name, f}, nil
+		return &diskFile{d: d, name: name, f: f}, nil
 	case flags&os.O_CREATE != 0:
 		return d.Make(name, 0)
 	}

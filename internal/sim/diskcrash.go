@@ -80,19 +80,10 @@ func (m move) apply(names map[string]*inode) {
 
 // applied gives b with what is kept of a change.
 func (c change) applied(b []byte, keep func() bool) []byte {
-	if c.bytes == nil {
+	for _, p := range c.sectors() {
 		if keep() {
-			b = resize(b, c.size)
+			b = p.done(b)
 		}
-		return b
-	}
-	for at := int64(0); at < int64(len(c.bytes)); {
-		end := min(((c.off+at)/sector+1)*sector-c.off, int64(len(c.bytes)))
-		if keep() {
-			b = resize(b, max(int64(len(b)), c.off+end))
-			copy(b[c.off+at:], c.bytes[at:end])
-		}
-		at = end
 	}
 	return b
 }

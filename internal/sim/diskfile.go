@@ -14,6 +14,7 @@ type diskFile struct {
 	d    *Disk
 	name string
 	f    *inode
+	by   int // the machine that opened it
 }
 
 // Name implements disk.File.
@@ -27,8 +28,8 @@ func (f *diskFile) ReadAt(b []byte, off int64) (n int, err error) {
 	if f.d.died {
 		return 0, ErrDied
 	}
-	if off < int64(len(f.f.data)) {
-		n = copy(b, f.f.data[off:])
+	if data := f.f.seen(f.d, f.by); off < int64(len(data)) {
+		n = copy(b, data[off:])
 	}
 	if n < len(b) {
 		err = io.EOF
@@ -64,7 +65,7 @@ func (f *diskFile) Allocate(n int64, beyond bool) error {
 	if _, err := f.d.begin("allocate", f.name); err != nil {
 		return err
 	}
-	if !beyond && n > int64(len(f.f.data)) {
+	if !beyond && n > int64(len(f.f.seen(f.d, f.by))) {
 		f.change(change{size: n})
 	}
 	return nil
@@ -72,7 +73,8 @@ func (f *diskFile) Allocate(n int64, beyond bool) error {
 
 // change makes one, as processes see it.
 func (f *diskFile) change(c change) {
-	f.f.data = c.applied(f.f.data, func() bool { return true })
+	c.by = f.by
+	f.f.data = c.done(f.f.data)
 	f.f.changes = append(f.f.changes, c)
 	f.f.when = f.d.now()
 }
@@ -84,9 +86,10 @@ func (f *diskFile) Sync() error {
 		return err
 	}
 	if err == nil {
-		f.f.kept = slices.Clone(f.f.data)
+		f.f.flush(f.by)
+	} else {
+		f.f.forget(f.by)
 	}
-	f.f.changes = nil
 	return err
 }
 
@@ -98,13 +101,13 @@ func (f *diskFile) Fact() (disk.Fact, error) {
 	if f.d.died {
 		return disk.Fact{}, ErrDied
 	}
-	n := int64(len(f.f.data))
+	n := int64(len(f.f.seen(f.d, f.by)))
 	return disk.Fact{Bytes: n, Size: n, When: f.f.when}, nil
 }
 
 // Data implements disk.File. It knows of no holes.
 func (f *diskFile) Data(off int64) int64 {
-	if off < int64(len(f.f.data)) {
+	if off < int64(len(f.f.seen(f.d, f.by))) {
 		return off
 	}
 	return math.MaxInt64

@@ -16,6 +16,9 @@ type Life struct {
 	m    *Model
 	post func(func(now time.Time))
 	dead bool
+
+	frozen bool
+	held   []*strand // that would have gone on since
 }
 
 // Life begins one, whose loop is called by post.
@@ -23,6 +26,18 @@ func (m *Model) Life(post func(func(now time.Time))) *Life { return &Life{m: m, 
 
 // Kill ends it.
 func (l *Life) Kill() { l.dead = true }
+
+// Freeze holds all of it up that runs beside the loop, and Thaw has it go on.
+func (l *Life) Freeze() { l.frozen = true }
+
+// Thaw is said at Freeze.
+func (l *Life) Thaw() {
+	held := l.held
+	l.frozen, l.held = false, nil
+	for _, s := range held {
+		l.m.at(l.m.way(), func() { l.m.resume(s) })
+	}
+}
 
 // Dead reports whether it was killed.
 func (l *Life) Dead() bool { return l.dead }
@@ -65,7 +80,11 @@ var _ loop.Beside = (*Life)(nil).Beside
 
 // resume goes on with a strand until it waits again, or ends.
 func (m *Model) resume(s *strand) {
-	if s.life.dead {
+	switch {
+	case s.life.dead:
+		return
+	case s.life.frozen:
+		s.life.held = append(s.life.held, s)
 		return
 	}
 	before := m.current
@@ -94,9 +113,12 @@ func (m *Model) Pause(_ context.Context, d time.Duration) { m.park(d) }
 
 // Step holds up whoever is beside a loop for a moment, in which it may be killed; the world
 // and its programs it does not.
-func (m *Model) Step() {
+func (m *Model) Step() { m.StepUntil(time.Time{}) }
+
+// StepUntil is as Step, and lasts at least until at.
+func (m *Model) StepUntil(at time.Time) {
 	if m.current != nil {
-		m.park(m.way())
+		m.park(max(0, at.Sub(m.world.Now())) + m.way())
 	}
 }
 
