@@ -74,6 +74,8 @@ func (t *trans) Put(int64, int, []byte, uint32) error { return errors.ErrUnsuppo
 // start anew take nothing more either.
 func (t *trans) Gather(sure, final bool) (server.Gathered, error) {
 	switch {
+	case t.astray():
+		return server.Gathered{}, server.ErrElsewhere
 	case final:
 		return t.settled()
 	case t.bound:
@@ -92,6 +94,17 @@ func (t *trans) Gather(sure, final bool) (server.Gathered, error) {
 	return g, err
 }
 
+// astray leaves a transaction that by its record is an extended one, and for its server still one
+// of the base protocol, or nothing, as its opening failed on the way back. It is taken over as what
+// it is.
+func (t *trans) astray() bool {
+	if t.rec.Bytes == 0 || t.lost {
+		return t.lost
+	}
+	t.lose()
+	return true
+}
+
 // assembly is the file in which a base payload is put together: one of its own for each
 // owner, as a former one may not know yet that it is none.
 func assembly(tid int64, epoch uint64) string {
@@ -102,7 +115,7 @@ func assembly(tid int64, epoch uint64) string {
 // Of what was heard before, a loss of power may have taken the end since: such a payload is not whole.
 func (t *trans) Assemble(heard []wire.Range) (sum [sha256.Size]byte, err error) {
 	s := t.s
-	if s.left() {
+	if s.left() || t.astray() {
 		return sum, server.ErrElsewhere
 	}
 	g, err := t.settled()
@@ -161,7 +174,7 @@ func (t *trans) Publish(bool) (path string, err error) {
 // Keep implements [server.Spool].
 func (t *trans) Keep() string {
 	defer t.end()
-	if t.lost || t.s.left() {
+	if t.astray() || t.s.left() {
 		return ""
 	}
 	t.ask(true, true)
@@ -179,7 +192,7 @@ func (t *trans) Discard() {
 	t.mu.Unlock()
 	switch {
 	case creating: // whoever does sees to it
-	case !made || t.s.left():
+	case !made || t.s.left() || t.astray():
 		t.end()
 	default:
 		t.s.beside(func() func(time.Time) { t.void(); return nil })

@@ -55,7 +55,7 @@ func (t *trans) open(m server.Meta, size, from int64) error {
 	}
 	return t.change(briefTries, func(r *engine.Record) {
 		r.State, r.Bytes, r.Segment, r.Name, r.Resumed = engine.Open, size, int64(m.Segment), m.Name, from
-		r.File = file
+		r.File, r.Base = file, false // it may have been silent, and taken for one of the base protocol
 	})
 }
 
