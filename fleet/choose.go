@@ -74,6 +74,18 @@ func mix(tid int64, id string) uint64 {
 	return h
 }
 
+// mostExtended is how many receivers an extended offer of such a length has at most.
+const mostExtended = 22
+
+// extendable is those of ps, from the first on, that an extended offer has room for.
+func extendable(ps []engine.Party) []engine.Party {
+	ps = ps[:min(len(ps), mostExtended)]
+	for len(ps) > 0 && slices.ContainsFunc(offering(ps), func(r wire.Receiver) bool { return r.Seg == 0 }) {
+		ps = ps[:len(ps)-1]
+	}
+	return ps
+}
+
 // offering is what a client is offered of them. Names are left out, then that segments may be
 // short, and then what makes the offer one of the extended protocol, where that is what lets an
 // original client read it.

@@ -82,6 +82,28 @@ func TestOffering(t *testing.T) {
 	}
 }
 
+// By default as many are offered as speak the extended protocol, whatever their addresses take.
+func TestExtendable(t *testing.T) {
+	for _, tt := range []struct{ n, port, want int }{{0, 4650, 0}, {3, 4650, 3}, {20, 4650, 18}, {20, 4651, 14}, {1000, 4650, 18}} {
+		var ps []engine.Party
+		for i := range tt.n {
+			ps = append(ps, engine.Party{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(tt.port)),
+				Seg: 8192, Win: 64})
+		}
+		got := extendable(ps)
+		if len(got) != tt.want || len(got) > 0 && offering(got)[0].Seg == 0 {
+			t.Errorf("of %d with port %d there are %d, not %d", tt.n, tt.port, len(got), tt.want)
+		}
+	}
+	var ps []engine.Party
+	for i := range 30 {
+		ps = append(ps, engine.Party{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{1, 1, 1, byte(i % 10)}), 4650), Seg: 100, Win: 2})
+	}
+	if n := len(extendable(ps)); n > mostExtended-1 {
+		t.Errorf("%d have room, and more were not tried", n)
+	}
+}
+
 // TestJoin refuses a directory that is not the fleet's.
 func TestJoin(t *testing.T) {
 	ours, other := sim.NewDisk(), sim.NewDisk()

@@ -47,7 +47,8 @@ type OrchestratorConfig struct {
 	// instead of ".bin", as server.DirOptions.Names does. Orchestrators may differ in it: it counts
 	// for what is opened here.
 	Names bool
-	// PerOffer is how many receivers a transaction is offered at most; 0 is all there are.
+	// PerOffer is how many receivers a transaction is offered at most; 0 is as many as an
+	// extended offer has room for, some fourteen.
 	PerOffer int
 	// Server has limits and queues; its Receivers, Store, Fleet and Expect are empty.
 	// RoomPerOffer is what the directory must have room for at a receiver.
@@ -149,7 +150,11 @@ func (s *Orchestrator) choose(tid int64) []engine.Party {
 	if s.sealed != nil {
 		return s.trusted(s.living, tid)
 	}
-	return choose(s.living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
+	ps := choose(s.living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
+	if few := extendable(ps); s.cfg.PerOffer == 0 && !s.cfg.Server.Base && len(few) > 0 {
+		return few
+	}
+	return ps
 }
 
 // Away reports whether the engine did not answer when it was asked last who is there. It is

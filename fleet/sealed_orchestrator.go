@@ -3,14 +3,12 @@ package fleet
 import (
 	"crypto/rand"
 	"io"
-	"slices"
 	"time"
 
 	"mdalp/fleet/engine"
 	"mdalp/loop"
 	"mdalp/seal"
 	"mdalp/server"
-	"mdalp/wire"
 )
 
 // Keys are what a part needs for sealed transactions. The zero value is none.
@@ -57,11 +55,7 @@ func (s *Orchestrator) trusted(living []engine.Party, tid int64) []engine.Party 
 			all = append(all, living[i])
 		}
 	}
-	ps := choose(all, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
-	for len(ps) > 0 && slices.ContainsFunc(offering(ps), func(r wire.Receiver) bool { return r.Seg == 0 }) {
-		ps = ps[:len(ps)-1]
-	}
-	return ps
+	return extendable(choose(all, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer))
 }
 
 // Transmit implements [loop.Handler].

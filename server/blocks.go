@@ -163,6 +163,7 @@ func (s *Ledger) burst(now time.Time) {
 		return
 	}
 	s.writeTrain(now)
+	free := false
 	for _, t := range s.dirty {
 		x := t.ext
 		if x == nil {
@@ -182,8 +183,15 @@ func (s *Ledger) burst(now time.Time) {
 			s.unflushed = append(s.unflushed, t)
 		}
 		s.attend(t)
+		if x.whole() { // it waits for the question after its verdict alone
+			s.unplace(t)
+			free = true
+		}
 	}
 	s.dirty = s.dirty[:0]
+	if free {
+		s.desk.admit(now)
+	}
 }
 
 // endBurst does the same where it ends a call's round, and what it left to do in place.

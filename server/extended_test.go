@@ -110,10 +110,18 @@ func TestExtendedOffer(t *testing.T) {
 			if len(rs) < 40 && len(got[0]) > original {
 				t.Errorf("%d bytes", len(got[0]))
 			}
+			extends, room := tt.cfg.Extends()
+			if extends != (tt.win > 0) || extends && room != len(rs) {
+				t.Errorf("it says extended %t, and room for %d", extends, room)
+			}
 		})
 	}
 	r := newExtendedRig(t, Config{Receivers: v4(1, "A")})
 	r.want(r.to(orch, client, "Type:0;"), "Type:1;TID:7;DATA:[{'ip_address': '192.0.2.1', 'name': 'A', 'seg': 1200, 'win': 64, 'short': 1}];")
+	cfg := Config{Receivers: v4(20, "A")}
+	if _, room := cfg.Extends(); room != 16 {
+		t.Errorf("there is room for %d", room)
+	}
 	// More than an extended offer can carry are offered as before.
 	if r := newExtendedRig(t, Config{Receivers: port16(1200)}); len(r.to(orch, client, "Type:0;")[0]) > wire.MaxDatagram {
 		t.Error("longer than a datagram")

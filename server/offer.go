@@ -50,6 +50,22 @@ func (c *Config) offered() ([]wire.Receiver, error) {
 	return offer, nil
 }
 
+// Extends reports whether receivers are offered by the extended protocol, and how many of them, from
+// the first on, an offer would have room for: a few may leave none for what only that needs.
+func (c *Config) Extends() (extends bool, room int) {
+	d, err := c.withDefaults()
+	if err != nil {
+		return false, 0
+	}
+	for room = len(c.Receivers); room > 0; room-- {
+		d.Receivers = c.Receivers[:room]
+		if rs, err := d.offered(); err == nil && rs[0].Seg > 0 {
+			break
+		}
+	}
+	return room == len(c.Receivers), room
+}
+
 // fitting is the first of several offers that has at most so many bytes; nil when none has.
 func fitting(offers [][]wire.Receiver, most int) []wire.Receiver {
 	for _, rs := range offers {

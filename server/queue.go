@@ -10,7 +10,7 @@ const (
 	// unusedKept is how many transactions without a segment are known beyond those
 	// that hold a place.
 	unusedKept = 4096
-	// quiet is how long a whole transaction must be silent to hold no place. It costs
+	// quiet is how long a whole one of the base protocol must be silent to hold no place. It costs
 	// a client nothing: when it goes on, so does its transaction.
 	quiet = 100 * time.Millisecond
 	// pushy is how many intents in place of a segment say that none will come. A client asks
@@ -254,7 +254,7 @@ func (s *Orchestrator) reclaim(now time.Time) {
 					s.settle(now, old)
 				}
 			}
-		case t.used && (s.all(t) && now.Sub(t.last) >= quiet || now.Sub(t.last) >= s.cfg.Unused):
+		case t.used && (s.quiet(t) && now.Sub(t.last) >= quiet || now.Sub(t.last) >= s.cfg.Unused):
 			s.unplace(t)
 		}
 	}

@@ -62,14 +62,6 @@ func (s *Ledger) complete(now time.Time, t *transaction) bool {
 	return s.quiet(t) && (t.closed || now.Sub(t.last) >= s.cfg.Idle)
 }
 
-// all reports whether all of t is there, as far as can be told.
-func (s *Ledger) all(t *transaction) bool {
-	if t.ext != nil {
-		return t.ext.whole()
-	}
-	return s.quiet(t)
-}
-
 // An outcome is what a job beside the loop gives.
 type outcome struct {
 	sum    [sha256.Size]byte

@@ -86,6 +86,9 @@ func (t *trial) run() error {
 	if err == nil {
 		t.ports(&cfg, socks)
 	}
+	if why := narrow(&cfg); why != "" {
+		t.note("--receivers: %s", why)
+	}
 	t.store(&cfg, len(socks))
 	t.say("limits", "%d transactions at once, %d intents that wait, "+
 		"%v for each transaction of the base protocol, %v of silence for extended ones",
@@ -261,4 +264,13 @@ func taken(err error) error {
 		}
 	}
 	return err
+}
+
+// narrow says why clients cannot use the extended protocol, if they cannot.
+func narrow(cfg *server.Config) string {
+	if extends, room := cfg.Extends(); !cfg.Base && !extends {
+		return fmt.Sprintf("an offer of %d receivers has no room for the extended protocol, "+
+			"which is the quick one: give %d of them at most, or --base", len(cfg.Receivers), room)
+	}
+	return ""
 }

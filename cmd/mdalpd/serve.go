@@ -111,6 +111,9 @@ func (o *options) announce(log *slog.Logger, cfg *server.Config, at netip.AddrPo
 	if o.sealed != nil {
 		log.Info("sealed transactions are taken", "keys", keyed(o.sealed), "required", o.requireKey)
 	}
+	if why := narrow(cfg); why != "" {
+		log.Warn(why)
+	}
 	log.Info("listening", "intents", at, "receivers", len(cfg.Receivers), "store", o.store,
 		"offers", cfg.Receivers[0].Addr)
 }

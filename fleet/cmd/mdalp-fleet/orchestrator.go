@@ -49,7 +49,8 @@ one zone the one with the fewest open transactions comes first.`,
 	f := c.Flags()
 	o.part.define(f)
 	o.keyed.define(f)
-	f.IntVar(&o.perOffer, "receivers-per-offer", 0, "most receivers that one transaction is offered (0: all)")
+	f.IntVar(&o.perOffer, "receivers-per-offer", 0, "most receivers that one transaction is offered "+
+		"(0: as many as an extended offer has room for, some fourteen)")
 	f.DurationVar(&o.limit, "limit", server.DefaultLimit, "how long a base transaction may take")
 	f.DurationVar(&o.idle, "idle", server.DefaultIdle,
 		"silence after which base data without a hole is complete")
