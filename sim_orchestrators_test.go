@@ -90,8 +90,8 @@ func (f *fleetWorld) run() error {
 		return err
 	}
 	switch r := &f.client.report; {
-	case errors.Is(f.client.err, ErrIncomplete) && f.unheard():
-		return nil
+	case errors.Is(f.client.err, ErrIncomplete) && len(f.on) > 0 && (f.client.dialog.failed || f.unheard()):
+		return nil // luck: announced in vain, and too slow for the limit; or nothing came of the first segments
 	case f.client.err != nil:
 		return f.client.err
 	case !r.Verified:
@@ -115,7 +115,7 @@ func (f *fleetWorld) unheard() bool {
 			return false
 		}
 	}
-	return len(f.on) > 0
+	return true
 }
 
 // TestSwarmOrchestrators: whenever one of two orchestrators dies, the payload comes to the store
