@@ -54,7 +54,7 @@ func (r *Receiver) have(now time.Time, s *stand) engine.Answer {
 		a.Idle = now.Sub(s.last)
 	}
 	if s.state == extended {
-		a.Have = s.part.Have()
+		a.Have, a.File = s.part.Have(), s.part.File()
 	} else {
 		a.Have, a.Bytes, a.High, a.Over = s.spool.Have()
 	}
@@ -154,7 +154,7 @@ func (t *trans) Publish(bool) (path string, err error) {
 		if serr != nil {
 			return "", serr
 		}
-		if t.sum, err = s.hashFile(whole, is.Size, true); err == nil {
+		if t.sum, _, err = s.hashFile(whole, is.Size, true); err == nil {
 			s.folder.Remove(from)
 		}
 	} else if errors.Is(err, fs.ErrNotExist) {

@@ -137,7 +137,11 @@ func (o *namesOrch) fill(m server.Meta, payload []byte) error {
 		return err
 	}
 	last := (int64(len(payload)) - 1) / namesSegment
-	return o.shared.Leave(m, int64(len(payload)), "r1", []wire.Range{{First: 0, Last: last}})
+	file, err := o.identity(server.PartName(m.TID), "")
+	if err != nil {
+		return err
+	}
+	return o.shared.Leave(m, int64(len(payload)), "r1", file, []wire.Range{{First: 0, Last: last}})
 }
 
 // settle publishes it.

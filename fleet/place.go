@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 
 	"mdalp/fleet/engine"
 	"mdalp/server"
@@ -112,9 +113,14 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, askFor)
 	defer cancel()
+	if t.rec.Segment > 0 {
+		if t.part, err = s.identity(server.PartName(t.rec.TID), t.moved); err != nil {
+			return g, err
+		}
+	}
 	t.turn++
 	answers := s.engine.Ask(ctx, &engine.Ask{TID: t.rec.TID, Flush: flush, Close: shut, Epoch: t.rec.Epoch,
-		Turn: t.turn}, ids)
+		Turn: t.turn, File: t.part}, ids)
 	if s.ctx.Err() != nil {
 		return g, server.ErrElsewhere
 	}
@@ -134,6 +140,9 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 				return g, err
 			}
 		}
+		if a.File != t.part {
+			a.Have = nil // of a file that had this name before
+		}
 		sets = append(sets, a.Have)
 		if a.Idle >= 0 && (g.Idle < 0 || a.Idle < g.Idle) {
 			g.Idle = a.Idle
@@ -148,7 +157,7 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 		}
 	}
 	if t.rec.Resumed != 0 {
-		rs, err := s.shared.Journal(t.rec.TID, resumed)
+		rs, err := s.shared.Journal(t.rec.TID, resumed, t.part)
 		if err != nil {
 			return g, err
 		}
@@ -162,6 +171,18 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 		return g, nil
 	}
 	return g, t.still(&g)
+}
+
+// identity tells which file has that name, or else the other one; 0 where none has.
+func (s *store) identity(name, other string) (uint64, error) {
+	is, err := s.folder.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) && other != "" {
+		is, err = s.folder.Stat(other)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	return is.ID, err
 }
 
 // still looks, when nothing has come since this one asked last, whether the transaction is this
@@ -191,7 +212,8 @@ func (t *trans) dead(a *engine.Answer, id string) (err error) {
 		"problem", a.Problem)
 	*a = engine.Answer{Idle: -1}
 	if t.rec.Segment > 0 {
-		a.Have, err = t.s.shared.Journal(t.rec.TID, id)
+		a.File = t.part
+		a.Have, err = t.s.shared.Journal(t.rec.TID, id, t.part)
 	} else {
 		err = t.deadBase(a, id)
 	}

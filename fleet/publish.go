@@ -48,6 +48,11 @@ func (t *trans) close() error {
 	if err != nil || t.whole(server.Union(t.total(), g.Have)) {
 		return err
 	}
+	return t.missing()
+}
+
+// missing has receivers take segments again.
+func (t *trans) missing() error {
 	if err := t.change(0, func(r *engine.Record) { r.State = engine.Open }); err != nil {
 		return err
 	}
@@ -65,12 +70,16 @@ func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err erro
 			name = whole
 		}
 		// What was there before it was resumed, a receiver may have taken that died before a flush.
-		sum, err = s.hashFile(name, t.rec.Bytes, t.silent || name == whole || t.rec.Resumed != 0)
+		var id uint64
+		sum, id, err = s.hashFile(name, t.rec.Bytes, t.silent || name == whole || t.rec.Resumed != 0)
 		if name == part && errors.Is(err, fs.ErrNotExist) {
 			continue // another owner is first, just now
 		}
 		if err != nil {
 			return sum, err
+		}
+		if name == part && id != t.part { // it is not the file of which all was there
+			return sum, t.missing()
 		}
 		if want != nil && sum != *want {
 			if name == part && t.named() {
@@ -148,11 +157,11 @@ func (t *trans) complete(sum [sha256.Size]byte) error {
 	return nil
 }
 
-// hashFile gives the digest of a file of that size, and flushes it if need be.
-func (s *store) hashFile(name string, size int64, flush bool) (sum [sha256.Size]byte, err error) {
+// hashFile gives the digest of a file of that size, and which one it is, and flushes it if need be.
+func (s *store) hashFile(name string, size int64, flush bool) (sum [sha256.Size]byte, id uint64, err error) {
 	f, err := s.folder.Open(name, os.O_RDWR)
 	if err != nil {
-		return sum, err
+		return sum, 0, err
 	}
 	defer f.Close()
 	is, err := f.Fact()
@@ -160,25 +169,25 @@ func (s *store) hashFile(name string, size int64, flush bool) (sum [sha256.Size]
 		err = fmt.Errorf("%s: %d bytes, and not %d", f.Name(), is.Size, size)
 	}
 	if err != nil {
-		return sum, err
+		return sum, 0, err
 	}
 	h := sha256.New()
 	b := make([]byte, min(blockBytes, size))
 	for at := int64(0); at < size; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), size-at)]
 		if _, err := f.ReadAt(b, at); err != nil {
-			return sum, err
+			return sum, 0, err
 		}
 		h.Write(b)
 		if s.ctx.Err() != nil {
-			return sum, server.ErrElsewhere
+			return sum, 0, server.ErrElsewhere
 		}
 	}
 	h.Sum(sum[:0])
 	if flush { // what a receiver of this machine had not flushed when it died is on no disk yet
 		err = f.Sync()
 	}
-	return sum, err
+	return sum, is.ID, err
 }
 
 // blockBytes is how much is read and written at once.

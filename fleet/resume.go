@@ -81,24 +81,21 @@ func (s *store) fence(tid int64, print string) (*trans, error) {
 	return nil, fmt.Errorf("transaction %d: %w", tid, engine.ErrAway)
 }
 
-// move gives what is there of old to t. The journal of that is made first and flushed; then
-// the payload gets its new name. Where it ends before the new record, nothing is known of
-// it, and all is sent again.
+// move gives what is there of old to t. The payload gets its new name first: what is known of it
+// goes with the file. Then the journal of that is made and flushed. Where it ends before the new
+// record, it is done once more, by another perhaps.
 func (s *store) move(t, old *trans, m server.Meta) (have []wire.Range, err error) {
 	part := server.PartName(m.TID)
-	total := old.total()
 	whole := old.rec.State == engine.Complete || old.named()
 	if whole {
-		have = []wire.Range{{First: 0, Last: total - 1}}
+		have = []wire.Range{{First: 0, Last: old.total() - 1}}
 	} else {
+		old.moved = part
 		g, err := old.ask(true, true)
 		if err != nil {
 			return nil, err
 		}
-		have = server.Union(total, g.Have)
-	}
-	if err := s.shared.Leave(m, old.rec.Bytes, resumed, have); err != nil {
-		return nil, err
+		have = server.Union(old.total(), g.Have)
 	}
 	err = s.shift(old, part, whole)
 	if errors.Is(err, fs.ErrExist) {
@@ -111,14 +108,19 @@ func (s *store) move(t, old *trans, m server.Meta) (have []wire.Range, err error
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
-	case errors.Is(err, fs.ErrNotExist):
-		// Somebody took it away. Nothing is held of it.
-		s.folder.Remove(server.JournalName(m.TID, resumed))
+	case errors.Is(err, fs.ErrNotExist): // somebody took it away
 		return nil, s.shared.MakePart(m.TID, old.rec.Bytes)
 	case err != nil:
 		return nil, err
 	}
-	return have, s.folder.Flush()
+	is, err := s.folder.Stat(part)
+	if err != nil {
+		return nil, err
+	}
+	if !whole && is.ID != old.part {
+		have = nil // it is not the file of which that was there
+	}
+	return have, s.shared.Leave(m, old.rec.Bytes, resumed, is.ID, have)
 }
 
 // shift gives a payload its new name; one that is whole keeps the old one, too.

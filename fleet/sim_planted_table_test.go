@@ -47,7 +47,7 @@ var plants = []plant{
 	one("orchestrator.go", "the dead are offered",
 		"s.living, s.seen, s.asked = living, true, asked\n",
 		"if PLANTED && len(living) < len(s.living) {\n\t\tliving = s.living\n\t}\n\ts.living, s.seen, s.asked = living, true, asked\n"),
-	one("orchestrator.go", "one that was held up offers whom it knew before",
+	one("hooks.go", "one that was held up offers whom it knew before",
 		"s.now.Sub(s.asked) <= livingFor", "(s.now.Sub(s.asked) <= livingFor || PLANTED)"),
 	one("resume.go", "what is resumed is not fenced",
 		"\t\tt.rev, err = s.engine.Update(ctx, &t.rec, rev)\n", "\t\tif t.rev = rev; !PLANTED {\n\t\t\tt.rev, err = s.engine.Update(ctx, &t.rec, rev)\n\t\t}\n"),

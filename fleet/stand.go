@@ -163,6 +163,12 @@ func (r *Receiver) asked(now time.Time, a engine.Ask, answer func(engine.Answer)
 		return
 	}
 	s.used, s.newest = now, a
+	if s.state == extended && a.File != 0 && a.File != s.part.File() { // it is another transaction's now
+		if r.end(now, s, unknown); s.state == extended {
+			answer(engine.Answer{Idle: -1, Problem: "it has another file"})
+			return
+		}
+	}
 	s.asks = append(s.asks, asked{a, answer})
 	switch {
 	case s.state == unknown:

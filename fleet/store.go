@@ -77,8 +77,13 @@ type trans struct {
 	// one of those who were asked last did not answer, and may not have.
 	closed, silent bool
 	turn           int64 // of questions
-	bound          bool  // a former owner was settling it, of the base protocol: nothing more is taken
-	sum            [sha256.Size]byte
+	// part is which file had the name of the payload on its way when they were asked last: what is
+	// known of another that had it before, or will, is nothing. Moved is what it is called where
+	// another orchestrator has moved it already to the transaction that resumes it.
+	part  uint64
+	moved string
+	bound bool // a former owner was settling it, of the base protocol: nothing more is taken
+	sum   [sha256.Size]byte
 	// births are those of the receivers, until the record is written.
 	births []string
 

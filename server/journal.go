@@ -14,8 +14,10 @@ import (
 //
 //	head:   magic 8, version 2, segment 2, port 2, family 2, address 16, zone 16, TID 8,
 //	        offered 8 (nanoseconds since 1970), size 8, length of the name 2, name 255,
-//	        print of the key 16, length of its name 1, its name 64, nothing, CRC 4
+//	        print of the key 16, length of its name 1, its name 64, file 8, nothing, CRC 4
 //	entry:  first 8, last 8, CRC 4; the top bit of first says that the range is stable
+//
+// File is which one it is about, where several have journals beside one payload, and else 0.
 //
 // A journal with a key is of version 2, so that an older mdalpd, which would let anybody go on
 // with it, leaves it alone; without one it is of version 1.
@@ -36,6 +38,7 @@ const (
 	sizeAt = 10 + metaBytes
 	nameAt = sizeAt + 8 + 2
 	keyAt  = nameAt + wire.MaxName
+	fileAt = keyAt + 16 + 1 + mostKeyName
 	// mostKeyName is the longest name of a key, in bytes.
 	mostKeyName = 64
 )
@@ -61,6 +64,13 @@ func appendJournalHead(b []byte, m *Meta, size int64) []byte {
 		key[0] = byte(copy(key[1:1+mostKeyName], m.Key.Name))
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli()))
+}
+
+// tellFile has the head at the beginning of b say which file its journal is about.
+func tellFile(b []byte, id uint64) []byte {
+	binary.BigEndian.PutUint64(b[fileAt:], id)
+	binary.BigEndian.PutUint32(b[journalHead-4:], crc32.Checksum(b[:journalHead-4], castagnoli()))
+	return b
 }
 
 // parseJournalHead is the opposite of appendJournalHead.

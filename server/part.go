@@ -50,7 +50,7 @@ func (s *Shared) OpenPart(m Meta, size int64, writer string) (*Part, error) {
 		p.bare, err = true, nil
 	}
 	if err == nil {
-		_, err = p.file()
+		err = p.identify()
 	}
 	if err != nil {
 		p.close()
@@ -63,6 +63,27 @@ func (s *Shared) OpenPart(m Meta, size int64, writer string) (*Part, error) {
 	return x, nil
 }
 
+// identify finds out which file it is. A journal that is about another one, which had this name
+// before, tells of nothing that is here.
+func (p *dirPlace) identify() error {
+	f, err := p.file()
+	if err != nil {
+		return err
+	}
+	is, err := f.Fact()
+	if err == nil && !p.bare && p.id != is.ID {
+		p.journal.Close()
+		p.journal, p.bare, p.end = nil, true, 0
+		p.fresh, p.stable = rangeSet{}, rangeSet{}
+		err = p.d.f.Remove(p.name(journalSuffix))
+	}
+	p.id = is.ID
+	return err
+}
+
+// File tells which file it is, see disk.Fact.
+func (p *Part) File() uint64 { return p.p.id }
+
 // makeJournal makes a journal with nothing in it. Its payload has to be there: else one
 // would be left that nobody removes.
 func (p *dirPlace) makeJournal() error {
@@ -73,7 +94,7 @@ func (p *dirPlace) makeJournal() error {
 	if err != nil {
 		return err
 	}
-	if _, err = j.WriteAt(appendJournalHead(nil, &p.meta, p.size), 0); err != nil {
+	if _, err = j.WriteAt(tellFile(appendJournalHead(nil, &p.meta, p.size), p.id), 0); err != nil {
 		j.Close()
 		p.d.f.Remove(p.name(journalSuffix))
 		return err

@@ -30,6 +30,7 @@ type dirPlace struct {
 	meta  Meta
 	own   string // whose journal it is, where several write to one payload, see [Part],
 	bare  bool   // and that it is not made yet
+	id    uint64 // and which file it is about, see disk.Fact
 	size  int64
 	total int64 // segments
 	seals sealer

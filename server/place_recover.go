@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,7 @@ func (p *dirPlace) readJournal(r *Recovered) error {
 		return &fs.PathError{Op: "recover", Path: f.Name(), Err: err}
 	}
 	p.meta, p.size, p.total = m, size, segmentsOf(size, m.Segment)
+	p.id = binary.BigEndian.Uint64(head[fileAt:])
 	r.Written = is.When
 	var taken rangeSet
 	if err := p.readEntries(f, is.Size, &taken); err != nil {

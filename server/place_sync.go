@@ -108,6 +108,7 @@ func (p *dirPlace) rewrite() error {
 // compact is a journal of what is stable.
 func (p *dirPlace) compact() []byte {
 	b := appendJournalHead(make([]byte, 0, journalHead+entryBytes*p.stable.len()), &p.meta, p.size)
+	tellFile(b, p.id)
 	for _, r := range p.stable.rs {
 		b = p.seals.appendStable(b, r)
 	}

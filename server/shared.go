@@ -75,14 +75,14 @@ func (s *Shared) MakePart(tid, size int64) error {
 	return err
 }
 
-// Journal gives what the journal of a writer says that is not asked itself: what it had
-// flushed, and what it had taken, if that was since this machine's start and on it. Without a
-// journal that is nothing.
-func (s *Shared) Journal(tid int64, writer string) ([]wire.Range, error) {
+// Journal gives what the journal of a writer says that is not asked itself, about that file (see
+// disk.Fact): what it had flushed, and what it had taken, if that was since this machine's start
+// and on it. Without a journal that is nothing.
+func (s *Shared) Journal(tid int64, writer string, file uint64) ([]wire.Range, error) {
 	p := s.d.newPlace(Meta{TID: tid, Segment: 1}, 1)
 	p.own = writer
 	err := p.readJournal(new(Recovered))
-	if errors.Is(err, errNothing) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, errNothing) || errors.Is(err, fs.ErrNotExist) || err == nil && p.id != file {
 		return nil, nil
 	}
 	if err != nil {
@@ -91,10 +91,11 @@ func (s *Shared) Journal(tid int64, writer string) ([]wire.Range, error) {
 	return p.have(), nil
 }
 
-// Leave writes a journal of that writer which says that rs are there, flushed, and flushes it.
-func (s *Shared) Leave(m Meta, size int64, writer string, rs []wire.Range) error {
+// Leave writes a journal of that writer which says that rs are there, flushed, in that file, and
+// flushes it.
+func (s *Shared) Leave(m Meta, size int64, writer string, file uint64, rs []wire.Range) error {
 	p := s.d.newPlace(m, size)
-	p.own = writer
+	p.own, p.id = writer, file
 	for _, r := range rs {
 		p.stable.put(r)
 	}

@@ -81,3 +81,43 @@ func TestSpoolWithoutHead(t *testing.T) {
 		w.Close()
 	}
 }
+
+// What a journal says is about one file, and nothing where another has its name.
+func TestJournalOfFile(t *testing.T) {
+	s, dir := testShared(t)
+	m := Meta{TID: 7, Segment: 100}
+	for n := range 2 {
+		path := filepath.Join(dir, PartName(7))
+		if n == 1 { // it is moved elsewhere, and made anew
+			if err := os.Rename(path, filepath.Join(dir, PartName(8))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.MakePart(7, 1000); err != nil {
+			t.Fatal(err)
+		}
+		is, err := s.d.f.Stat(PartName(7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, err := s.Journal(7, "r", is.ID)
+		if err != nil || len(told) != 0 {
+			t.Fatalf("file %d: its journal tells of %v, %v", n, told, err)
+		}
+		p, err := s.OpenPart(m, 1000, "r")
+		if err != nil || len(p.Have()) != 0 || p.File() != is.ID {
+			t.Fatalf("file %d: %v is there, of file %d, and not %d, %v", n, p.Have(), p.File(), is.ID, err)
+		}
+		if taken, _ := p.Take(3, make([]byte, 100)); !taken {
+			t.Fatal("a segment is not taken")
+		}
+		s.Burst()
+		if err := p.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if told, err = s.Journal(7, "r", is.ID); err != nil || len(told) != 1 || told[0] != (wire.Range{First: 3, Last: 3}) {
+			t.Fatalf("file %d: its journal tells of %v, %v", n, told, err)
+		}
+	}
+}

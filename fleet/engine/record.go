@@ -168,6 +168,10 @@ type Ask struct {
 	// nothing.
 	Epoch uint64 `json:"epoch"`
 	Turn  int64  `json:"turn"`
+	// File is which file has the name of an extended payload on its way, as the directory tells
+	// them apart; 0 where none has. A receiver that has another one open lets go of it: it was
+	// moved to another transaction.
+	File uint64 `json:"file,string,omitempty"`
 }
 
 // Before reports whether a question was put before another about the same transaction.
@@ -189,6 +193,8 @@ type Answer struct {
 	Bytes int64 `json:"bytes,omitempty"`
 	Over  bool  `json:"over,omitempty"`
 	High  int64 `json:"high,omitempty"`
+	// File is the one that an extended payload's segments are in.
+	File uint64 `json:"file,string,omitempty"`
 	// Problem says why it cannot tell; empty when it can.
 	Problem string `json:"problem,omitempty"`
 	// Err is not sent: ErrNoAnswer, or nil.

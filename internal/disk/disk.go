@@ -90,6 +90,9 @@ type Fact struct {
 	Bytes int64 // that it takes on the disk, without holes
 	Size  int64 // with holes, and without what lies beyond its end
 	When  time.Time
+	// ID tells a file from all others that are there, whatever its names; it is the same on every
+	// machine that shares the directory.
+	ID uint64
 }
 
 // Exists reports whether there is anything of that name.

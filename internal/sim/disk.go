@@ -46,6 +46,7 @@ type Disk struct {
 	last  string
 
 	machines int
+	made     uint64 // files
 }
 
 // An inode is a file, whatever its names.
@@ -54,6 +55,7 @@ type inode struct {
 	kept    []byte // as it is on the disk
 	changes []change
 	when    time.Time
+	id      uint64
 }
 
 // A change is bytes at a place, or a new length.
@@ -148,7 +150,8 @@ func (d *Disk) Make(name string, _ uint32) (disk.File, error) {
 	if d.names[name] != nil {
 		return nil, &fs.PathError{Op: "open", Path: d.Full(name), Err: fs.ErrExist}
 	}
-	f := &inode{when: d.now()}
+	d.made++
+	f := &inode{when: d.now(), id: d.made}
 	d.move(move{to: name, file: f})
 	return &diskFile{d: d, name: name, f: f}, nil
 }

@@ -102,7 +102,7 @@ func (f *diskFile) Fact() (disk.Fact, error) {
 		return disk.Fact{}, ErrDied
 	}
 	n := int64(len(f.f.seen(f.d, f.by)))
-	return disk.Fact{Bytes: n, Size: n, When: f.f.when}, nil
+	return disk.Fact{Bytes: n, Size: n, When: f.f.when, ID: f.f.id}, nil
 }
 
 // Data implements disk.File. It knows of no holes.
