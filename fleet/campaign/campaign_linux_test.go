@@ -115,6 +115,9 @@ func TestCampaign(t *testing.T) {
 		for k := range *clients {
 			s.wg.Go(func() { s.work(k) })
 		}
+		broke := make(chan struct{})
+		var watching sync.WaitGroup
+		watching.Go(func() { f.watch(t, broke) })
 		r := rand.New(rand.NewPCG(*seed, 0))
 		between := func(least, most time.Duration) {
 			<-time.After(least + time.Duration(r.Int64N(int64(most-least))))
@@ -148,6 +151,8 @@ func TestCampaign(t *testing.T) {
 		}
 		close(s.stop)
 		s.wg.Wait()
+		close(broke)
+		watching.Wait()
 		t.Logf("%d rounds", broken)
 		s.audit(t)
 		var ending sync.WaitGroup
