@@ -82,7 +82,9 @@ func (t *trans) Gather(sure, final bool) (server.Gathered, error) {
 		return t.ask(false, true)
 	}
 	if t.rec.State == engine.Settling { // it was not over
-		if err := t.change(briefTries, func(r *engine.Record) { r.State = engine.Created }); err != nil {
+		if err := t.change(briefTries, func(r *engine.Record) {
+			r.State, r.Base = engine.Created, false
+		}); err != nil {
 			return server.Gathered{}, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"mdalp/fleet/engine"
@@ -48,11 +49,17 @@ func (t *trans) make() error {
 	return t.s.shared.MakePart(t.rec.TID, t.rec.Bytes)
 }
 
+// errBase is the error of a client that announces a payload when it has sent another.
+var errBase = errors.New("it is one of the base protocol")
+
 // open has the receivers know where its segments go, and whoever settles it its name.
 func (t *trans) open(m server.Meta, size, from int64) error {
 	file := ""
 	if t.s.names {
 		file = server.ClientName(m.TID, m.Name)
+	}
+	if t.rec.Base { // its segments are being put together, and there is no way back
+		return fmt.Errorf("transaction %d: %w", m.TID, errBase)
 	}
 	return t.change(briefTries, func(r *engine.Record) {
 		r.State, r.Bytes, r.Segment, r.Name, r.Resumed = engine.Open, size, int64(m.Segment), m.Name, from

@@ -18,6 +18,9 @@ func (s *store) Resume(m server.Meta, from, size int64) (server.Place, []wire.Ra
 	if t == nil {
 		return nil, nil, server.ErrElsewhere
 	}
+	if t.rec.Base {
+		return nil, nil, fmt.Errorf("transaction %d: %w", m.TID, errBase)
+	}
 	old, err := s.fence(from, printOf(&m.Key))
 	if err != nil {
 		return nil, nil, err

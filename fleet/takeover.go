@@ -130,8 +130,11 @@ func (s *store) orphans() (found []*server.Found, err error) {
 			continue
 		}
 		f, err := s.take(r, e.Revision)
-		if err != nil {
-			continue // another was first, or it is tried again
+		if err != nil { // another was first, or it is tried again
+			if !errors.Is(err, engine.ErrConflict) {
+				s.log.Warn("what another has left cannot be taken over now", "tid", r.TID, "err", err)
+			}
+			continue
 		}
 		found = append(found, f)
 	}
