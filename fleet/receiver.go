@@ -25,6 +25,10 @@ const (
 	againAfter = 300 * time.Millisecond
 	// flushEvery is how often what has come is flushed.
 	flushEvery = time.Second
+	// slowFlush is what one may take until the directory is said to be slow: orchestrators wait for
+	// less. It is said again after tellSlowEvery.
+	slowFlush     = 2 * time.Second
+	tellSlowEvery = time.Minute
 	// idleFor is how long a transaction is silent until the engine is asked whether it is
 	// over, and forgetFor how long one that is over is remembered.
 	idleFor   = 40 * time.Second
@@ -79,6 +83,7 @@ type Receiver struct {
 
 	saying     bool
 	say, sweep time.Time
+	tellSlow   time.Time // before which nothing more is said of slow flushes
 	first      time.Time // when the engine took first that it is there
 	doubled    bool      // another has its ID
 	lease      lease

@@ -47,6 +47,7 @@ type stand struct {
 	last     time.Time // a new one was taken; zero when none was in this process
 	dirty    bool      // it stands in Receiver.dirty
 	unsynced bool      // something came since the last flush began
+	stable   bool      // what had come by then is flushed, since this process has it open
 	syncing  bool
 	bare     bool    // it was flushed, and its journal does not say so
 	asks     []asked // of orchestrators, to be answered
@@ -81,7 +82,7 @@ func (r *Receiver) stand(now time.Time, tid int64) *stand {
 
 // opened takes what was said, and the datagrams that waited for it.
 func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
-	s.asking = false
+	s.asking, s.stable = false, false
 	s.again = now.Add(againAfter)
 	switch {
 	case r.stands[s.tid] != s || r.left:
@@ -213,7 +214,8 @@ func (r *Receiver) flush(now time.Time, s *stand) {
 	sync := len(asks) == 0
 	for _, k := range asks {
 		s.shut = k.Close
-		sync = sync || k.Flush
+		// A second flush of the same would let nobody know in time whose first took too long.
+		sync = sync || k.Flush && (s.unsynced || !s.stable)
 	}
 	if s.bare && !s.shut { // it was not whole
 		s.bare, s.unsynced = false, true
@@ -223,7 +225,7 @@ func (r *Receiver) flush(now time.Time, s *stand) {
 		r.reply(asks, a)
 		return
 	}
-	s.syncing, s.unsynced = true, false
+	s.syncing, s.unsynced, s.stable = true, false, false
 	f := func() (noted bool, err error) { return true, s.part.Sync() }
 	switch {
 	case s.state == base:
@@ -231,9 +233,11 @@ func (r *Receiver) flush(now time.Time, s *stand) {
 	case s.shut:
 		f = s.part.Flush
 	}
+	began := now
 	r.cfg.Beside(func() func(time.Time) {
 		noted, err := f()
 		return func(now time.Time) {
+			r.took(now, began)
 			s.bare = !noted
 			r.flushed(now, s, asks, a, err)
 		}
@@ -249,7 +253,7 @@ func (r *Receiver) reply(asks []asked, a engine.Answer) {
 
 // flushed tells what is there, now that it is flushed.
 func (r *Receiver) flushed(now time.Time, s *stand, asks []asked, a engine.Answer, err error) {
-	s.syncing = false
+	s.syncing, s.stable = false, err == nil
 	if err != nil {
 		r.broken(s, err)
 		if s.part != nil {
@@ -260,5 +264,18 @@ func (r *Receiver) flushed(now time.Time, s *stand, asks []asked, a engine.Answe
 	r.reply(asks, a)
 	if len(s.asks) > 0 {
 		r.flush(now, s)
+	}
+}
+
+// took tells of a flush that took long: the directory is slow, or all that are under way are many.
+func (r *Receiver) took(now, began time.Time) {
+	d := now.Sub(began)
+	if d < slowFlush {
+		return
+	}
+	r.counts.Slow++
+	if !now.Before(r.tellSlow) {
+		r.tellSlow = now.Add(tellSlowEvery)
+		r.cfg.Log.Warn("the directory is slow", "flush", d, "slow_flushes", r.counts.Slow)
 	}
 }

@@ -216,6 +216,7 @@ func receiverCounts(w *loop.Waker, r *fleet.Receiver) []overview.Count {
 			v.counts.Unopened),
 		count("receiver_replayed_total", "Of sealed transactions, whose number came before.",
 			v.counts.Replayed),
+		count("receiver_slow_flushes_total", "Flushes that took longer than 2 s.", v.counts.Slow),
 		count("receiver_failures_total", "Writes and flushes that failed.", v.counts.Failed),
 	}
 }
