@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -282,25 +281,4 @@ func (t *trans) remove(name string) {
 	if t.rec.Resumed != 0 {
 		f.Remove(server.JournalName(t.rec.TID, resumed))
 	}
-}
-
-// ended is what a record of one that has ended says to a client that asks.
-func ended(r *engine.Record) *server.Found {
-	f := &server.Found{Meta: server.Meta{TID: r.TID, Segment: int(r.Segment), Client: r.Client, Name: r.Name},
-		Receivers: stations(r.Receivers), Size: r.Bytes, Comment: r.Comment}
-	switch {
-	case r.State == engine.Complete && r.Bytes > 0:
-		f.Verdict = wire.Complete
-		hex.Decode(f.SHA256[:], []byte(r.SHA256))
-	case r.State == engine.Damaged:
-		f.Verdict = wire.Damaged
-	case r.State == engine.Kept && r.Bytes > 0:
-		f.Verdict, f.Resume = wire.Refused, true
-		if f.Comment == "" {
-			f.Comment = "it was silent for too long"
-		}
-	default:
-		return nil
-	}
-	return f
 }

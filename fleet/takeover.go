@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"net/netip"
 
@@ -139,4 +140,25 @@ func (s *store) orphans() (found []*server.Found, err error) {
 		found = append(found, f)
 	}
 	return found, nil
+}
+
+// ended is what a record of one that has ended says to a client that asks.
+func ended(r *engine.Record) *server.Found {
+	f := &server.Found{Meta: server.Meta{TID: r.TID, Segment: int(r.Segment), Client: r.Client, Name: r.Name},
+		Receivers: stations(r.Receivers), Size: r.Bytes, Comment: r.Comment}
+	switch {
+	case r.State == engine.Complete && r.Bytes > 0:
+		f.Verdict = wire.Complete
+		hex.Decode(f.SHA256[:], []byte(r.SHA256))
+	case r.State == engine.Damaged:
+		f.Verdict = wire.Damaged
+	case r.State == engine.Kept && r.Bytes > 0:
+		f.Verdict, f.Resume = wire.Refused, true
+		if f.Comment == "" {
+			f.Comment = "it was silent for too long"
+		}
+	default:
+		return nil
+	}
+	return f
 }

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,6 +80,10 @@ func program(t *testing.T, name string) string {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if most := flag.Lookup("test.parallel"); runtime.GOMAXPROCS(0) < 4 && most.Value.String() == most.DefValue {
+		most.Value.Set("4") // they wait, most of the time
+	}
 	given := os.Getenv(programsDir) != ""
 	code := m.Run()
 	if programs.dir != "" && !given {

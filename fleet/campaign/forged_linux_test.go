@@ -156,7 +156,7 @@ func TestForged(t *testing.T) {
 		// A transaction that is open is spoiled while its client sends.
 		file, b := payload(t, 8<<20)
 		spoiled := make(chan report, 1)
-		go func() { spoiled <- f.send(t.Context(), file, "--rate", "16M", "--deadline", "20s") }()
+		go func() { spoiled <- f.send(t.Context(), file, "--rate", "16M", "--deadline", "12s") }()
 		f.began(t)
 		for _, e := range f.unsettled(t) {
 			if e.Record.Bytes == 8<<20 {

@@ -97,6 +97,7 @@ func TestSlowDirectory(t *testing.T) {
 			}
 			all.Wait()
 		}
+		f.offered(t, 2)
 		slow := f.receivers[0]
 		again := slow.slow(t, writes, 100*time.Millisecond)
 		sends("one receiver is slow to write")
@@ -117,4 +118,20 @@ func TestSlowDirectory(t *testing.T) {
 			t.Errorf("the slow one was killed: %+v, stored %v", r, f.stored(b))
 		}
 	})
+}
+
+// offered waits until an offer has so many receivers: orchestrators look once a second who is there.
+func (f *fleet) offered(t *testing.T, receivers int, args ...string) {
+	t.Helper()
+	file, _ := payload(t, 100)
+	for end := time.Now().Add(patience); ; {
+		r := f.send(t.Context(), file, args...)
+		rec, _, err := f.look.Get(t.Context(), r.Transaction)
+		if err == nil && len(rec.Receivers) == receivers {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%+v, %+v, %v", r, rec, err)
+		}
+	}
 }

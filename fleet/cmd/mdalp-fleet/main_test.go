@@ -60,6 +60,8 @@ func TestUsage(t *testing.T) {
 		{"orchestrator --dir " + dir + " --key /nonexistent --fleet-key f", 4, "--key /nonexistent: no such file"},
 		{"receiver --dir " + dir + " --fleet-key /nonexistent", 4, "--fleet-key /nonexistent: no such file"},
 		{"receiver --dir " + dir + " --id a.b", 2, `--id "a.b"`},
+		{"receiver --id a --dir " + dir + " --name a\ab", 2, `--name "a\ab"`},
+		{"orchestrator --dir " + dir + " --zone a\x1bb", 2, `--zone "a\x1bb"`},
 		{"receiver --dir " + dir + " --replicas 2", 2, "--replicas 2"},
 		{"receiver --dir " + dir + " --ledger-bytes 5", 2, "--ledger-bytes"},
 		{"receiver --dir " + dir + " --drain -1s", 2, "--drain -1s"},

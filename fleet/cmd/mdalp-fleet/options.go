@@ -163,6 +163,8 @@ func (o *part) check() error {
 		return usagef("--replicas %d: 1, 3 or 5 are possible", o.Replicas)
 	case o.LedgerBytes < 1<<20 || o.SettledBytes < 1<<20:
 		return usagef("--ledger-bytes, --settled-bytes: 1048576 are the least")
+	case !engine.Printable(o.zone):
+		return usagef("--zone \"%s\": it is of one line, of 255 bytes at most", o.zone)
 	case o.drain < 0:
 		return usagef("--drain %v: it is negative", o.drain)
 	}
@@ -210,8 +212,6 @@ func outward() (netip.Addr, error) {
 	defer c.Close()
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
-
-var idForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // identity is the default of --id: the host's name, as an ID may be spelled.
 func identity() string {

@@ -63,7 +63,10 @@ func (o *receiving) check() error {
 	if o.segment < 1 || o.segment > wire.MaxSegment {
 		return usagef("--segment %d: 1 to %d are possible", o.segment, wire.MaxSegment)
 	}
-	if !idForm.MatchString(o.id) {
+	if !engine.Printable(o.name) {
+		return usagef("--name \"%s\": it is of one line, of 255 bytes at most", o.name)
+	}
+	if !engine.Nameable(o.id) {
 		return usagef("--id %q: 1 to 64 letters, digits, - and _", o.id)
 	}
 	return nil
