@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -89,6 +90,7 @@ func (v *View) look(ctx context.Context, e Source) {
 			}
 		}
 	}
+	v.addresses()
 	v.Streams = e.Streams(ctx)
 	for _, s := range v.Streams {
 		if s.Problem != "" {
@@ -97,6 +99,22 @@ func (v *View) look(ctx context.Context, e Source) {
 		for _, w := range s.Warnings {
 			v.problem("stream %s: %s", s.Name, w)
 		}
+	}
+}
+
+// addresses finds receivers that say the same address: what is sent to one of them reaches the
+// other, or neither.
+func (v *View) addresses() {
+	first := make(map[netip.AddrPort]string)
+	for _, p := range v.Parties {
+		if p.Role != engine.Receiver {
+			continue
+		}
+		if other, twice := first[p.Addr]; twice {
+			v.problem("receivers %s and %s both say that they are at %v", other, p.ID, p.Addr)
+			continue
+		}
+		first[p.Addr] = p.ID
 	}
 }
 

@@ -37,7 +37,7 @@ func (f *fixed) Stats() nats.Stats {
 }
 
 func party(role engine.Role, id string, draining bool) engine.Party {
-	return engine.Party{Role: role, ID: id, Addr: netip.MustParseAddrPort("192.0.2.1:4650"), Free: 3 << 30,
+	return engine.Party{Role: role, ID: id, Addr: netip.MustParseAddrPort("192.0.2." + id[len(id)-1:] + ":4650"), Free: 3 << 30,
 		Open: 5, Draining: draining, Token: "t"}
 }
 
@@ -59,7 +59,7 @@ var fleets = []struct {
 		open:    []engine.Entry{openly(engine.Open, "o1"), openly(engine.Open, "o1"), openly(engine.Settling, "gone")},
 		streams: []nats.Stream{{Name: "KV_l", Leader: "n1", Replicas: []nats.Copy{{Name: "n2", Current: true}}, Messages: 9, Bytes: 2048, MaxBytes: 1 << 30}},
 	}, nil,
-		[]string{"receiver      r2  192.0.2.1:4650  -     5     3.0 GiB  drains\n", "KV_l    n1      n2      9        2.0 KiB  1.0 GiB\n",
+		[]string{"receiver      r2  192.0.2.2:4650  -     5     3.0 GiB  drains\n", "KV_l    n1      n2      9        2.0 KiB  1.0 GiB\n",
 			"\nopen: 1 settling, 2 open; without an orchestrator: 1\n"},
 		[]string{`mdalp_fleet_parties{role="receiver",state="drains"} 1`, `mdalp_fleet_parties{role="orchestrator",state="drains"} 0`,
 			`mdalp_fleet_open_transactions{state="open"} 2`, "mdalp_fleet_orphans 1", "mdalp_fleet_engine_up 1",
@@ -68,6 +68,9 @@ var fleets = []struct {
 	{"nobody takes anything", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", true)}},
 		[]string{"no orchestrator", "no receiver"}, []string{"\nopen: -; without an orchestrator: 0\n", "problem: no receiver is there"},
 		[]string{`mdalp_fleet_parties{role="receiver",state="takes"} 0`}},
+	{"two receivers have one address", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false),
+		party(engine.Receiver, "r1", false), party(engine.Receiver, "a1", false)}},
+		[]string{"receivers r1 and a1 both say that they are at 192.0.2.1:4650"}, []string{"problem: receivers r1 and a1 both say"}, nil},
 	{"the engine is away", fixed{err: errors.New("no quorum"), streams: []nats.Stream{{Name: "KV_l", Problem: "it is silent"}}},
 		[]string{"the ledger cannot be read: no quorum", "the registry cannot be read: no quorum", "stream KV_l: it is silent"},
 		[]string{"problem: stream KV_l: it is silent\n"}, []string{"mdalp_fleet_engine_up 0"}},
