@@ -90,8 +90,10 @@ func (f *fleetWorld) run() error {
 		return err
 	}
 	switch r := &f.client.report; {
-	case errors.Is(f.client.err, ErrIncomplete) && len(f.on) > 0 && (f.client.dialog.failed || f.unheard()):
-		return nil // luck: announced in vain, and too slow for the limit; or nothing came of the first segments
+	case len(f.on) > 0 && f.client.dialog.failed: // announced in vain: by the base protocol, perhaps in time
+		return nil
+	case len(f.on) > 0 && errors.Is(f.client.err, ErrIncomplete) && f.unheard():
+		return nil
 	case f.client.err != nil:
 		return f.client.err
 	case !r.Verified:

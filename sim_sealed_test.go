@@ -140,6 +140,7 @@ func (sc *veiled) add(k *seal.Key, resume *Transaction, now time.Time) {
 	if err != nil {
 		panic(err)
 	}
+	run.resolve = func(string) netip.Addr { return netip.Addr{} } // an attacker makes names of addresses
 	c.session = newSession(now, bytes.NewReader(c.payload), int64(size), run, icmp.Off, icmp.Off, 0)
 	if k == nil {
 		c.outer = c.session
