@@ -123,7 +123,10 @@ type veiledServer struct {
 func (s *veiledServer) start() {
 	sc := s.sc
 	s.runs++
-	s.ours, s.bare = map[int64]bool{}, map[int64]bool{}
+	s.ours = map[int64]bool{}
+	if s.bare == nil { // what was open in the clear goes on after a restart
+		s.bare = map[int64]bool{}
+	}
 	sc.disk.Now = sc.world.Now
 	dir, err := server.NewDirIn(sc.disk, server.DirOptions{Reserve: -1})
 	if err != nil {
