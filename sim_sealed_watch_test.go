@@ -228,9 +228,9 @@ type veiledClient struct {
 	outer   loop.Handler
 	hostile bool
 	what    string
-	sealed  []byte // what came
-	plain   []byte // what the session sends
-	waited  int    // intents when it was told to wait
+	sealed  []byte   // what came
+	plain   []byte   // what the session sends
+	waited  [2]int64 // when it was told to wait: the transaction it had given up, and intents since
 }
 
 // Receive implements seal.Program.
@@ -252,12 +252,13 @@ func (c *veiledClient) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]by
 // Wait implements seal.Program. An answer to wait may be a replay, and counts once for each intent:
 // or who replays it would keep the client from asking.
 func (c *veiledClient) Wait(now time.Time, d time.Duration) {
+	at := [2]int64{c.session.given, int64(c.session.waiting.intents)}
 	before, _ := c.session.Next()
 	c.session.Wait(now, d)
-	if after, _ := c.session.Next(); c.waited == c.session.waiting.intents && after != before {
+	if after, _ := c.session.Next(); c.waited == at && after != before {
 		c.sc.fail("client %d: %s has it wait again", c.id, c.what)
 	}
-	c.waited = c.session.waiting.intents
+	c.waited = at
 }
 
 // A veiledNode is that with its seal around it.
