@@ -18,6 +18,7 @@ const offerLag = livingFor
 func (f *fleetWorld) wrote(r *engine.Record) {
 	before := f.last[r.TID]
 	f.last[r.TID] = r
+	f.renamed(before, r)
 	switch {
 	case before == nil:
 		f.offered(r)

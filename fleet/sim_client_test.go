@@ -255,7 +255,7 @@ func (c *simClient) Expire(now time.Time) {
 			c.at = (c.at + 1) % len(c.orchs)
 		}
 		c.next = now.Add(time.Second)
-		m := wire.Manifest{Bytes: int64(len(c.payload)), Seg: c.seg, Resume: wire.Absent}
+		m := wire.Manifest{Bytes: int64(len(c.payload)), Seg: c.seg, Name: c.fileName(), Resume: wire.Absent}
 		if c.old != wire.Absent && c.seq < 8 {
 			m.Resume = c.old
 		}
@@ -270,7 +270,7 @@ func (c *simClient) Expire(now time.Time) {
 		if c.unheard++; c.unheard%3 == 0 {
 			c.at = (c.at + 1) % len(c.orchs)
 		}
-		orch(wire.AppendManifest(nil, c.tid, c.seq, &wire.Manifest{Bytes: int64(len(c.payload)), Seg: c.seg, Resume: wire.Absent}))
+		orch(wire.AppendManifest(nil, c.tid, c.seq, &wire.Manifest{Bytes: int64(len(c.payload)), Seg: c.seg, Name: c.fileName(), Resume: wire.Absent}))
 		c.seq++
 	}
 	if c.opened && c.left > 0 {

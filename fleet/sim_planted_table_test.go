@@ -26,6 +26,8 @@ var plants = []plant{
 		"if err := t.change(map[bool]int{true: 1}[PLANTED], done); err != nil && !PLANTED {\n"),
 	one("publish.go", "those who take payloads on are not told again",
 		"err := s.publish(&r)\n\t\tif err == nil {", "err := s.publish(&r)\n\t\tif err == nil || PLANTED {"),
+	one("place.go", "whoever settles a payload decides its name",
+		"if t.rec.Bytes > 0 && server.IsWholeName(", "if t.rec.Bytes > 0 && (t.s.names || !PLANTED) && server.IsWholeName("),
 	// What is on stable storage.
 	{name: "neither receivers nor who settles flush", edits: []edit{
 		{"stand.go", "if !sync || s.problem != \"\" {", "if !sync || PLANTED || s.problem != \"\" {"},

@@ -86,7 +86,7 @@ func (p *proc) start() program {
 		var seed [32]byte
 		copy(seed[:], fmt.Sprint(f.seed, p.id, p.starts))
 		o, err := NewOrchestrator(OrchestratorConfig{Engine: p.client, Folder: p.folder, Token: "t",
-			ID: fmt.Sprintf("%s-%d", p.id, p.starts), Addr: p.addr, PerOffer: 3, Log: f.log,
+			ID: fmt.Sprintf("%s-%d", p.id, p.starts), Addr: p.addr, PerOffer: 3, Names: p.gives(), Log: f.log,
 			Server: server.Config{Seed: seed}, Beside: p.life.Beside, Pause: f.m.Pause})
 		if err != nil {
 			f.t.Fatal(err)
@@ -200,7 +200,7 @@ func (f *fleetWorld) settled(tid int64) (n int) {
 // checkFile checks that a payload is there, once, and after a loss of power that takes all that
 // was not flushed; that of nil is anything.
 func (f *fleetWorld) checkFile(tid int64, payload []byte, what string) {
-	name := server.WholeName(tid)
+	name := f.fileOf(tid)
 	b, ok := f.disk.Unplugged(func() bool { return false }).Files()[name]
 	if !ok {
 		f.fail("transaction %d %s, and a loss of power takes %s", tid, what, name)
