@@ -107,6 +107,16 @@ func (t *trans) astray() bool {
 	return true
 }
 
+// based gives a record of the base protocol that state, and leaves one alone that turns out, while it
+// is written, to be opened: a write that was given up may be done all the same.
+func based(state engine.State) func(*engine.Record) {
+	return func(r *engine.Record) {
+		if r.Bytes == 0 {
+			r.State, r.Base = state, true
+		}
+	}
+}
+
 // assembly is the file in which a base payload is put together: one of its own for each
 // owner, as a former one may not know yet that it is none.
 func assembly(tid int64, epoch uint64) string {
@@ -180,7 +190,7 @@ func (t *trans) Keep() string {
 		return ""
 	}
 	t.ask(true, true)
-	if t.change(briefTries, func(r *engine.Record) { r.State, r.Base = engine.Kept, true }) != nil {
+	if t.change(briefTries, based(engine.Kept)) != nil || t.astray() {
 		return ""
 	}
 	return t.s.folder.Full(server.SpoolName(t.rec.TID, "*"))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"mdalp/fleet/engine"
-	"mdalp/server"
 )
 
 // offerLag is how old what an orchestrator knows of the others may be when it offers them.
@@ -90,5 +89,5 @@ func (f *fleetWorld) checkDigest(r *engine.Record) {
 
 // stable is what a loss of power leaves of a payload that has its name.
 func (f *fleetWorld) stable(tid int64) []byte {
-	return f.disk.Unplugged(func() bool { return false }).Files()[server.WholeName(tid)]
+	return f.disk.Unplugged(func() bool { return false }).Files()[f.fileOf(tid)]
 }
