@@ -1,4 +1,7 @@
-// Package packaging tries the files for containers by the programs that read them.
+//go:build compose
+
+// Package packaging tries the files for containers by the programs that read them. Not every machine
+// starts containers, so that it is asked for: go test -tags compose ./packaging.
 package packaging
 
 import (
