@@ -82,7 +82,7 @@ func (t *trans) Gather(sure, final bool) (server.Gathered, error) {
 		return t.ask(false, true)
 	}
 	if t.rec.State == engine.Settling { // it was not over
-		if err := t.change(briefTries, func(r *engine.Record) {
+		if err := t.turns(briefTries, func(r *engine.Record) {
 			r.State, r.Base = engine.Created, false
 		}); err != nil {
 			return server.Gathered{}, err
@@ -107,14 +107,18 @@ func (t *trans) astray() bool {
 	return true
 }
 
-// based gives a record of the base protocol that state, and leaves one alone that turns out, while it
-// is written, to be opened: a write that was given up may be done all the same.
-func based(state engine.State) func(*engine.Record) {
-	return func(r *engine.Record) {
+// turns is change of one that is of the base protocol, or nothing yet: what is astray stays as it is,
+// also where that is found out only now.
+func (t *trans) turns(tries int, f func(*engine.Record)) error {
+	err := t.change(tries, func(r *engine.Record) {
 		if r.Bytes == 0 {
-			r.State, r.Base = state, true
+			f(r)
 		}
+	})
+	if err == nil && t.astray() {
+		err = server.ErrElsewhere
 	}
+	return err
 }
 
 // assembly is the file in which a base payload is put together: one of its own for each
@@ -190,7 +194,7 @@ func (t *trans) Keep() string {
 		return ""
 	}
 	t.ask(true, true)
-	if t.change(briefTries, based(engine.Kept)) != nil || t.astray() {
+	if t.turns(briefTries, func(r *engine.Record) { r.State, r.Base = engine.Kept, true }) != nil {
 		return ""
 	}
 	return t.s.folder.Full(server.SpoolName(t.rec.TID, "*"))

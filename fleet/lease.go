@@ -60,11 +60,9 @@ func (r *Receiver) leased(now time.Time, s *stand, e *loop.Envelope) bool {
 // settled asks the receivers of a base payload for the last time, until each has answered or
 // is gone.
 func (t *trans) settled() (g server.Gathered, err error) {
-	if err = t.change(0, based(engine.Settling)); err != nil {
+	err = t.turns(0, func(r *engine.Record) { r.State, r.Base = engine.Settling, true })
+	if err != nil {
 		return g, err
-	}
-	if t.astray() {
-		return g, server.ErrElsewhere
 	}
 	for n := 0; ; n++ {
 		if g, err = t.ask(true, true); !errors.Is(err, errStill) {

@@ -67,6 +67,25 @@ func (f *fleetWorld) taken(r, before *engine.Record) {
 	}
 }
 
+// checkPromised checks that what a client was acknowledged of the base protocol is in what became
+// complete, if it gave up before the end, too.
+func (f *fleetWorld) checkPromised(c *simClient) {
+	for _, p := range c.promised {
+		r := f.m.Record(p.tid)
+		if r == nil || r.State != engine.Complete || f.hosts.torn[p.tid] {
+			continue
+		}
+		b := f.stable(p.tid)
+		for seq, acked := range p.acked {
+			end := min((seq+1)*int(c.seg), len(c.payload))
+			if acked && (len(b) < end || !bytes.Equal(b[:end], c.payload[:end])) {
+				f.fail("transaction %d is complete, and segment %d was acknowledged and is not there", p.tid, seq)
+				return
+			}
+		}
+	}
+}
+
 // checkTorn checks a base payload of which a loss of power may have taken what was acknowledged:
 // where it is there, it is so from its first byte on.
 func (f *fleetWorld) checkTorn(c *simClient) {

@@ -28,6 +28,12 @@ type simClient struct {
 	before  *simClient         // whose payload it sends once more, and resumes
 	hasty   time.Duration      // after which it begins anew, and resumes what it has sent; 0 is never
 
+	// A base one may be slow, and keep to one receiver: drip is how long it waits behind each
+	// acknowledgement, and gap how long once, when so many are missing.
+	drip, gap time.Duration
+	gapAt     int
+	hold      time.Time
+
 	at      int // the orchestrator that it speaks to
 	tid     int64
 	old     int64 // to be resumed, or Absent
@@ -49,8 +55,15 @@ type simClient struct {
 	done    bool
 	ended   time.Time
 	tids    []int64
-	fresh   int // transactions begun
-	err     error
+	// promised is what was acknowledged of each base transaction.
+	promised []promise
+	fresh    int // transactions begun
+	err      error
+}
+
+type promise struct {
+	tid   int64
+	acked []bool
 }
 
 type datagram struct {
@@ -130,6 +143,9 @@ func (c *simClient) offer(now time.Time, m *wire.Message) {
 		c.seg = 700
 	}
 	c.acked = make([]bool, c.total())
+	if c.base {
+		c.promised = append(c.promised, promise{c.tid, c.acked})
+	}
 	c.left = len(c.acked)
 	n := len(c.rs)
 	c.nums, c.silent = make([]int64, n), make([]int, n)
@@ -212,6 +228,12 @@ func (c *simClient) acks(now time.Time, i int, seq int64) {
 		c.left--
 		c.last = now
 	}
+	if c.drip > 0 {
+		c.hold = now.Add(c.drip)
+		if c.left == c.gapAt {
+			c.hold, c.gapAt = now.Add(c.gap), -1
+		}
+	}
 	if c.base && c.left == 0 {
 		c.done, c.ended = true, now
 		c.told(c)
@@ -284,6 +306,9 @@ func (c *simClient) segments(now time.Time) {
 	if c.base {
 		most = 1
 	}
+	if now.Before(c.hold) {
+		return
+	}
 	under := make(map[int64]bool)
 	for i := range c.rs {
 		for k, at := range c.until[i] {
@@ -296,6 +321,9 @@ func (c *simClient) segments(now time.Time) {
 		}
 	}
 	i := c.rng.IntN(len(c.rs))
+	if c.drip > 0 {
+		i = len(c.rs) - 1
+	}
 	for seq := int64(0); seq < int64(len(c.acked)); seq++ {
 		if c.acked[seq] || under[seq] {
 			continue

@@ -13,7 +13,7 @@ func (f *fleetWorld) fault(at time.Duration) {
 	span := time.Duration(r.Int64N(int64(25 * time.Second)))
 	all := f.all()
 	p := all[r.IntN(len(all))]
-	kind := r.IntN(12)
+	kind := r.IntN(14)
 	if f.log != nil {
 		f.log.Info("fault", "kind", kind, "at", at, "for", span, "of", p.id)
 	}
@@ -56,7 +56,29 @@ func (f *fleetWorld) fault(at time.Duration) {
 		f.outage(at, span)
 	case 11: // held up, as a machine that is suspended
 		f.freeze(p, at, span)
+	case 12, 13: // the receiver that a slow client keeps to is cut off from the engine alone
+		f.part(at, 10*time.Second+span, 20)
 	}
+}
+
+// part cuts off from the engine who takes all segments of a slow client, as soon as there is one.
+func (f *fleetWorld) part(at, span time.Duration, tries int) {
+	f.world.At(at, func(time.Time) {
+		for _, c := range f.clients {
+			if c.drip == 0 || c.tid == 0 || c.done || c.left == len(c.acked) {
+				continue
+			}
+			for _, p := range f.rcvs {
+				if p.addr == c.rs[0] {
+					f.cut(at, span, p)
+				}
+			}
+			return
+		}
+		if tries > 1 {
+			f.part(at+2*time.Second, span, tries-1)
+		}
+	})
 }
 
 // cut cuts a process off from the engine.

@@ -53,6 +53,15 @@ var plants = []plant{
 		"s.now.Sub(s.asked) <= livingFor", "(s.now.Sub(s.asked) <= livingFor || PLANTED)"),
 	one("resume.go", "what is resumed is not fenced",
 		"\t\tt.rev, err = s.engine.Update(ctx, &t.rec, rev)\n", "\t\tif t.rev = rev; !PLANTED {\n\t\t\tt.rev, err = s.engine.Update(ctx, &t.rec, rev)\n\t\t}\n"),
+	// What comes while a transaction is settled. Not here are two that do no harm: an extended segment
+	// taken then has the bytes that are there, and what is kept and called complete has no digest
+	// that a client could have sent.
+	one("lease.go", "a receiver that is cut off acknowledges for ever",
+		"if now.Before(r.lease.until) {", "if now.Before(r.lease.until) || PLANTED {"),
+	one("place.go", "who settles does not wait for a silent receiver",
+		"s.gone(ids[i]) != nil {", "s.gone(ids[i]) != nil && !PLANTED {"),
+	one("base.go", "a base segment is taken while it is settled",
+		"s.spool.Put(m.Seq, m.Data, s.shut)", "s.spool.Put(m.Seq, m.Data, s.shut && !PLANTED)"),
 	// Receivers.
 	one("stand.go", "a receiver answers for another transaction",
 		"\ts := r.stands[a.TID]\n",

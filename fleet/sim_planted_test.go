@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,7 +19,10 @@ import (
 	"mdalp/internal/need"
 )
 
-var plantedAll = flag.Bool("planted", false, "hunt all planted bugs, and not just some")
+var (
+	plantedAll = flag.Bool("planted", false, "hunt all planted bugs, and not just some")
+	plantedOf  = flag.String("plantedof", "", "hunt those whose names have this in them")
+)
 
 // A plant is a bug: text of a file of this module, or of the server's, and what it is replaced by.
 // In that PLANTED is whether the bug is on.
@@ -47,6 +51,9 @@ func TestPlanted(t *testing.T) {
 	hunted := rand.Perm(len(plants))
 	if !*plantedAll {
 		hunted = hunted[:3]
+	}
+	if *plantedOf != "" {
+		hunted = slices.DeleteFunc(rand.Perm(len(plants)), func(k int) bool { return !strings.Contains(plants[k].name, *plantedOf) })
 	}
 	for _, k := range hunted {
 		p := &plants[k]

@@ -163,6 +163,11 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 			if c.base {
 				c.payload = c.payload[:min(len(c.payload), 4000)]
 			}
+			if c.base && r.IntN(2) == 0 {
+				c.payload = c.payload[:min(len(c.payload), 2500)]
+				c.drip, c.gap = time.Duration(r.Int64N(int64(2*time.Second))), time.Duration(r.Int64N(int64(9*time.Second)))
+				c.gapAt = r.IntN(25)
+			}
 			if k > 0 && !c.base && r.IntN(4) == 0 { // it sends the same once more, as it does not know
 				c.again(port.clients[k-1])
 			}
@@ -243,6 +248,7 @@ func (f *fleetWorld) run() error {
 		return err
 	}
 	for _, c := range f.clients {
+		f.checkPromised(c)
 		if c.base && f.hosts.torn[c.tid] {
 			f.checkTorn(c)
 			continue

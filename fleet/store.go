@@ -293,6 +293,6 @@ func (t *trans) lose() error {
 
 // void ends the record of a transaction of which nothing is there.
 func (t *trans) void() {
-	t.change(briefTries, func(r *engine.Record) { r.State = engine.Void })
+	t.turns(briefTries, func(r *engine.Record) { r.State = engine.Void })
 	t.end()
 }

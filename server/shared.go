@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -44,7 +43,8 @@ func WholeName(tid int64) string { return fileName(tid, wholeSuffix) }
 
 // MakePart makes the file of a payload of size bytes, with its room set aside where the file
 // system can do that. One that is there already is as good; where whoever made it came no further,
-// or lost its power, it is given its size. It fails as the disk does.
+// or lost its power, it is given its size. A longer one is of a payload that came to nothing before
+// its transaction was opened, and goes. It fails as the disk does.
 func (s *Shared) MakePart(tid, size int64) error {
 	name := PartName(tid)
 	f, err := s.d.f.Make(name, 0o644)
@@ -54,10 +54,14 @@ func (s *Shared) MakePart(tid, size int64) error {
 		switch {
 		case serr != nil || is.Size == size:
 			return serr
-		case is.Size > size:
-			return fmt.Errorf("%s: %d bytes, and not %d", s.d.f.Full(name), is.Size, size)
+		case is.Size < size:
+			f, err = s.d.f.Open(name, os.O_RDWR)
+		default:
+			if err = s.d.f.Remove(name); err == nil || errors.Is(err, fs.ErrNotExist) {
+				f, err = s.d.f.Make(name, 0o644)
+			}
+			ours = err == nil
 		}
-		f, err = s.d.f.Open(name, os.O_RDWR)
 	}
 	if err != nil {
 		return err

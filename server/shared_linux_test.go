@@ -38,8 +38,11 @@ func TestMakePartAgain(t *testing.T) {
 			t.Fatalf("%v, %v", is, err)
 		}
 	}
-	if err := s.MakePart(7, 500); err == nil {
-		t.Error("a file of another payload is taken")
+	if err := s.MakePart(7, 500); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := os.Stat(path); err != nil || is.Size() != 500 {
+		t.Errorf("behind a payload that was longer: %v, %v", is, err)
 	}
 }
 
