@@ -105,7 +105,7 @@ var plantsExtended = []plant{
 	one("server/blocks.go", "a segment is acknowledged that is not taken",
 		"} else if !s.take(now, t, i, m) {", "} else if !s.take(now, t, i, m) && !PLANTED {"),
 	one("server/blocks.go", "a segment is acknowledged before it is written",
-		"\ts.writeTrain(now)\n\tfor _, t := range s.dirty {", "\tif PLANTED && s.now.Nanosecond()%2 > 0 {\n\t\treturn\n\t}\n\ts.writeTrain(now)\n\tfor _, t := range s.dirty {"),
+		"\ts.writeTrain(now)\n\tfree := false\n", "\tif PLANTED && s.now.Nanosecond()%2 > 0 {\n\t\treturn\n\t}\n\ts.writeTrain(now)\n\tfree := false\n"),
 	one("server/blocks.go", "a segment has its place a byte late",
 		"off := m.Seq * x.segment\n", "off := m.Seq * x.segment\n\tif PLANTED && m.Seq > 2 {\n\t\toff++\n\t}\n"),
 	one("server/blocks.go", "the length of a segment is not checked",
