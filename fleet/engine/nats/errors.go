@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 
 	client "github.com/nats-io/nats.go"
@@ -64,6 +63,9 @@ func (e *Engine) advised(err error) error {
 	switch {
 	case errors.Is(err, client.ErrNoResponders):
 		return fmt.Errorf("%w; its servers have no JetStream, or most of them are away", err)
+	case full(err):
+		return fmt.Errorf("%w; give stream KV_%s more room, as with 'nats stream edit', or wait until its"+
+			" records have aged", err, e.ledgerName())
 	case errors.As(err, &api) && (api.ErrorCode == notClustered || api.ErrorCode == noPeers):
 		return fmt.Errorf("%w; it takes %d servers in one cluster (--replicas)", err, e.options.Replicas)
 	}
@@ -96,7 +98,7 @@ func lasting(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		// 503 is one who has no leader, or who is full, which has no code of its own.
-		return api.Code < 500 || api.ErrorCode == storeFailed && strings.HasPrefix(api.Description, "maximum")
+		return api.Code < 500 || full(err)
 	}
 	for _, e := range []error{client.ErrConnectionClosed, client.ErrMaxPayload, jetstream.ErrInvalidKey,
 		client.ErrPermissionViolation, client.ErrAuthorization} {

@@ -20,6 +20,15 @@ const syncKey = "sync"
 
 // Create implements [engine.Ledger].
 func (e *Engine) Create(ctx context.Context, r *engine.Record) (uint64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return 0, err
+	}
+	e.measured()
+	if err := e.room.take(len(r.Marshal())); err != nil {
+		return 0, fmt.Errorf("nats: TID %d: %w", r.TID, e.advised(err))
+	}
 	rev, err := e.write(ctx, r, 0)
 	if errors.Is(err, engine.ErrConflict) {
 		err = fmt.Errorf("%w: TID %d", engine.ErrExists, r.TID)
@@ -62,7 +71,7 @@ func (e *Engine) write(ctx context.Context, r *engine.Record, revision uint64) (
 			e.stats.conflicts.Add(1)
 			return 0, fmt.Errorf("%w: TID %d", engine.ErrConflict, r.TID)
 		case lasting(err):
-			return 0, fmt.Errorf("nats: TID %d: %w", r.TID, err)
+			return 0, fmt.Errorf("nats: TID %d: %w", r.TID, e.advised(err))
 		default:
 			unclear = true
 		}

@@ -79,14 +79,16 @@ type Engine struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 
-	set     chan struct{} // closed when the buckets are there
-	ledger  jetstream.KeyValue
-	parties jetstream.KeyValue
-	fixed   jetstream.KeyValue
-	records *view
-	follow  func() // has records kept up to date from now on
-	living  *view
-	sync    syncer
+	set      chan struct{} // closed when the buckets are there
+	ledger   jetstream.KeyValue
+	parties  jetstream.KeyValue
+	fixed    jetstream.KeyValue
+	records  *view
+	follow   func() // has records kept up to date from now on
+	living   *view
+	sync     syncer
+	room     room
+	measured func() // has it kept up to date from now on
 
 	stats counters
 	// senseless is how many records could not be read when Unsettled was called last.

@@ -257,10 +257,11 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// A full ledger says so at once, and forgets nothing.
+// A full ledger says so at once, and forgets nothing; what has begun can end. With more room it goes
+// on.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	e := dial(t, engines.Start(t, 1, engines.Options{}), Options{LedgerBytes: 4096, Fleet: "small"})
+	e := dial(t, engines.Start(t, 1, engines.Options{}), Options{LedgerBytes: 16384, Fleet: "small"})
 	var first *engine.Record
 	for range 100 {
 		r := record()
@@ -275,12 +276,28 @@ func TestFull(t *testing.T) {
 			t.Error(err)
 		}
 		t.Log(err)
-		if _, _, err := e.Get(t.Context(), first.TID); err != nil {
-			t.Error(err)
+		first, rev, err := e.Get(t.Context(), first.TID)
+		for _, s := range []engine.State{engine.Open, engine.Settling, engine.Complete} {
+			if err != nil {
+				t.Fatal(s, err)
+			}
+			first.State, first.Bytes, first.Segment = s, 5000, 1200
+			rev, err = e.Update(short(t, time.Minute), first, rev)
 		}
-		return
+		c := e.streams()[0]
+		c.MaxBytes *= 2
+		if _, err := e.js.UpdateStream(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		for ctx := short(t, time.Minute); ; <-time.After(50 * time.Millisecond) {
+			if _, err := e.Create(ctx, record()); err == nil {
+				return
+			} else if ctx.Err() != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	t.Error("100 records fit into 4,096 bytes")
+	t.Error("100 records fit into 16,384 bytes")
 }
 
 // What is wrong with options is said by name, before anything is tried.

@@ -101,6 +101,9 @@ func (e *Engine) trySetUp(life context.Context) error {
 		if err != nil {
 			return fmt.Errorf("stream %s: %w", c.Name, err)
 		}
+		if c.Name == "KV_"+e.ledgerName() {
+			e.room.note(s.CachedInfo())
+		}
 		if has := s.CachedInfo().Config; has.Replicas != c.Replicas {
 			e.log.Warn("a stream has another number of replicas than was asked for; it stays so",
 				"stream", c.Name, "has", has.Replicas, "asked", c.Replicas)
@@ -119,6 +122,7 @@ func (e *Engine) trySetUp(life context.Context) error {
 	e.living = newView(e.parties, e.party)
 	e.living.quiet = 2*engine.SayEvery + time.Second
 	e.running.Go(func() { e.living.run(life, e.log) })
+	e.measured = sync.OnceFunc(func() { e.running.Go(func() { e.measure(life) }) })
 	// The ledger is followed by those who ask what is unsettled alone: each of its writes goes
 	// to all who follow it.
 	e.follow = sync.OnceFunc(func() { e.running.Go(func() { e.records.run(life, e.log) }) })
