@@ -49,6 +49,9 @@ func (r *Receiver) sayThere(now time.Time) {
 // other gives a receiver with this one's ID that was started later, or about as late. What was
 // there before this one's first word is no more: that took its place, and has been told by now.
 func (r *Receiver) other(ctx context.Context) *engine.Party {
+	// Who is there may take long to be told: what this one says must not wait for it.
+	ctx, cancel := context.WithTimeout(ctx, againAfter)
+	defer cancel()
 	living, err := r.cfg.Engine.Living(ctx)
 	if err != nil {
 		return nil
