@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,6 +98,7 @@ func TestMinority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	settle(t, e)
 	c.Servers[0].Kill()
 	c.Servers[1].Kill()
 	r := record()
@@ -346,6 +348,22 @@ func TestSyncer(t *testing.T) {
 	s.write = func(context.Context) (uint64, error) { <-stuck; return 0, nil }
 	if _, err := s.after(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// settle waits until all servers have all that there is: who kills most of them before has none that
+// may lead.
+func settle(t *testing.T, e *Engine) {
+	t.Helper()
+	for ctx := short(t, time.Minute); ; <-time.After(50 * time.Millisecond) {
+		all := e.Streams(ctx)
+		behind := slices.ContainsFunc(all, func(s Stream) bool { return s.Problem != "" || len(s.Warnings) > 0 })
+		if !behind {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%+v", all)
+		}
 	}
 }
 
