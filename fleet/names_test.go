@@ -435,3 +435,22 @@ func (o *namesOrch) inherit(m server.Meta, payload []byte) {
 		t.Error(err)
 	}
 }
+
+// An orchestrator died between the second name of a complete payload and the opening of what resumes
+// it, and its client begins anew: nothing is written to what was told complete.
+func TestResumeCameNoFurther(t *testing.T) {
+	w := newNamesWorld(t)
+	o, payload, other := w.orch("o1", false), bytes.Repeat([]byte("x"), 2500), bytes.Repeat([]byte("y"), 2500)
+	o.do(func() {
+		if _, err := o.send(namesMeta(1, ""), payload, func() {}); err != nil {
+			t.Error(err)
+		}
+		if err := os.Link(filepath.Join(w.dir, "1.bin"), filepath.Join(w.dir, "2.part")); err != nil {
+			t.Error(err)
+		}
+		if _, err := o.send(namesMeta(2, ""), other, func() {}); err != nil {
+			t.Error(err)
+		}
+	})
+	w.want("at the end", map[string]string{"1.bin": string(payload), "2.bin": string(other)})
+}

@@ -39,10 +39,18 @@ func (s *store) Place(m server.Meta, size int64) (server.Place, error) {
 // make makes the file of an extended payload, unless it is there. Only who owns the transaction
 // does: whoever made one first, and owned it then, could leave an empty one behind another's
 // that has its name by now. For that sake it is not even tried where it is there: who is held up
-// meanwhile would make one anew that was moved to another transaction.
+// meanwhile would make one anew that was moved to another transaction. One that has another
+// name too is a complete payload that was to be resumed, by an orchestrator that came no
+// further: nothing may be written to it.
 func (t *trans) make() error {
-	is, err := t.s.folder.Stat(server.PartName(t.rec.TID))
-	if err == nil && is.Size == t.rec.Bytes || t.named() {
+	part := server.PartName(t.rec.TID)
+	is, err := t.s.folder.Stat(part)
+	switch {
+	case err == nil && is.Links > 1 && t.rec.Resumed == 0 && !t.named():
+		if err := t.s.folder.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	case err == nil && is.Size == t.rec.Bytes || t.named():
 		return nil
 	}
 	return t.s.shared.MakePart(t.rec.TID, t.rec.Bytes)

@@ -168,7 +168,7 @@ func (f *Dir) Remove(name string) error {
 }
 
 func factOf(st *unix.Stat_t) Fact {
-	return Fact{min(st.Size, st.Blocks*512), st.Size, time.Unix(st.Mtim.Unix()), st.Ino}
+	return Fact{min(st.Size, st.Blocks*512), st.Size, time.Unix(st.Mtim.Unix()), st.Ino, uint64(st.Nlink)}
 }
 
 // Stat implements [Folder].

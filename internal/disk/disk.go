@@ -93,6 +93,8 @@ type Fact struct {
 	// ID tells a file from all others that are there, whatever its names; it is the same on every
 	// machine that shares the directory.
 	ID uint64
+	// Links is how many names it has.
+	Links uint64
 }
 
 // Exists reports whether there is anything of that name.

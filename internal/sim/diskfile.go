@@ -102,7 +102,13 @@ func (f *diskFile) Fact() (disk.Fact, error) {
 		return disk.Fact{}, ErrDied
 	}
 	n := int64(len(f.f.seen(f.d, f.by)))
-	return disk.Fact{Bytes: n, Size: n, When: f.f.when, ID: f.f.id}, nil
+	links := uint64(0)
+	for _, of := range f.d.names {
+		if of == f.f {
+			links++
+		}
+	}
+	return disk.Fact{Bytes: n, Size: n, When: f.f.when, ID: f.f.id, Links: links}, nil
 }
 
 // Data implements disk.File. It knows of no holes.
