@@ -103,7 +103,7 @@ func (f *diskFile) Fact() (disk.Fact, error) {
 	}
 	n := int64(len(f.f.seen(f.d, f.by)))
 	links := uint64(0)
-	for _, of := range f.d.names {
+	for _, of := range f.d.names { // order does not show
 		if of == f.f {
 			links++
 		}
