@@ -110,7 +110,9 @@ func TestCampaign(t *testing.T) {
 			*seed = rand.Uint64N(1 << 32)
 		}
 		t.Logf("-campaignseed=%d", *seed)
-		f := open(t, whole)
+		o := whole
+		o.each = []string{"--drain", "10s"} // what a client has given up is open for longer
+		f := open(t, o)
 		s := &senders{f: f, dir: t.TempDir(), stop: make(chan struct{})}
 		for k := range *clients {
 			s.wg.Go(func() { s.work(k) })
