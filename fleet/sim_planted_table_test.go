@@ -37,8 +37,6 @@ var plants = []plant{
 		"if err = s.folder.Rename(part, whole); err == nil {\n", "if err = s.folder.Rename(part, whole); err == nil && PLANTED {\n\t\t\treturn sum, nil\n\t\t} else if err == nil {\n"),
 	one("../server/place_sync.go", "a journal is flushed ahead of the data it claims",
 		"if p.broken = f.Datasync(); p.broken != nil {", "if PLANTED {\n\t} else if p.broken = f.Datasync(); p.broken != nil {"),
-	one("../server/place_sync.go", "a journal is flushed ahead of its payload's name",
-		"if !p.lasting { // a journal", "if !p.lasting && !PLANTED { // a journal"),
 	one("resume.go", "a resumed copy is not flushed",
 		"return out.Sync()\n", "if PLANTED {\n\t\treturn nil\n\t}\n\treturn out.Sync()\n"),
 	one("../server/writer.go", "a spool without a head is none",
@@ -49,13 +47,13 @@ var plants = []plant{
 	one("orchestrator.go", "the dead are offered",
 		"s.living, s.seen, s.asked = living, true, asked\n",
 		"if PLANTED && len(living) < len(s.living) {\n\t\tliving = s.living\n\t}\n\ts.living, s.seen, s.asked = living, true, asked\n"),
-	one("hooks.go", "one that was held up offers whom it knew before",
-		"s.now.Sub(s.asked) <= livingFor", "(s.now.Sub(s.asked) <= livingFor || PLANTED)"),
-	one("resume.go", "what is resumed is not fenced",
-		"\t\tt.rev, err = s.engine.Update(ctx, &t.rec, rev)\n", "\t\tif t.rev = rev; !PLANTED {\n\t\t\tt.rev, err = s.engine.Update(ctx, &t.rec, rev)\n\t\t}\n"),
-	// What comes while a transaction is settled. Not here are two that do no harm: an extended segment
-	// taken then has the bytes that are there, and what is kept and called complete has no digest
-	// that a client could have sent.
+	{name: "one that was held up offers whom it knew before", from: 1000, edits: []edit{
+		{"hooks.go", "s.now.Sub(s.asked) <= livingFor", "(s.now.Sub(s.asked) <= livingFor || PLANTED)"},
+	}},
+	// What comes while a transaction is settled. Not here are those that do no harm: an extended
+	// segment taken then has the bytes that are there, what is kept and called complete has no digest
+	// that a client could have sent, and what is resumed without a fence, or has a journal and not
+	// its name on the disk, is told by its file.
 	one("lease.go", "a receiver that is cut off acknowledges for ever",
 		"if now.Before(r.lease.until) {", "if now.Before(r.lease.until) || PLANTED {"),
 	one("place.go", "who settles does not wait for a silent receiver",

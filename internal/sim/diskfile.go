@@ -20,8 +20,11 @@ type diskFile struct {
 // Name implements disk.File.
 func (f *diskFile) Name() string { return f.d.Full(f.name) }
 
-// Close implements io.Closer.
-func (f *diskFile) Close() error { return nil }
+// Close implements io.Closer. What a machine has written all see from then on, as on NFS.
+func (f *diskFile) Close() error {
+	f.f.show(f.by)
+	return nil
+}
 
 // ReadAt implements io.ReaderAt.
 func (f *diskFile) ReadAt(b []byte, off int64) (n int, err error) {

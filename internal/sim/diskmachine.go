@@ -67,12 +67,15 @@ func (m *Machine) Boots() { m.boots++ }
 // Closed says that a process of the machine has ended, which closed its files: what it had not
 // flushed all see from now on, and only this machine can flush it.
 func (m *Machine) Closed() {
-	m.Disk.each(func(f *inode) {
-		for i := range f.changes {
-			c := &f.changes[i]
-			c.shown = c.shown || c.by == m.id
-		}
-	})
+	m.Disk.each(func(f *inode) { f.show(m.id) })
+}
+
+// show has all see what a machine has changed.
+func (f *inode) show(by int) {
+	for i := range f.changes {
+		c := &f.changes[i]
+		c.shown = c.shown || c.by == by
+	}
 }
 
 // Unplug takes power from the machine, and from nothing else. keep says of each thing that it had
