@@ -111,6 +111,9 @@ func (r *Receiver) opened(now time.Time, s *stand, o *opened) {
 		s.shut = o.rec.State == engine.Settling
 		s.flow = server.NewFlow(s.tid, now.Add(r.cfg.Limit), 1, false)
 	}
+	if o.rec != nil {
+		s.outdate(o.rec.Epoch)
+	}
 	for _, w := range s.waiting {
 		r.held -= len(w.b)
 	}
@@ -160,7 +163,7 @@ func (r *Receiver) asked(now time.Time, a engine.Ask, answer func(engine.Answer)
 		}
 	}
 	if a.Before(&s.newest) {
-		answer(engine.Answer{Idle: -1, Problem: "it was asked about later, or by another, before"})
+		answer(engine.Answer{Idle: -1, Problem: laterAsked})
 		return
 	}
 	s.used, s.newest = now, a

@@ -120,3 +120,20 @@ func (r *Receiver) broken(s *stand, err error) {
 		r.cfg.Log.Error("store failed, nothing more of it is acknowledged", "tid", s.tid, "err", err)
 	}
 }
+
+// outdate refuses what former owners of a transaction ask, which do not know yet that they are none:
+// one of them could have it taken again after it was settled.
+func (s *stand) outdate(epoch uint64) {
+	if s.newest.Epoch < epoch {
+		s.newest = engine.Ask{Epoch: epoch}
+	}
+	s.asks = slices.DeleteFunc(s.asks, func(k asked) bool {
+		if k.Epoch < epoch {
+			k.answer(engine.Answer{Idle: -1, Problem: laterAsked})
+		}
+		return k.Epoch < epoch
+	})
+}
+
+// laterAsked is what an orchestrator is told whose question comes behind another's.
+const laterAsked = "it was asked about later, or by another, before"
