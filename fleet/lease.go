@@ -8,6 +8,7 @@ import (
 	"mdalp/fleet/engine"
 	"mdalp/loop"
 	"mdalp/server"
+	"mdalp/wire"
 )
 
 // A base payload has no digest that tells whether all of it is there: what its client was told
@@ -55,6 +56,17 @@ func (r *Receiver) leased(now time.Time, s *stand, e *loop.Envelope) bool {
 	}
 	r.counts.Dropped++
 	return false
+}
+
+// stale reports whether an acknowledgement comes too late: it is of a base segment, and a write
+// that blocked the loop has outlasted the lease.
+func (r *Receiver) stale(ack []byte) bool {
+	if r.cfg.Now == nil || r.cfg.Now().Before(r.lease.until) {
+		return false
+	}
+	m, err := wire.Parse(ack)
+	s := r.stands[m.TID]
+	return err == nil && s != nil && s.state == base
 }
 
 // settled asks the receivers of a base payload for the last time, until each has answered or

@@ -60,25 +60,51 @@ func (d *dripper) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, b
 }
 func (d *dripper) Next() (time.Time, bool) { return d.next, true }
 
+// leaseWorld is an orchestrator, two receivers by their address, and a dripper.
+func leaseWorld(t *testing.T, seed uint64) (f *fleetWorld, d *dripper, rcvs map[netip.Addr]*proc) {
+	f = &fleetWorld{t: t, seed: seed, procs: make(map[string]*proc)}
+	f.world = sim.New(sim.Config{Seed: seed, Limit: time.Hour,
+		Link: sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)}}})
+	f.m = model.New(f.world, sim.Epoch, seed, model.Faults{Delay: 10 * time.Millisecond})
+	t.Cleanup(f.m.Close)
+	f.disk, f.named = sim.NewDisk(), make(map[string]int)
+	at := func(net, n byte, port uint16) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, net, n}), port)
+	}
+	f.add("o0", at(1, 0, 4649), true)
+	rcvs = map[netip.Addr]*proc{}
+	for i := range byte(2) {
+		rcvs[at(2, i, 0).Addr()] = f.add(fmt.Sprint("r", i), at(2, i, 4650), false)
+	}
+	d = &dripper{orch: at(1, 0, 4649), next: sim.Epoch.Add(3 * time.Second)}
+	f.world.Add("c", d, sim.Socket{Addrs: []netip.AddrPort{at(3, 0, 5000)}, PacketInfo: true})
+	return f, d, rcvs
+}
+
+// A write that blocks the loop may outlast the lease: what it took is acknowledged when it comes
+// again, and not before.
+func TestLeaseOutlasted(t *testing.T) {
+	f, d, rcvs := leaseWorld(t, 1)
+	f.world.At(10*time.Second, func(time.Time) { rcvs[d.to.Addr()].late = leaseFor })
+	f.world.At(15*time.Second, func(time.Time) {
+		if since := d.last.Sub(sim.Epoch); since < 8*time.Second || since > 10*time.Second+100*time.Millisecond {
+			t.Errorf("the last acknowledgement came after %v", since)
+		}
+		rcvs[d.to.Addr()].late = 0
+	})
+	if err := f.world.Advance(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if since := d.last.Sub(sim.Epoch); since < 18*time.Second {
+		t.Errorf("the last acknowledgement came after %v", since)
+	}
+}
+
 // TestLease cuts a receiver off from the engine that a client goes on sending base segments
 // to: what it acknowledges until it is settled without it is in the payload.
 func TestLease(t *testing.T) {
 	for seed := range uint64(20) {
-		f := &fleetWorld{t: t, seed: seed, procs: make(map[string]*proc)}
-		f.world = sim.New(sim.Config{Seed: seed, Limit: time.Hour,
-			Link: sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)}}})
-		f.m = model.New(f.world, sim.Epoch, seed, model.Faults{Delay: 10 * time.Millisecond})
-		f.disk, f.named = sim.NewDisk(), make(map[string]int)
-		at := func(net, n byte, port uint16) netip.AddrPort {
-			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, net, n}), port)
-		}
-		f.add("o0", at(1, 0, 4649), true)
-		rcvs := map[netip.Addr]*proc{}
-		for i := range byte(2) {
-			rcvs[at(2, i, 0).Addr()] = f.add(fmt.Sprint("r", i), at(2, i, 4650), false)
-		}
-		d := &dripper{orch: at(1, 0, 4649), next: sim.Epoch.Add(3 * time.Second)}
-		f.world.Add("c", d, sim.Socket{Addrs: []netip.AddrPort{at(3, 0, 5000)}, PacketInfo: true})
+		f, d, rcvs := leaseWorld(t, seed)
 		cut := 6*time.Second + time.Duration(seed)*400*time.Millisecond
 		f.world.At(cut, func(time.Time) { rcvs[d.to.Addr()].client.Cut = true })
 		if err := f.world.Advance(80 * time.Second); err != nil {
@@ -93,6 +119,5 @@ func TestLease(t *testing.T) {
 		if since := d.last.Sub(sim.Epoch.Add(cut)); since > leaseFor+time.Second {
 			t.Errorf("seed %d: it acknowledged for %v without the engine", seed, since)
 		}
-		f.m.Close()
 	}
 }

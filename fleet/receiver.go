@@ -61,6 +61,9 @@ type ReceiverConfig struct {
 	Limit time.Duration
 	// Keys has sealed transactions taken.
 	Keys Keys
+	// Now reads the clock after what may have blocked in the loop, as a write to a directory on the
+	// network does; nil is that nothing does.
+	Now func() time.Time
 	// Beside runs what blocks; Post calls back into the loop, as loop.Waker.Post does.
 	Beside  loop.Beside
 	Post    func(func(now time.Time))

@@ -113,11 +113,17 @@ func (r *Receiver) unseal(b []byte) ([]byte, bool) {
 func (r *Receiver) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
 	for {
 		out, ok := r.Receivers.Transmit(now, e, b)
-		if !ok || r.opener == nil {
-			return out, ok
-		}
-		if out, ok = r.seal(out); ok {
+		switch {
+		case !ok:
+			return out, false
+		case r.stale(out):
+			r.counts.Dropped++
+		case r.opener == nil:
 			return out, true
+		default:
+			if out, ok = r.seal(out); ok {
+				return out, true
+			}
 		}
 		*e = loop.Envelope{}
 	}

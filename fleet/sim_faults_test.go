@@ -129,6 +129,9 @@ type skewed struct {
 	by time.Duration
 }
 
+// now is what its clock shows.
+func (p *proc) now() time.Time { return p.f.world.Now().Add(p.off + p.late) }
+
 func (p *proc) clock(h program) program {
 	p.prog = h
 	if p.off == 0 {

@@ -47,6 +47,7 @@ type proc struct {
 	node   *sim.Node
 	prog   program
 	off    time.Duration // how far its clock is ahead
+	late   time.Duration // how long its loop has been blocked when it looks
 }
 
 // A fleetWorld is a scenario.
@@ -94,7 +95,7 @@ func (p *proc) start() program {
 		return p.clock(o)
 	}
 	r, err := NewReceiver(ReceiverConfig{Engine: p.client, Folder: p.folder, Token: "t", ID: p.id, Addr: p.addr,
-		Segment: 1000, Log: f.log, Beside: p.life.Beside,
+		Segment: 1000, Log: f.log, Beside: p.life.Beside, Now: p.now,
 		Post: p.post})
 	if err != nil {
 		f.t.Fatal(err)

@@ -129,7 +129,7 @@ func (o *receiving) run(ctx context.Context) error {
 		Engine: e, Folder: folder, Token: token, ID: o.id, Zone: o.zone, Name: o.name, Addr: told,
 		Start: rand.Text(), Doubled: func(p engine.Party) { d.fail(o.doubled(&p)) },
 		Segment: o.segment, Window: o.window, Buffer: at.sock.ReceiveBuffer(), Limit: o.limit,
-		Keys: keys, Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
+		Keys: keys, Now: time.Now, Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
