@@ -10,7 +10,7 @@ import (
 // sayThere says that this one is there.
 func (r *Receiver) sayThere(now time.Time) {
 	r.saying = true
-	r.party.Open, r.party.Free = r.Open(), r.shared.Room()
+	r.party.Open = r.Open()
 	p, began := r.party, now
 	look := r.cfg.Start != "" && !r.first.IsZero() && now.Sub(r.first) > engine.Lives
 	r.cfg.Beside(func() func(time.Time) {
@@ -20,6 +20,9 @@ func (r *Receiver) sayThere(now time.Time) {
 			if other := r.other(ctx); other != nil {
 				return func(time.Time) { r.double(other) }
 			}
+		}
+		if p.Free = r.shared.Room(); r.cfg.Folder.ReadOnly() {
+			p.Free = 0
 		}
 		err := r.cfg.Engine.Say(ctx, &p)
 		return func(now time.Time) {

@@ -15,10 +15,10 @@ func TestDirectory(t *testing.T) {
 	t.Parallel()
 	inside(t, func(t *testing.T) {
 		f := open(t, options{engines: 1, orchestrators: 1, receivers: 2, room: "8m"})
-		sends := func(when string, size int, well bool) {
+		sends := func(when string, size int, well bool, deadline string) {
 			t.Helper()
 			file, b := payload(t, size)
-			r := f.send(t.Context(), file, "--deadline", "20s")
+			r := f.send(t.Context(), file, "--deadline", deadline)
 			if (r.code == 0) != well || f.stored(b) != well {
 				t.Errorf("%s: %d bytes: %+v, stored %v; all well is to be %v", when, size, r, f.stored(b), well)
 			}
@@ -36,8 +36,8 @@ func TestDirectory(t *testing.T) {
 				}
 			}
 		}
-		sends("with room", 100_000, true)
-		sends("without", 16<<20, false)
+		sends("with room", 100_000, true, "20s")
+		sends("without", 16<<20, false, "20s")
 		again("with a smaller one")
 		// What is open to be written to keeps a file system from becoming read-only.
 		for _, p := range f.receivers {
@@ -49,7 +49,20 @@ func TestDirectory(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sends("read-only", 200_000, false)
+		// Nobody is offered that can take nothing.
+		for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+			room := int64(0)
+			for _, p := range f.view().Parties {
+				room += max(0, p.Free)
+			}
+			if room == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("read-only, and there is room for %d bytes", room)
+			}
+		}
+		sends("read-only", 200_000, false, "4s")
 		f.mount("size=8m", unix.MS_REMOUNT)
 		again("with rights again")
 		// An empty folder, on which the fleet's is not mounted, is none to join with.

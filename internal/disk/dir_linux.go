@@ -240,6 +240,12 @@ func (f *Dir) Free() (bytes, files, all int64, err error) {
 	return product(st.Bavail, unit), files, product(st.Blocks, unit), nil
 }
 
+// ReadOnly implements [Folder] (statfs(2), ST_RDONLY).
+func (f *Dir) ReadOnly() bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(f.fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
+}
+
 // product does not overflow: what a file system says of itself may be anything.
 func product(n uint64, unit int64) int64 {
 	const most = 1 << 62

@@ -60,6 +60,9 @@ type Folder interface {
 	// Free is how many bytes, and how many files, can still be taken by an ordinary user,
 	// and how many bytes there are in all.
 	Free() (bytes, files, all int64, err error)
+	// ReadOnly reports whether its file system is one that nothing is written to now, as some
+	// become after an error of their disk.
+	ReadOnly() bool
 }
 
 // A File is an open file of a folder.

@@ -253,6 +253,9 @@ func (d *Disk) Flush() error {
 // Free implements disk.Folder.
 func (d *Disk) Free() (bytes, files, all int64, err error) { return 1 << 40, 1 << 40, 1 << 40, nil }
 
+// ReadOnly implements disk.Folder: it never is.
+func (d *Disk) ReadOnly() bool { return false }
+
 func (d *Disk) now() time.Time {
 	if d.Now == nil {
 		return Epoch
