@@ -54,8 +54,10 @@ var plants = []plant{
 	// segment taken then has the bytes that are there, what is kept and called complete has no digest
 	// that a client could have sent, and what is resumed without a fence, or has a journal and not
 	// its name on the disk, is told by its file.
-	one("lease.go", "a receiver that is cut off acknowledges for ever",
-		"if now.Before(r.lease.until) {", "if now.Before(r.lease.until) || PLANTED {"),
+	{name: "a receiver that is cut off acknowledges for ever", edits: []edit{
+		{"lease.go", "if now.Before(r.lease.until) {", "if now.Before(r.lease.until) || PLANTED {"},
+		{"lease.go", "if r.cfg.Now == nil ||", "if PLANTED || r.cfg.Now == nil ||"},
+	}},
 	one("place.go", "who settles does not wait for a silent receiver",
 		"s.gone(ids[i]) != nil {", "s.gone(ids[i]) != nil && !PLANTED {"),
 	one("base.go", "a base segment is taken while it is settled",
