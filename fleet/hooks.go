@@ -13,7 +13,7 @@ type hooks Orchestrator
 // Ready implements [server.Fleet].
 func (h *hooks) Ready() bool {
 	s := (*Orchestrator)(h)
-	return s.informed() && len(s.choose(0)) > 0
+	return s.informed() && len(s.candidates(0)) > 0
 }
 
 // informed reports whether it is known who is there.

@@ -114,12 +114,23 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 	return s, s.keyed()
 }
 
-func (s *Orchestrator) choose(tid int64) []engine.Party {
+// candidates are those that transaction tid may be offered, by the rule of choose.
+func (s *Orchestrator) candidates(tid int64) []engine.Party {
+	living := s.living
 	if s.sealed != nil {
-		return s.trusted(s.living, tid)
+		living = s.trusted(living)
 	}
-	ps := choose(s.living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
-	if few := extendable(ps); s.cfg.PerOffer == 0 && !s.cfg.Server.Base && len(few) > 0 {
+	return choose(living, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer)
+}
+
+// choose gives those that it is offered: of them as many as keep the offer an extended one, where
+// nobody asked for more.
+func (s *Orchestrator) choose(tid int64) []engine.Party {
+	ps := s.candidates(tid)
+	if s.sealed == nil && (s.cfg.PerOffer > 0 || s.cfg.Server.Base) {
+		return ps
+	}
+	if few := extendable(ps); s.sealed != nil || len(few) > 0 {
 		return few
 	}
 	return ps

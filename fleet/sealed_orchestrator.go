@@ -46,16 +46,14 @@ func (s *Orchestrator) keyed() (err error) {
 	return err
 }
 
-// trusted leaves out the receivers that do not have the fleet's key, and those for which there is
-// no room in an offer of the extended protocol.
-func (s *Orchestrator) trusted(living []engine.Party, tid int64) []engine.Party {
-	var all []engine.Party
+// trusted leaves out the receivers that do not have the fleet's key.
+func (s *Orchestrator) trusted(living []engine.Party) (all []engine.Party) {
 	for i := range living {
 		if living[i].Role != engine.Receiver || s.store.vault.believes(&living[i]) {
 			all = append(all, living[i])
 		}
 	}
-	return extendable(choose(all, s.cfg.Token, tid, s.cfg.PerOffer, s.cfg.Server.RoomPerOffer))
+	return all
 }
 
 // Transmit implements [loop.Handler].

@@ -47,9 +47,10 @@
 // # Places
 //
 // A transaction holds one of Concurrent places from its offer on, but not while it is
-// whole and silent, nor while it settles, nor, when others wait, if no segment has come
-// for Unused: its client may be gone. One that has segments is never held up for want of a
-// place; a first segment that comes late is taken while fewer than twice Concurrent hold one.
+// whole and, of the base protocol, silent, nor while it settles, nor, when others wait, if
+// no segment has come for Unused: its client may be gone. One that has segments is never
+// held up for want of a place; a first segment that comes late is taken while fewer than
+// twice Concurrent hold one.
 // Sources take turns in the queue, and none holds more than SourceConcurrent places.
 //
 // # Bounds
