@@ -62,6 +62,10 @@ type Record struct {
 	// When it has settled: its digest in hexadecimal digits, and what is to be said to its client.
 	SHA256  string `json:"sha256,omitempty"`
 	Comment string `json:"comment,omitempty"`
+
+	// Write is for an engine that tells one write of a record from another of the same by it.
+	// Nobody else sets it, or is given it.
+	Write string `json:"write,omitempty"`
 }
 
 // A Station is a receiver as a transaction has it.

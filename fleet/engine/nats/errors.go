@@ -92,13 +92,17 @@ func wrongRevision(err error) bool {
 // server: by its bounds, among others.
 const storeFailed = 10077
 
+// inProcess is the error code of a message ID that is being written already, as by an earlier try:
+// JSStreamDuplicateMessageConflict of the server.
+const inProcess = 10158
+
 // lasting reports whether to try again is of no use: the engine has said no, for a reason
 // that a person has to take away.
 func lasting(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		// 503 is one who has no leader, or who is full, which has no code of its own.
-		return api.Code < 500 || full(err)
+		return (api.Code < 500 || full(err)) && api.ErrorCode != inProcess
 	}
 	for _, e := range []error{client.ErrConnectionClosed, client.ErrMaxPayload, jetstream.ErrInvalidKey,
 		client.ErrPermissionViolation, client.ErrAuthorization} {

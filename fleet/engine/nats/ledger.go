@@ -3,6 +3,7 @@ package nats
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -41,10 +42,10 @@ func (e *Engine) Update(ctx context.Context, r *engine.Record, revision uint64) 
 	return e.write(ctx, r, revision)
 }
 
-// write writes a record in place of that revision; 0 is none. An outcome that is not told is
-// asked for: the same write is tried again, and when it comes too late, what is there says
-// whether it was ours. No two writes of a record are alike, as each has another owner, epoch
-// or state.
+// write writes a record in place of that revision; 0 is none. Neither that nothing is answered
+// nor that it comes too late is the outcome: who led before, and does not know yet that it does
+// not, says so of what it knew, while who leads now has written. So what is there decides, and as
+// long as that does not, the same write is tried again.
 func (e *Engine) write(ctx context.Context, r *engine.Record, revision uint64) (uint64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -52,28 +53,25 @@ func (e *Engine) write(ctx context.Context, r *engine.Record, revision uint64) (
 		return 0, err
 	}
 	e.stats.writes.Add(1)
-	key, value := tidKey(r.TID), r.Marshal()
-	for unclear := false; ; {
+	mine := *r
+	mine.Write = rand.Text() // no two writes are alike
+	key, value := tidKey(r.TID), mine.Marshal()
+	for {
 		next, err := e.put(ctx, key, value, revision)
 		switch {
 		case err == nil:
 			return next, nil
 		case wrongRevision(err):
-			if unclear {
-				next, told := e.readBack(ctx, key, value, revision)
-				if next > 0 {
-					return next, nil
-				}
-				if !told { // our first try may be under way, and stand in the way of this one
-					break
-				}
+			next, known := e.outcome(ctx, key, value, revision)
+			if known && next > 0 {
+				return next, nil
 			}
-			e.stats.conflicts.Add(1)
-			return 0, fmt.Errorf("%w: TID %d", engine.ErrConflict, r.TID)
+			if known {
+				e.stats.conflicts.Add(1)
+				return 0, fmt.Errorf("%w: TID %d", engine.ErrConflict, r.TID)
+			}
 		case lasting(err):
 			return 0, fmt.Errorf("nats: TID %d: %w", r.TID, e.advised(err))
-		default:
-			unclear = true
 		}
 		e.stats.repeats.Add(1)
 		if !wait(ctx, pause) {
@@ -92,21 +90,27 @@ func (e *Engine) put(ctx context.Context, key string, value []byte, revision uin
 	return e.ledger.Update(ctx, key, value, revision)
 }
 
-// readBack looks who has written in place of a revision. It gives the new one if that was us;
-// told says that it was somebody else.
-func (e *Engine) readBack(
+// outcome looks who has written in place of a revision, when known. It gives the new revision if
+// that was us, and 0 if it was another, or if there is no such revision to be replaced.
+func (e *Engine) outcome(
 	ctx context.Context, key string, value []byte, revision uint64,
-) (next uint64, told bool) {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
-	defer cancel()
-	there, err := e.ledger.Get(ctx, key)
+) (next uint64, known bool) {
+	there, err := e.read(ctx, key)
 	switch {
-	case err != nil || there.Revision() <= revision:
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		missing, _ := e.missing(ctx, key)
+		return 0, missing && revision > 0
+	case err != nil:
 		return 0, false
 	case bytes.Equal(there.Value(), value):
 		return there.Revision(), true
+	case there.Revision() > revision:
+		return 0, true
 	}
-	return 0, true
+	// It is what we want to replace, or older: what is read may be. Revisions rise in the whole
+	// ledger, so that one beyond a write of now was none.
+	now, err := e.sync.after(ctx)
+	return 0, err == nil && revision > now
 }
 
 // Get implements [engine.Ledger].
@@ -238,5 +242,6 @@ func parseRecord(key string, value []byte) (*engine.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nats: %.80q: %w", key, err)
 	}
+	r.Write = "" // it has done its part
 	return r, nil
 }
