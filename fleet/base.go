@@ -179,7 +179,7 @@ func (t *trans) Publish(bool) (path string, err error) {
 		}
 	}
 	if err == nil {
-		err = s.folder.Flush()
+		err = s.flush(s.folder.Flush)
 	}
 	if err != nil {
 		return "", err

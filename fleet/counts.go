@@ -1,5 +1,18 @@
 package fleet
 
+// Counts are what an orchestrator has asked of the engine, and what came of it.
+type Counts struct {
+	Writes    uint64 // records written, or tried to
+	Conflicts uint64 // of these, refused since another had written
+	Away      uint64 // calls that the engine did not answer
+	Asks      uint64 // receivers asked
+	Silent    uint64 // of these, without an answer: their journals were read
+	Taken     uint64 // transactions taken over from others
+	Lost      uint64 // transactions that others have taken over
+	Settled   uint64 // payloads published
+	Slow      uint64 // flushes that took longer than 2 s
+}
+
 // ReceiverCounts are what became of segments that could not be taken at once.
 type ReceiverCounts struct {
 	Asked    uint64 // transactions that the engine was asked about

@@ -57,7 +57,9 @@ type OrchestratorConfig struct {
 	// Beside runs what blocks, the engine's calls above all. Where those wait for the
 	// engine each has a goroutine, so that there should be room for many: some hundreds.
 	Beside loop.Beside
-	// Pause waits; nil is by the clock.
+	// Now reads the clock beside the loop, so that slow flushes are told; nil has none told. Pause
+	// waits; nil is by the clock.
+	Now   func() time.Time
 	Pause func(context.Context, time.Duration)
 	// Context ends what blocks. Who ends it does so behind Close.
 	Context context.Context
@@ -104,7 +106,7 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
 		beside: cfg.Beside, pause: cfg.Pause, ctx: cfg.Context, log: cfg.Log, tx: make(map[int64]*trans),
 		taking: make(map[int64]int), parts: s.choose, vault: cfg.Keys.vault(),
-		names: cfg.Names}
+		names: cfg.Names, now: cfg.Now}
 	s.cfg.Keys = cfg.Keys
 	c := cfg.Server
 	c.Store, c.Fleet, c.Beside, c.Log = s.store, (*hooks)(s), cfg.Beside, cfg.Log

@@ -91,10 +91,10 @@ func (t *trans) finish(want *[sha256.Size]byte) (sum [sha256.Size]byte, err erro
 			if want != nil { // who gave it its name by a link may have died before the old one went
 				s.folder.Remove(part)
 			}
-			return sum, s.folder.Flush()
+			return sum, s.flush(s.folder.Flush)
 		}
 		if err = s.folder.Rename(part, whole); err == nil {
-			return sum, s.folder.Flush()
+			return sum, s.flush(s.folder.Flush)
 		}
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			return sum, err
@@ -185,7 +185,7 @@ func (s *store) hashFile(name string, size int64, flush bool) (sum [sha256.Size]
 	}
 	h.Sum(sum[:0])
 	if flush { // what a receiver of this machine had not flushed when it died is on no disk yet
-		err = f.Sync()
+		err = s.flush(f.Sync)
 	}
 	return sum, is.ID, err
 }

@@ -25,10 +25,6 @@ const (
 	againAfter = 300 * time.Millisecond
 	// flushEvery is how often what has come is flushed.
 	flushEvery = time.Second
-	// slowFlush is what one may take until the directory is said to be slow: orchestrators wait for
-	// less. It is said again after tellSlowEvery.
-	slowFlush     = 2 * time.Second
-	tellSlowEvery = time.Minute
 	// idleFor is how long a transaction is silent until the engine is asked whether it is
 	// over, and forgetFor how long one that is over is remembered.
 	idleFor   = 40 * time.Second
@@ -86,7 +82,7 @@ type Receiver struct {
 
 	saying     bool
 	say, sweep time.Time
-	tellSlow   time.Time // before which nothing more is said of slow flushes
+	slow       slowness
 	first      time.Time // when the engine took first that it is there
 	doubled    bool      // another has its ID
 	lease      lease
@@ -132,7 +128,11 @@ func (r *Receiver) Serve() error {
 
 // Counts is called in the loop, as Open is, which tells how many transactions have segments
 // here and are not over.
-func (r *Receiver) Counts() ReceiverCounts { return r.counts }
+func (r *Receiver) Counts() ReceiverCounts {
+	c := r.counts
+	c.Slow = r.slow.count
+	return c
+}
 
 // Open is said at Counts. A transaction that an orchestrator has asked about, and of which
 // nothing came, is none: offers that nobody uses would keep a receiver from ending.

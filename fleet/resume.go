@@ -160,5 +160,5 @@ func (s *store) copy(from, to string, size int64) error {
 			return err
 		}
 	}
-	return out.Sync()
+	return s.flush(out.Sync)
 }

@@ -38,7 +38,7 @@ var plants = []plant{
 	one("../server/place_sync.go", "a journal is flushed ahead of the data it claims",
 		"if p.broken = f.Datasync(); p.broken != nil {", "if PLANTED {\n\t} else if p.broken = f.Datasync(); p.broken != nil {"),
 	one("resume.go", "a resumed copy is not flushed",
-		"return out.Sync()\n", "if PLANTED {\n\t\treturn nil\n\t}\n\treturn out.Sync()\n"),
+		"return s.flush(out.Sync)\n", "if PLANTED {\n\t\treturn nil\n\t}\n\treturn s.flush(out.Sync)\n"),
 	one("../server/writer.go", "a spool without a head is none",
 		"== nil {\n\t\tw.s.meta = m\n\t}\n", "== nil {\n\t\tw.s.meta = m\n\t} else if PLANTED {\n\t\treturn err\n\t}\n"),
 	// Who is offered.

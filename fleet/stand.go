@@ -240,7 +240,7 @@ func (r *Receiver) flush(now time.Time, s *stand) {
 	r.cfg.Beside(func() func(time.Time) {
 		noted, err := f()
 		return func(now time.Time) {
-			r.took(now, began)
+			r.slow.took(r.cfg.Log, began, now)
 			s.bare = !noted
 			r.flushed(now, s, asks, a, err)
 		}
@@ -267,18 +267,5 @@ func (r *Receiver) flushed(now time.Time, s *stand, asks []asked, a engine.Answe
 	r.reply(asks, a)
 	if len(s.asks) > 0 {
 		r.flush(now, s)
-	}
-}
-
-// took tells of a flush that took long: the directory is slow, or all that are under way are many.
-func (r *Receiver) took(now, began time.Time) {
-	d := now.Sub(began)
-	if d < slowFlush {
-		return
-	}
-	r.counts.Slow++
-	if !now.Before(r.tellSlow) {
-		r.tellSlow = now.Add(tellSlowEvery)
-		r.cfg.Log.Warn("the directory is slow", "flush", d, "slow_flushes", r.counts.Slow)
 	}
 }

@@ -45,24 +45,14 @@ type store struct {
 	parts  func(tid int64) []engine.Party // chosen for a transaction; in the loop
 	vault  *vault                         // nil without the fleet's key
 	names  bool                           // clients give their payloads' files names
+	now    func() time.Time               // nil has nothing timed
 
 	mu      sync.Mutex
 	tx      map[int64]*trans
 	taking  map[int64]int // transactions that are being taken over
 	leaving bool          // what is open is left to the others
 	counts  Counts
-}
-
-// Counts are what an orchestrator has asked of the engine, and what came of it.
-type Counts struct {
-	Writes    uint64 // records written, or tried to
-	Conflicts uint64 // of these, refused since another had written
-	Away      uint64 // calls that the engine did not answer
-	Asks      uint64 // receivers asked
-	Silent    uint64 // of these, without an answer: their journals were read
-	Taken     uint64 // transactions taken over from others
-	Lost      uint64 // transactions that others have taken over
-	Settled   uint64 // payloads published
+	slow    slowness
 }
 
 // trans is a transaction of this orchestrator. It is its [server.Spool], and its place is one

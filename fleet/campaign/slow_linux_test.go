@@ -108,6 +108,7 @@ func TestSlowDirectory(t *testing.T) {
 		slow.slow(t, flushes, 4*time.Second)
 		sends("one receiver and the orchestrators are slow to flush")
 		slow.hears(t, `msg="the directory is slow"`)
+		f.orchestrators[0].hears(t, `msg="the directory is slow"`)
 		file, b := payload(t, 8<<20)
 		ended := make(chan report, 1)
 		go func() { ended <- f.send(t.Context(), file, "--balance", "equal", "--rate", "16M", "--deadline", "80s") }()

@@ -126,7 +126,8 @@ func (o *orchestrating) run(ctx context.Context) error {
 	id := "o-" + rand.Text()[:12] // another at every start
 	s, err := fleet.NewOrchestrator(fleet.OrchestratorConfig{
 		Engine: e, Folder: folder, Token: token, ID: id, Addr: told, Zone: o.zone, PerOffer: o.perOffer,
-		Names: o.clientNames, Server: o.config(at.sock), Keys: keys, Beside: w.Beside(besides), Log: log,
+		Names: o.clientNames, Server: o.config(at.sock), Keys: keys, Now: time.Now,
+		Beside: w.Beside(besides), Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
@@ -171,5 +172,6 @@ func orchestratorCounts(w *loop.Waker, s *fleet.Orchestrator) []overview.Count {
 		count("orchestrator_taken_over_total", "Transactions of others.", c.Taken),
 		count("orchestrator_lost_total", "Transactions that others took over.", c.Lost),
 		count("orchestrator_settled_total", "Payloads published.", c.Settled),
+		count("orchestrator_slow_flushes_total", "Flushes that took longer than 2 s.", c.Slow),
 	}
 }
