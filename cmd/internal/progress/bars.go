@@ -6,9 +6,12 @@ package progress
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mdalp"
 	"mdalp/cmd/internal/table"
@@ -42,10 +45,16 @@ type Screen struct {
 	last  time.Duration // when they were painted, since the transfer's beginning
 	// How often they are, if that is no fraction of a second.
 	every time.Duration
+	// SIGCONT: the process was stopped, and goes on.
+	continued chan os.Signal
 }
 
 // NewScreen gives the screen of a terminal.
-func NewScreen(f *os.File) *Screen { return &Screen{f: f, color: os.Getenv("NO_COLOR") == ""} }
+func NewScreen(f *os.File) *Screen {
+	s := &Screen{f: f, color: os.Getenv("NO_COLOR") == "", continued: make(chan os.Signal, 1)}
+	signal.Notify(s.continued, unix.SIGCONT)
+	return s
+}
 
 // Begin starts over with another transfer: times in reports count from its beginning, and the
 // rate of the last one must not stay.
@@ -68,19 +77,36 @@ func (s *Screen) See(r *mdalp.Report) {
 // keep it until it is old, and a job in the background should not write into what its user
 // does now.
 func (s *Screen) draw(elapsed time.Duration, lines func(cols, rows int) []string) {
-	if elapsed < paintAfter || !Writable(s.f) || !Foreground(s.f) {
+	if elapsed < paintAfter || !Writable(s.f) || !s.ours() {
 		return
 	}
-	if elapsed-s.last > max(time.Second, 3*s.every) {
-		s.rows = nil // stopped by Ctrl-Z in between: the bars are not where they were
-	}
+	late := elapsed-s.last > max(time.Second, 3*s.every)
 	s.last = elapsed
+	if late && len(s.rows) > 0 {
+		return // a signal that tells why may be on its way
+	}
 	cols, rows := size(s.f)
 	// No room for a bar with its figures.
 	if cols < 20 || rows < 3 {
 		return
 	}
 	s.paint(lines(room(cols, rows)), cols)
+}
+
+// ours reports whether this process may paint, and forgets the frame if others may have written
+// meanwhile: the bars are not where they were once a shell had the terminal (Ctrl-Z). Time alone
+// does not tell: it passes too while the machine is busy, or the terminal stopped.
+func (s *Screen) ours() bool {
+	ours := Foreground(s.f)
+	select {
+	case <-s.continued:
+		s.rows = nil
+	default:
+		if !ours {
+			s.rows = nil
+		}
+	}
+	return ours
 }
 
 // room gives the columns and rows of a frame on a terminal. The last column stays empty, as
@@ -144,7 +170,7 @@ func wipe(b *strings.Builder, n int) {
 
 // erase takes the frame away.
 func (s *Screen) erase() {
-	if len(s.rows) == 0 {
+	if !s.ours() || len(s.rows) == 0 {
 		return
 	}
 	cols, _ := size(s.f)
