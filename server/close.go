@@ -36,6 +36,10 @@ func (s *Ledger) Unsettled() (n int, until time.Time) {
 	return n, until
 }
 
+// Stood is how long the loop has stood still so far, in all ([Stats.Stalls] is how often).
+// A bound of a time that clients may be silent in is later by what comes to it meanwhile.
+func (s *Ledger) Stood() time.Duration { return s.stood }
+
 // Drained reports whether Drain or Close was called, and all transactions have their
 // verdict and all jobs are done.
 func (s *Ledger) Drained() bool { return s.draining && s.open == 0 && s.running == 0 }

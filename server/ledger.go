@@ -38,6 +38,7 @@ type Ledger struct {
 	slots []*transaction // by timer; the first are the ledger's own
 	free  []int
 	beats time.Time // when timerBeat is due
+	stood time.Duration
 
 	// Of extended transactions.
 	mostBlocks int64 // bytes of a payload

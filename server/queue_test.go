@@ -292,8 +292,8 @@ func TestStallIsNoSilence(t *testing.T) {
 	r.pass(2 * time.Second)
 	r.now = r.now.Add(time.Minute)
 	r.s.Expire(r.now)
-	if len(r.results) != 0 || r.s.Stats().Stalls != 1 {
-		t.Fatalf("%+v, %+v", r.results, r.s.Stats())
+	if len(r.results) != 0 || r.s.Stats().Stalls != 1 || r.s.Stood() < 59*time.Second || r.s.Stood() > time.Minute {
+		t.Fatalf("%+v, %+v, %v", r.results, r.s.Stats(), r.s.Stood())
 	}
 	r.want(r.to(sao, client, "Type:2;TID:7;SEQ:1;DATA:y"), "Type:3;TID:7;SEQ:1;")
 	r.pass(DefaultIdle + time.Second)

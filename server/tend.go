@@ -69,6 +69,7 @@ func (s *Ledger) timer(now time.Time, id int) {
 // heard: the loop was late, whatever the cause.
 func (s *Ledger) stalled(late time.Duration) {
 	s.stats.Stalls++
+	s.stood += late
 	for _, t := range s.slots {
 		if t != nil && t.phase == open && s.now.Sub(t.last) > late {
 			t.last = t.last.Add(late)

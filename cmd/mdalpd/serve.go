@@ -250,6 +250,7 @@ type daemon struct {
 	lastTold lastTold
 
 	lingers bool
+	most    time.Time // that it lingers to, had the loop never stood still
 }
 
 // run drives the server until a signal ends it, and settles what is open.

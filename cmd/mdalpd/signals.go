@@ -35,7 +35,7 @@ func (d *daemon) heed(calls <-chan os.Signal, over <-chan struct{}, stop, hurry 
 		steps = steps[1:]
 	case d.drain == 0:
 		steps[0] = func() {
-			d.waker.Post(func(now time.Time) { d.linger(now, now.Add(d.idle), stop) })
+			d.waker.Post(func(now time.Time) { d.linger(now, stop) })
 		}
 	}
 	for {
@@ -69,9 +69,21 @@ func (d *daemon) offerNoMore(stop func()) func() {
 
 // linger ends the loop once no payload is whole and only waits for its silence, which
 // takes no longer than --idle: its client was told that all was acknowledged, so whoever
-// ends the server looks for it in the store.
-func (d *daemon) linger(now, most time.Time, stop func()) {
+// ends the server looks for it in the store. Time in which the loop stood still is neither
+// silence nor part of that wait.
+func (d *daemon) linger(now time.Time, stop func()) {
+	d.Drain(now) // a standstill until now is seen by this, before anything is compared
 	n, until := d.Unsettled()
+	if !d.lingers {
+		d.lingers = true
+		d.most = now.Add(d.idle - d.Stood())
+		if n > 0 {
+			d.log.Info("no offers any more; payloads that are whole may be silent first, "+
+				"a second signal ends it at once",
+				"payloads", n, "most", d.idle)
+		}
+	}
+	most := d.most.Add(d.Stood())
 	if n == 0 || !now.Before(most) {
 		stop()
 		return
@@ -79,15 +91,8 @@ func (d *daemon) linger(now, most time.Time, stop func()) {
 	if until.After(most) {
 		until = most
 	}
-	if !d.lingers {
-		d.lingers = true
-		d.log.Info("no offers any more; payloads that are whole may be silent first, "+
-			"a second signal ends it at once",
-			"payloads", n, "most", most.Sub(now))
-		d.Drain(now)
-	}
 	// The timer of a transaction may be a little late.
 	time.AfterFunc(until.Sub(now)+tick, func() {
-		d.waker.Post(func(now time.Time) { d.linger(now, most, stop) })
+		d.waker.Post(func(now time.Time) { d.linger(now, stop) })
 	})
 }
