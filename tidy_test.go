@@ -44,6 +44,7 @@ var imports = map[string]struct{ ours, others []string }{
 	"internal/sim":  {ours: []string{"loop", "internal/disk"}},
 
 	"internal/need":    {},
+	"internal/own":     {},
 	"internal/manager": {others: []string{systemd}},
 	"internal/pcapng":  {},
 	"internal/bugs":    {},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 
 	"mdalp"
 	"mdalp/icmp"
+	"mdalp/internal/own"
 )
 
 // The most instructions of mdalpd's own process that a segment of the base protocol may
@@ -107,12 +107,11 @@ func serve(t *testing.T, n int, tool, flags []string, f func(netip.AddrPort)) st
 // freePort gives a UDP port that no program has.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", nil)
+	port, err := own.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	return uint16(port)
 }
 
 // What a segment of the base protocol costs the server must not depend on whether it speaks the

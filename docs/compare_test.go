@@ -9,7 +9,7 @@ import (
 
 var (
 	// luck are lines that come as often as datagrams are lost, or as a machine is busy.
-	luck = regexp.MustCompile(`timeout: sending again|msg=progress|^lab: after |pings are not possible`)
+	luck = regexp.MustCompile(`timeout: sending again|msg=progress|^lab: after |^\d+ datagrams dropped: |pings are not possible`)
 	// noise is what the shell and others say beside the commands.
 	noise = regexp.MustCompile(`^(bash: line \d+:|Running as user |\[\d+\])|^\s*$`)
 	// varying is what differs from run to run: digests, numbers with their units, and what a page

@@ -4,23 +4,22 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"mdalp/internal/need"
+	"mdalp/internal/own"
 )
 
 // patience bounds every wait. It is far more than anything takes.
-const patience = 100 * time.Second
+const patience = 5 * time.Minute
 
 // A step is a command of a page, and what it has to print.
 type step struct {
@@ -174,7 +173,7 @@ func scene(t *testing.T, dir string) *strings.Replacer {
 		t.Fatal(err)
 	}
 	store := filepath.Join(dir, ".store")
-	port, other, net := freePort(t), freePort(t), loopback()
+	port, other, net := freePort(t), freePort(t), loopback(t)
 	start(t, "mdalpd --listen 127.0.0.1:"+port+" --receivers 127.0.0.2:"+port+",127.0.0.3:"+port+
 		" --intent-rate -1 --store "+store)
 	return strings.NewReplacer(
@@ -192,7 +191,7 @@ func serveBlock(t *testing.T, b *block) {
 		t.Errorf("%s: one command is expected", b.at())
 		return
 	}
-	net := loopback()
+	net := loopback(t)
 	line := strings.NewReplacer("192.0.2.", net, "/var/lib/mdalpd", filepath.Join(t.TempDir(), "store"), ":8650", ":"+freePort(t)).Replace(b.lines[0])
 	if !strings.Contains(line, net) {
 		line += " --receivers " + net + "1"
@@ -242,22 +241,23 @@ func start(t *testing.T, line string) {
 	}
 }
 
-// nets counts the networks of this process.
-var nets atomic.Int32
-
-// loopback is the beginning of addresses that no other page and, as far as can be, no other
-// process has: those of a server have a port that is not free to choose.
-func loopback() string {
-	return fmt.Sprintf("127.%d.%d.", 64+os.Getpid()%64, os.Getpid()/64%8*32+int(nets.Add(1))%32)
+// loopback is the beginning of addresses that nobody else has: those of a server have a port that
+// is not free to choose.
+func loopback(t *testing.T) string {
+	t.Helper()
+	n, err := own.Net()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // freePort gives a UDP port that nobody has.
 func freePort(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", ":0")
+	port, err := own.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	return strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port)
+	return strconv.Itoa(port)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mdalp/internal/own"
 	"mdalp/wire"
 )
 
@@ -118,11 +119,11 @@ func newPeer(ts *testscript.TestScript, neg bool, args []string) {
 // listen opens a socket for each of n addresses from addr on, with one port.
 func (p *peer) listen(ts *testscript.TestScript, addr netip.Addr, n int) (port int, rs []wire.Receiver) {
 	p.data = make([]int, n)
-	// freePort gave the port back before it is taken here, on several addresses at that:
+	// own.Port gave the port back before it is taken here, on several addresses at that:
 	// another program may come in between.
 	for range 20 {
 		var err error
-		port, err = freePort()
+		port, err = own.Port()
 		ts.Check(err)
 		a := addr
 		for len(p.socks) < n {

@@ -11,13 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"mdalp/internal/need"
+	"mdalp/internal/own"
 )
 
 // patience bounds every wait. It is far more than anything takes.
@@ -26,16 +26,10 @@ const patience = 60 * time.Second
 // nobody is the user and group without any privilege.
 const nobody = 65534
 
-// ports is the last port that [freePort] gave. The range lies below those that the
-// kernel gives to clients (ip_local_port_range, ip(7)), and differs between two test
-// programs at the same time.
-var ports atomic.Int32
-
 // Main is for TestMain: scripts find the command of that name, which runs main, and
 // those of the packages in build, beside each other in one folder that every user can
 // read.
 func Main(m *testing.M, name string, main func(), build ...string) {
-	ports.Store(10000 + int32(os.Getpid()*97%20000))
 	// Scripts wait more than they compute.
 	flag.Set("test.parallel", "12")
 	testscript.Main(suite{m, name, build}, map[string]func(){name: main})
@@ -95,7 +89,8 @@ func (s suite) Run() int {
 //	                             since the last asked
 //
 // A program after -nobody is run by a user without privileges, one after -in FILE
-// reads that file, one after -broken writes to a pipe whose reader is gone, one after
+// reads that file, one after -tty FILE has a terminal of its own, and what that got is in
+// FILE once it has ended; one after -broken writes to a pipe whose reader is gone, one after
 // -stuckout or -stuckerr has an output that is full and stays so. CODE may be several,
 // as in 130|143.
 func Run(t *testing.T) {
@@ -172,7 +167,7 @@ func setup(e *testscript.Env) error {
 	}
 	e.Setenv("BIN", filepath.Dir(bin))
 	for _, v := range []string{"PORT", "PORT2"} {
-		port, err := freePort()
+		port, err := own.Port()
 		if err != nil {
 			return err
 		}
@@ -214,16 +209,4 @@ func cover(e *testscript.Env) error {
 		}
 	})
 	return nil
-}
-
-// freePort gives a UDP port that nobody has, and that this program gives only once.
-func freePort() (int, error) {
-	for range 1000 {
-		port := int(ports.Add(1))
-		c, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
-		if err == nil {
-			return port, c.Close()
-		}
-	}
-	return 0, fmt.Errorf("no free port among 1,000 up to %d", ports.Load())
 }

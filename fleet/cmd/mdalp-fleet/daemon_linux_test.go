@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mdalp/fleet/internal/engines"
+	"mdalp/internal/own"
 )
 
 // patience bounds every wait. It is far more than anything takes.
@@ -198,12 +199,22 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
+// local gives an address to listen on that nobody else has.
+func local(t *testing.T) string {
+	t.Helper()
+	port, err := own.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
 // A part that waits for the engine goes on to wait when it is asked for counters, and ends with 0
 // when it is asked to end.
 func TestDaemonBefore(t *testing.T) {
 	t.Parallel()
 	c, env := listen(t)
-	p := launch(t, env, "receiver", "--engine", "nats://127.0.0.1:1", "--dir", t.TempDir(), "--listen", "127.0.0.1:46503")
+	p := launch(t, env, "receiver", "--engine", "nats://127.0.0.1:1", "--dir", t.TempDir(), "--listen", local(t))
 	told(t, c, "STATUS=waits for the engine")
 	p.hears("none of its servers can be reached")
 	p.cmd.Process.Signal(syscall.SIGQUIT)

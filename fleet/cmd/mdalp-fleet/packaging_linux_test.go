@@ -117,7 +117,7 @@ func TestCompose(t *testing.T) {
 			}
 		}
 		// No such address is here.
-		s.Environment["MDALP_FLEET_LISTEN"] = "127.0.0.1:46504"
+		s.Environment["MDALP_FLEET_LISTEN"] = local(t)
 		begins(t, name, s.Environment, s.Command...)
 	}
 	if roles["engine"] != 3 || roles["orchestrator"] != 2 || roles["receiver"] != 4 || len(roles) != 3 {
@@ -188,7 +188,7 @@ func TestDefault(t *testing.T) {
 		}
 	}
 	for _, role := range []string{"orchestrator", "receiver"} {
-		begins(t, role, env, role, "--listen", "127.0.0.1:46504")
+		begins(t, role, env, role, "--listen", local(t))
 	}
 }
 

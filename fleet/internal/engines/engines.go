@@ -10,8 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"mdalp/fleet/internal/rooms"
+	"mdalp/internal/own"
 )
 
 // patience is how long a cluster may take until it answers. It is far more than it takes.
@@ -53,9 +54,6 @@ type Server struct {
 	said    *os.File
 }
 
-// clusters counts those of this process, for their addresses.
-var clusters atomic.Int32
-
 // Program gives the path of nats-server, as it is built from its module.
 func Program(tb testing.TB) string {
 	tb.Helper()
@@ -87,11 +85,13 @@ func moduleDir(tb testing.TB) string {
 func Start(tb testing.TB, n int, o Options) *Cluster {
 	tb.Helper()
 	program, c := Program(tb), new(Cluster)
-	block := clusters.Add(1)
+	net, err := own.Net()
+	if err != nil {
+		tb.Fatal(err)
+	}
 	for i := range n {
 		s := &Server{Name: fmt.Sprintf("engine%d", i+1), program: program, Dir: tb.TempDir()}
-		// The whole of 127/8 is the loopback: no two test programs meet there.
-		s.Addr = fmt.Sprintf("127.%d.%d.%d", 100+block, os.Getpid()%250+1, i+1)
+		s.Addr = net + strconv.Itoa(i+1)
 		if o.Rooms != nil {
 			s.room, s.Addr = o.Rooms[i], o.Rooms[i].Addr
 		}
