@@ -109,7 +109,7 @@ func (x *site) arrived(t *testing.T, want []byte) server.Result {
 			t.Errorf("transaction %d: %s; the payload is not what was sent", r.TID, r.Comment)
 		}
 		return r
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("no verdict")
 		return server.Result{}
 	}

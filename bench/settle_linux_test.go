@@ -49,7 +49,7 @@ func settled(t *testing.T) netip.AddrPort {
 	})
 	select {
 	case <-out.seen:
-	case <-time.After(10 * time.Second):
+	case <-time.After(serveFor):
 		t.Fatalf("it does not listen: %s", out)
 	}
 	return at

@@ -66,7 +66,18 @@ func receive(t *testing.T, c *socket.Conn, until time.Time) (b []byte, from neti
 	b, oob := make([]byte, 256), make([]byte, 256)
 	n, oobn, _, sa, err := c.Recvmsg(context.Background(), b, oob, 0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, from, at, false
+		// A deadline that has passed is no look into the socket: what came while this process
+		// stood still is there.
+		raw, e := c.SyscallConn()
+		if e == nil {
+			e = raw.Control(func(fd uintptr) { n, oobn, _, sa, err = unix.Recvmsg(int(fd), b, oob, unix.MSG_DONTWAIT) })
+		}
+		if e != nil {
+			t.Fatal(e)
+		}
+		if err == unix.EAGAIN {
+			return nil, from, at, false
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +115,7 @@ func stamp(t *testing.T, oob []byte) time.Time {
 // host was measured in full.
 func ping(t *testing.T, c *socket.Conn, hosts []netip.Addr, id uint16) {
 	t.Helper()
-	p := NewProber(time.Now(), Config{ID: id, Timeout: 20 * time.Second, Key: [32]byte{1}}, hosts)
+	p := NewProber(time.Now(), Config{ID: id, Timeout: time.Minute, Key: [32]byte{1}}, hosts)
 	buf := make([]byte, 0, 64)
 	counts := map[Outcome]int{}
 	for {
@@ -139,7 +150,7 @@ func ping(t *testing.T, c *socket.Conn, hosts []netip.Addr, id uint16) {
 		if s.Sent != DefaultCount || s.Received != DefaultCount {
 			t.Errorf("%v: %+v", h, s)
 		}
-		if s.Min <= 0 || s.Min > s.Median || s.Median > s.Max || s.Mean < s.Min || s.Mean > s.Max || s.Max > 10*time.Second {
+		if s.Min <= 0 || s.Min > s.Median || s.Median > s.Max || s.Mean < s.Min || s.Mean > s.Max || s.Max > time.Minute {
 			t.Errorf("%v: no order in %+v", h, s)
 		}
 	}

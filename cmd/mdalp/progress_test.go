@@ -110,7 +110,7 @@ func (x *terminal) poll(re string, more ...string) string {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	screen := ""
-	for range 400 {
+	for began := time.Now(); time.Since(began) < 2*time.Minute; {
 		screen = strings.TrimRight(x.tmux(capture...), "\n")
 		if regexp.MustCompile(re).MatchString(screen) {
 			return screen

@@ -48,6 +48,12 @@ func chromium(t *testing.T) *browser {
 	if err != nil {
 		need.Skip(t, err)
 	}
+	// It leaves a socket in the folder for temporary files, which has to have a short name.
+	tmp, err := os.MkdirTemp("", "mdalpd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
 	theirs, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +82,7 @@ func chromium(t *testing.T) *browser {
 		"--lang=en",
 		"about:blank",
 	)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	cmd.ExtraFiles = []*os.File{theirs, ours} // 3 and 4, as it wants them
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -30,7 +30,7 @@ func begin(to netip.AddrPort) (*pupil, error) {
 		return nil, err
 	}
 	c := &pupil{conn: conn}
-	m, _, _, err := c.ask(to, wire.AppendIntent(nil), wire.Offer, 2*time.Second)
+	m, _, _, err := c.ask(to, wire.AppendIntent(nil), wire.Offer, patience)
 	if err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
@@ -71,7 +71,8 @@ func (c *pupil) ask(to netip.AddrPort, b []byte, want wire.Type, patience time.D
 }
 
 // send sends a segment until it is acknowledged, and gives the round trip of the
-// last try.
+// last try. An acknowledgement of an earlier one would make that too short: to be measured,
+// patience has to be longer than any machine stands still.
 func (c *pupil) send(i int, seq int64, data []byte, patience time.Duration) (time.Duration, error) {
 	for range 50 {
 		_, _, rtt, err := c.ask(c.addr(i), wire.AppendData(nil, c.tid, seq, data), wire.Ack, patience)
@@ -113,7 +114,7 @@ func (c *pupil) refusal(i int) error {
 		return err
 	}
 	defer u.Close()
-	u.SetDeadline(time.Now().Add(10 * time.Second))
+	u.SetDeadline(time.Now().Add(patience))
 	if _, err := u.Write(wire.AppendData(nil, c.tid, 0, []byte("x"))); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long an answer is waited for that must come.
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 // A client sends one payload. It has a socket for the orchestrator and one for each
 // receiver, as if a translator of addresses gave each destination another port.

@@ -106,7 +106,7 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err = c.WriteTo([]byte(args[1]), to)
 	ts.Check(err)
-	limit := 10 * time.Second
+	limit := patience
 	// Long enough for an answer over loopback, short enough for a suite that waits it out.
 	if neg {
 		limit = 500 * time.Millisecond

@@ -10,6 +10,7 @@ import (
 type manner struct {
 	attr                       syscall.SysProcAttr
 	in                         string // the file on its standard input
+	tty                        string // the file for what its terminal gets
 	broken, stuckOut, stuckErr bool
 }
 
@@ -29,6 +30,8 @@ func options(ts *testscript.TestScript, args []string) (m manner, program []stri
 			m.stuckErr, args = true, args[1:]
 		case "-in":
 			m.in, args = ts.MkAbs(args[1]), args[2:]
+		case "-tty":
+			m.tty, args = ts.MkAbs(args[1]), args[2:]
 		default:
 			ts.Fatalf("unknown option %s", args[0])
 		}

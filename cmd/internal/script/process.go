@@ -64,8 +64,9 @@ func begin(ts *testscript.TestScript, args []string) *process {
 	p.cmd.SysProcAttr = &m.attr
 	p.cmd.Dir = ts.MkAbs(".")
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	// A program left behind may hold the pipes open.
-	p.cmd.WaitDelay = time.Second
+	// A program left behind may hold the pipes open. A machine that stands still meanwhile must not
+	// cost what is in them.
+	p.cmd.WaitDelay = patience
 	for _, v := range of(ts).vars {
 		name, _, _ := strings.Cut(v, "=")
 		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
@@ -94,9 +95,14 @@ func begin(ts *testscript.TestScript, args []string) *process {
 		full = append(full, fullPipe(ts)...)
 		p.cmd.Stderr = full[len(full)-1]
 	}
+	last := func() {}
+	if m.tty != "" {
+		last = onTerminal(ts, p.cmd, m.tty)
+	}
 	ts.Check(p.cmd.Start())
 	go func() {
 		p.cmd.Wait()
+		last()
 		for _, f := range full {
 			f.Close()
 		}
@@ -246,7 +252,7 @@ func threads(ts *testscript.TestScript, neg bool, args []string) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var all, match int
-	for range 200 {
+	for began := time.Now(); time.Since(began) < patience; {
 		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", named(ts, args[0]).cmd.Process.Pid))
 		ts.Check(err)
 		all, match = 0, 0
