@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,10 +180,13 @@ func scene(t *testing.T, dir string) *strings.Replacer {
 	return strings.NewReplacer(
 		"-a 192.0.2.1 -p 4650", "-a 127.0.0.1 -p "+port, "-a ADDR", "-a 127.0.0.1", "-p PORT", "-p "+port, "-f FILE", "-f payload.bin",
 		" DIR", " "+store, "192.0.2.1", "127.0.0.1", "receiver.example", "localhost", "5555", other,
-		"127.0.0.1,127.0.0.2,127.0.0.3", net+"1,"+net+"2,"+net+"3",
+		"127.0.0.1,127.0.0.2,127.0.0.3", net+"1:"+port+","+net+"2:"+port+","+net+"3:"+port,
 		"go run ./", "go -C '"+root+"' run ./", "go install ./", "go -C '"+root+"' install ./", "go build ./cmd/", "go -C '"+root+"' build -o '"+dir+"/.bin/' ./cmd/",
 	)
 }
+
+// address is one that pages give to receivers.
+var address = regexp.MustCompile(`192\.0\.2\.(\d+)`)
 
 // serveBlock runs a server as a page starts it, at addresses that nobody else has.
 func serveBlock(t *testing.T, b *block) {
@@ -192,9 +196,11 @@ func serveBlock(t *testing.T, b *block) {
 		return
 	}
 	net := loopback(t)
-	line := strings.NewReplacer("192.0.2.", net, "/var/lib/mdalpd", filepath.Join(t.TempDir(), "store"), ":8650", ":"+freePort(t)).Replace(b.lines[0])
+	// The usual port may be somebody's, at any address.
+	line := address.ReplaceAllString(b.lines[0], net+"$1:"+freePort(t))
+	line = strings.NewReplacer("/var/lib/mdalpd", filepath.Join(t.TempDir(), "store"), ":8650", ":"+freePort(t)).Replace(line)
 	if !strings.Contains(line, net) {
-		line += " --receivers " + net + "1"
+		line += " --receivers " + net + "1:" + freePort(t)
 	}
 	start(t, line+" --listen "+net+strconv.Itoa(b.line)+":"+freePort(t))
 }

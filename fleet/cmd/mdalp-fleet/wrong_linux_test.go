@@ -55,9 +55,9 @@ func TestTaken(t *testing.T) {
 	for _, role := range []string{"orchestrator", "receiver"} {
 		for _, c := range []struct{ listen, http, dir, want string }{
 			{udp.LocalAddr().String(), "", dir, "--listen 127.0.0.1:.*: another program has the port, choose another one"},
-			{"127.0.0.31", tcp.Addr().String(), dir, "--http 127.0.0.1:.*: another program has the port, choose another one"},
-			{"127.0.0.31", "192.0.2.1:80", dir, "--http 192.0.2.1:80: .*: this host has no such address"},
-			{"127.0.0.31", "", file, "--dir .*/file: not a directory"},
+			{local(t), tcp.Addr().String(), dir, "--http 127.0.0.1:.*: another program has the port, choose another one"},
+			{local(t), "192.0.2.1:80", dir, "--http 192.0.2.1:80: .*: this host has no such address"},
+			{local(t), "", file, "--dir .*/file: not a directory"},
 		} {
 			args := []string{role, "--engine", "nats://127.0.0.1:1", "--listen", c.listen, "--dir", c.dir}
 			if c.http != "" {
@@ -86,7 +86,7 @@ func TestEngineWrong(t *testing.T) {
 		{open.URL(), "3", "it takes 3 servers in one cluster \\(--replicas\\)"},
 	} {
 		p := launch(t, nil, "receiver", "--engine", c.url, "--replicas", c.replicas, "--dir", t.TempDir(), "--fleet", fmt.Sprint("f", i),
-			"--id", "a", "--listen", fmt.Sprint("127.0.0.", 40+i))
+			"--id", "a", "--listen", local(t))
 		p.hears(`level=WARN msg="the engine is not ready; .*` + c.want)
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		if code := p.end(); code != 0 {
@@ -100,7 +100,7 @@ func TestEngineWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, nil, "receiver", "--engine", "nats://a:newer@"+at, "--replicas", "1", "--dir", t.TempDir(), "--id", "a",
-		"--listen", "127.0.0.45")
+		"--listen", local(t))
 	p.hears("Authorization Violation")
 	<-time.After(2 * time.Second) // several tries more
 	if err := os.WriteFile(conf, []byte(strings.ReplaceAll(string(b), "password: new", "password: newer")), 0o600); err != nil {
