@@ -214,3 +214,9 @@ func (t *trans) Discard() {
 		t.s.beside(func() func(time.Time) { t.void(); return nil })
 	}
 }
+
+// void ends the record of a transaction of which nothing is there.
+func (t *trans) void() {
+	t.turns(briefTries, func(r *engine.Record) { r.State = engine.Void })
+	t.end()
+}

@@ -80,6 +80,9 @@ func (t *trans) settled() (g server.Gathered, err error) {
 		if g, err = t.ask(true, true); !errors.Is(err, errStill) {
 			return g, err
 		}
+		if t.s.left() {
+			return g, server.ErrElsewhere
+		}
 		t.s.again(n)
 	}
 }

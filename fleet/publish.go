@@ -136,7 +136,7 @@ func (t *trans) complete(sum [sha256.Size]byte) error {
 	r := t.rec
 	done(&r)
 	for n := 0; ; n++ {
-		if s.ctx.Err() != nil {
+		if s.ctx.Err() != nil || n > 0 && s.left() {
 			return server.ErrElsewhere
 		}
 		err := s.publish(&r)
@@ -144,8 +144,10 @@ func (t *trans) complete(sum [sha256.Size]byte) error {
 			break
 		}
 		s.count(func(c *Counts) { c.Away++ })
-		s.log.Warn("a payload is published, and those who take it on cannot be told yet",
-			"tid", r.TID, "err", err)
+		if n == 0 { // it may take long, for many
+			s.log.Warn("a payload is published, and those who take it on cannot be told yet",
+				"tid", r.TID, "err", err)
+		}
 		s.again(n)
 	}
 	if err := t.change(0, done); err != nil {

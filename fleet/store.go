@@ -217,7 +217,7 @@ func (t *trans) create() error {
 func (t *trans) change(tries int, f func(*engine.Record)) error {
 	s := t.s
 	for n := 0; ; n++ {
-		if t.lost || s.ctx.Err() != nil {
+		if t.lost || s.ctx.Err() != nil || n > 0 && s.left() {
 			return server.ErrElsewhere
 		}
 		r := t.rec
@@ -232,8 +232,13 @@ func (t *trans) change(tries int, f func(*engine.Record)) error {
 		case tries > 0 && n+1 >= tries:
 			return err
 		}
-		s.log.Warn("the engine does not take a record, it is tried again", "tid", r.TID,
-			"state", r.State, "err", err)
+		if n == 0 && errors.Is(err, engine.ErrConflict) {
+			continue // a receiver has written it as it is, see Receiver.read
+		}
+		if n == 1 { // once: it may take long, for many, and the first may be a matter of an instant
+			s.log.Warn("the engine does not take a record, it is tried again", "tid", r.TID,
+				"state", r.State, "err", err)
+		}
 		s.again(n)
 	}
 }
@@ -279,10 +284,4 @@ func (t *trans) lose() error {
 	t.end()
 	t.s.count(func(c *Counts) { c.Lost++ })
 	return server.ErrElsewhere
-}
-
-// void ends the record of a transaction of which nothing is there.
-func (t *trans) void() {
-	t.turns(briefTries, func(r *engine.Record) { r.State = engine.Void })
-	t.end()
 }

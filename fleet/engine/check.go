@@ -100,8 +100,10 @@ func (s *Station) check() error {
 	return nil
 }
 
+// offerable says whether a client takes these numbers in an offer: one that it does not take makes it one
+// of the base protocol, whatever the other receivers can.
 func offerable(seg, win int) bool {
-	return seg >= 0 && seg <= wire.MaxSegment && win >= 0 && win <= wire.MaxWindow
+	return (seg == 0 || seg >= wire.MinSegment) && seg <= wire.MaxSegment && win >= 0 && win <= wire.MaxWindow
 }
 
 // Check gives what a party can never have.

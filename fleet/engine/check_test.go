@@ -81,6 +81,7 @@ func TestPartyForged(t *testing.T) {
 		{func(p *Party) { p.Name = "\x1b[2J" }, "of more than one line"},
 		{func(p *Party) { p.Name = strings.Repeat("n", 256) }, "or too long"},
 		{func(p *Party) { p.Seg = 1 << 20 }, "segments of 1048576 bytes"},
+		{func(p *Party) { p.Seg = 99 }, "segments of 99 bytes"},
 		{func(p *Party) { p.Win = -1 }, "it takes -1 segments"},
 		{func(p *Party) { p.Start = "a b" }, "its start is none"},
 		{func(p *Party) { p.Open = -1 }, "has -1 transactions"},

@@ -71,6 +71,8 @@ func TestUsage(t *testing.T) {
 		{"receiver --id a --dir " + dir + " --listen " + local(t), 2, "--engine is missing"},
 		{"status", 2, "--engine is missing"},
 		{"receiver --id a --dir " + dir + " --segment 70000", 2, "--segment 70000"},
+		{"receiver --id a --dir " + dir + " --segment 99", 2, "--segment 99: 100 to 65000"},
+		{"receiver --id a --dir " + dir + " --window 1048577", 2, "--window 1048577: 1048576 "},
 		{"receiver --id a --dir " + dir + " --window -1", 2, "--window: it is negative"},
 		{"orchestrator --dir " + dir + " --silence -1s", 2, "--silence: it is negative"},
 		{"orchestrator --dir " + dir + " --http host:99999", 2, `--http "host:99999"`},
@@ -79,7 +81,8 @@ func TestUsage(t *testing.T) {
 		{"status --engine " + e + " --engine-creds /nonexistent", 4, "--engine-creds /nonexistent: no such file"},
 		{"status --engine " + e + " --engine-creds /dev/null", 4, "--engine-creds /dev/null: there is no credential in it"},
 		{"status --engine " + e + " --engine-cert x", 2, "--engine-cert and --engine-key come together"},
-		{"status --engine " + e + " --fleet a.b", 4, "a.b"},
+		{"status --engine " + e + " --fleet a.b", 2, `--fleet "a.b": `},
+		{"status --engine " + e + " --timeout -1s", 2, "--timeout -1s: "},
 		{"status --engine nats://u:secret@ --engine-ca /nonexistent", 2, "--engine nats://xxxxx@: an address is"},
 	} {
 		code, out, errs := output(t, strings.Fields(c.args)...)

@@ -60,6 +60,9 @@ func (o *common) dial(name string, log *slog.Logger) (*nats.Engine, error) {
 
 // checkEngine finds what would else be tried for ever, or be told without the option's name.
 func (o *common) checkEngine() error {
+	if !nats.IsFleet(o.Fleet) {
+		return usagef("--fleet %q: 1 to 32 letters, digits, - and _", o.Fleet)
+	}
 	for part := range strings.SplitSeq(o.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(part))
 		known := err == nil && slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme)

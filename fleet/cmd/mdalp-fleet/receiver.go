@@ -60,8 +60,11 @@ func (o *receiving) check() error {
 	if err := negative(map[string]int64{"--window": int64(o.window), "--limit": int64(o.limit)}); err != nil {
 		return err
 	}
-	if o.segment < 1 || o.segment > wire.MaxSegment {
-		return usagef("--segment %d: 1 to %d are possible", o.segment, wire.MaxSegment)
+	if o.window > wire.MaxWindow {
+		return usagef("--window %d: %d are the most", o.window, wire.MaxWindow)
+	}
+	if o.segment < wire.MinSegment || o.segment > wire.MaxSegment {
+		return usagef("--segment %d: %d to %d are possible", o.segment, wire.MinSegment, wire.MaxSegment)
 	}
 	if !engine.Printable(o.name) {
 		return usagef("--name \"%s\": it is of one line, of 255 bytes at most", o.name)

@@ -32,6 +32,9 @@ It ends with exit code 1 when something needs somebody: the engine does not answ
 of it is behind; nobody takes intents or segments; the ledger is nearly full.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return usagef("--timeout %v: it is not above 0", timeout)
+			}
 			o.Look = true
 			e, err := o.dial("mdalp-fleet status", slog.New(slog.DiscardHandler))
 			if err != nil {

@@ -190,6 +190,7 @@ func (e *Engine) Unsettled(ctx context.Context) ([]engine.Entry, error) {
 		return nil, err
 	}
 	e.follow()
+	before := e.records.told()
 	revision, err := e.sync.after(ctx)
 	for err != nil {
 		if lasting(err) {
@@ -199,6 +200,9 @@ func (e *Engine) Unsettled(ctx context.Context) ([]engine.Entry, error) {
 			return nil, e.away(err)
 		}
 		revision, err = e.sync.after(ctx)
+	}
+	if revision <= before { // the stream was made anew, or is one that was kept aside
+		e.records.restart()
 	}
 	if err := e.records.reach(ctx, revision); err != nil {
 		return nil, e.away(err)

@@ -79,10 +79,12 @@ type Engine struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 
-	set      chan struct{} // closed when the buckets are there
+	set      chan struct{} // closed when the buckets are there,
+	absent   chan struct{} // or when they are not, and nobody is to make them
 	ledger   jetstream.KeyValue
 	parties  jetstream.KeyValue
 	fixed    jetstream.KeyValue
+	born     time.Time // when the ledger was made; of setUp, and then of watch
 	records  *view
 	follow   func() // has records kept up to date from now on
 	living   *view
@@ -95,6 +97,7 @@ type Engine struct {
 	senseless atomic.Int64
 	mu        sync.Mutex
 	told      map[string]struct{} // keys of which the log says that they make no sense
+	joined    string              // the token of the fleet's directory, once it is known
 	why       error               // of setup, as long as set is open
 	unreached error               // why the server that was tried last was not reached
 	denied    error               // what a server has said last that this user may not do
@@ -103,6 +106,9 @@ type Engine struct {
 var _ engine.Engine = (*Engine)(nil)
 
 var fleetName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// IsFleet says whether a name is fit for [Options.Fleet].
+func IsFleet(name string) bool { return fleetName.MatchString(name) }
 
 // Dial connects to an engine. One that is not there is no error: every call fails with
 // [engine.ErrAway] until it is. Errors are of the options and their files.
@@ -114,14 +120,14 @@ func Dial(o Options) (*Engine, error) {
 	fill(&o.Replicas, DefaultReplicas)
 	fill(&o.LedgerBytes, DefaultLedgerBytes)
 	fill(&o.SettledBytes, DefaultSettledBytes)
-	if !fleetName.MatchString(o.Fleet) {
+	if !IsFleet(o.Fleet) {
 		return nil, fmt.Errorf("nats: %q is no name of a fleet: letters, digits, - and _, at most 32",
 			o.Fleet)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{options: o, log: o.Log, set: make(chan struct{})}
+	e := &Engine{options: o, log: o.Log, set: make(chan struct{}), absent: make(chan struct{})}
 	settings, err := o.settings()
 	if err != nil {
 		return nil, err
@@ -242,6 +248,8 @@ func (e *Engine) ready(ctx context.Context) error {
 	select {
 	case <-e.set:
 		return nil
+	case <-e.absent:
+		return e.noted(&e.why)
 	case <-ctx.Done():
 		return e.away(e.noted(&e.why))
 	}

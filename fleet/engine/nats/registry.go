@@ -111,6 +111,11 @@ func (e *Engine) Token(ctx context.Context, mine string) (string, error) {
 		token, err := e.token(ctx, mine)
 		switch {
 		case err == nil:
+			if token == mine {
+				e.mu.Lock()
+				e.joined = mine
+				e.mu.Unlock()
+			}
 			return token, nil
 		case lasting(err) && !wrongRevision(err):
 			return "", fmt.Errorf("nats: the directory's token: %w", err)

@@ -70,12 +70,18 @@ func (e *Engine) setUp(ctx context.Context) {
 				"fleet", e.options.Fleet)
 			return
 		}
-		if !lasting(err) {
+		absent := e.options.Look && errors.Is(err, jetstream.ErrStreamNotFound)
+		switch {
+		case absent:
+			err = fmt.Errorf("the engine has nothing of a fleet %q: %w", e.options.Fleet, err)
+		case !lasting(err):
 			err = e.away(err)
 		}
-		e.mu.Lock()
-		e.why = err
-		e.mu.Unlock()
+		e.note(&e.why, err)
+		if absent {
+			close(e.absent)
+			return
+		}
 		if text := err.Error(); !told[text] && len(told) < mostTold && ctx.Err() == nil {
 			told[text] = true
 			e.log.Warn("the engine is not ready; nothing is offered until it is", "error", err)
@@ -87,33 +93,15 @@ func (e *Engine) setUp(ctx context.Context) {
 }
 
 func (e *Engine) trySetUp(life context.Context) error {
-	ctx, cancel := context.WithTimeout(life, bound)
-	defer cancel()
 	for _, c := range e.streams() {
-		s, err := e.js.Stream(ctx, c.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) && !e.options.Look {
-			// Another may make it at the same time: one with the same settings is the same.
-			s, err = e.js.CreateStream(ctx, c)
-		}
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = e.js.Stream(ctx, c.Name)
-		}
-		if err != nil {
+		if err := e.makeStream(life, c); err != nil {
 			return fmt.Errorf("stream %s: %w", c.Name, err)
 		}
-		if c.Name == "KV_"+e.ledgerName() {
-			e.room.note(s.CachedInfo())
-		}
-		if has := s.CachedInfo().Config; has.Replicas != c.Replicas {
-			e.log.Warn("a stream has another number of replicas than was asked for; it stays so",
-				"stream", c.Name, "has", has.Replicas, "asked", c.Replicas)
-		}
 	}
-	var err error
 	for name, kv := range map[string]*jetstream.KeyValue{
 		e.ledgerName(): &e.ledger, e.partiesName(): &e.parties, e.fixedName(): &e.fixed,
 	} {
-		if *kv, err = e.js.KeyValue(ctx, name); err != nil {
+		if err := e.openBucket(life, name, kv); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}
 	}
@@ -122,9 +110,48 @@ func (e *Engine) trySetUp(life context.Context) error {
 	e.living = newView(e.parties, e.party)
 	e.living.quiet = 2*engine.SayEvery + time.Second
 	e.running.Go(func() { e.living.run(life, e.log) })
+	if !e.options.Look {
+		e.running.Go(func() { e.watch(life) })
+	}
 	e.measured = sync.OnceFunc(func() { e.running.Go(func() { e.measure(life) }) })
 	// The ledger is followed by those who ask what is unsettled alone: each of its writes goes
 	// to all who follow it.
 	e.follow = sync.OnceFunc(func() { e.running.Go(func() { e.records.run(life, e.log) }) })
 	return nil
+}
+
+// makeStream makes a stream unless it is there. Each question has its own time: while no server leads,
+// nobody answers, later neither.
+func (e *Engine) makeStream(life context.Context, c jetstream.StreamConfig) error {
+	find := func() (jetstream.Stream, error) {
+		ctx, cancel := context.WithTimeout(life, attempt)
+		defer cancel()
+		return e.js.Stream(ctx, c.Name)
+	}
+	s, err := find()
+	if errors.Is(err, jetstream.ErrStreamNotFound) && !e.options.Look {
+		ctx, cancel := context.WithTimeout(life, bound)
+		// Another may make it at the same time: one with the same settings is the same.
+		s, err = e.js.CreateStream(ctx, c)
+		cancel()
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		s, err = find()
+	}
+	if err != nil {
+		return err
+	}
+	e.noteStream(s.CachedInfo())
+	if has := s.CachedInfo().Config; has.Replicas != c.Replicas {
+		e.log.Warn("a stream has another number of replicas than was asked for; it stays so",
+			"stream", c.Name, "has", has.Replicas, "asked", c.Replicas)
+	}
+	return nil
+}
+
+func (e *Engine) openBucket(life context.Context, name string, kv *jetstream.KeyValue) (err error) {
+	ctx, cancel := context.WithTimeout(life, attempt)
+	defer cancel()
+	*kv, err = e.js.KeyValue(ctx, name)
+	return err
 }

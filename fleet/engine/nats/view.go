@@ -146,6 +146,24 @@ func (v *view) rise(revision uint64) {
 	}
 }
 
+// told gives how far it is.
+func (v *view) told() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.revision
+}
+
+// restart forgets what was told: it is of a bucket that is no more, whose numbers were higher.
+func (v *view) restart() {
+	v.mu.Lock()
+	v.all, v.revision, v.heard = make(map[string]seen), 0, time.Time{}
+	v.mu.Unlock()
+	select {
+	case v.again <- struct{}{}:
+	default:
+	}
+}
+
 // wake has those in reach look again; v.mu is held.
 func (v *view) wake() {
 	close(v.changed)
