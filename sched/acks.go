@@ -151,6 +151,8 @@ func (x *extended) expire(now time.Duration) {
 		l.stuck = false
 		x.gen++
 		if probe {
+			// What this comes late by, as where the machine stood still, is nobody's silence.
+			l.heard += now - max(at, l.heard)
 			x.timeout(now, i)
 			continue
 		}

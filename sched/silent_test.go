@@ -65,6 +65,52 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestStandstill: a receiver is silent only while it could be heard. One that has answered within
+// 50 ms outlives three probe timeouts of which each comes a minute late, and dies after 5 s of
+// those that do not.
+func TestStandstill(t *testing.T) {
+	tr := NewExtended(at(0), 100_000, 1000, []ExtendedReceiver{{Window: 64, Share: 100}}, ExtendedConfig{})
+	now, late := at(0), time.Duration(0)
+	step := func() {
+		for {
+			_, _, num, ok := tr.TransmitNum(now)
+			if !ok {
+				break
+			}
+			if now.Equal(at(0)) && num == 0 {
+				tr.AckRanges(at(50), 0, []Range{{First: 0, Last: 0}})
+				now = at(50)
+			}
+		}
+		next, ok := tr.Next()
+		if !ok {
+			t.Fatal("it ends")
+		}
+		if next = next.Add(late); next.After(now) {
+			now = next
+		}
+		tr.Expire(now)
+	}
+	for tr.Stats(0).Timeouts == 0 {
+		step()
+	}
+	late = time.Minute
+	for tr.Stats(0).Timeouts < 4 && tr.Stats(0).Err == nil {
+		step()
+	}
+	if st := tr.Stats(0); st.Err != nil || now.Before(at(180_000)) {
+		t.Fatalf("at %v after %d timeouts: dead by %v", now.Sub(at(0)), st.Timeouts, st.Err)
+	}
+	late = 0
+	since := now
+	for tr.Stats(0).Err == nil {
+		step()
+	}
+	if d := now.Sub(since); tr.Stats(0).Err != ErrSilent || d > 10*time.Second {
+		t.Errorf("dead by %v after %v", tr.Stats(0).Err, d)
+	}
+}
+
 // TestProbeHeld: a probe that the cap holds up is not unanswered, and goes before the trains
 // of the others.
 func TestProbeHeld(t *testing.T) {
