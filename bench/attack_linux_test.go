@@ -155,7 +155,7 @@ func (s *target) floods(t *testing.T) []flooding {
 	// opened gives the number of a new transaction, which has one segment.
 	opened := func() []byte {
 		b := make([]byte, 2000)
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		c.Write([]byte("Type:0;"))
 		n, err := c.Read(b)
 		_, rest, ok := bytes.Cut(b[:n], []byte("TID:"))

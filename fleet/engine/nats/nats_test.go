@@ -115,7 +115,7 @@ func TestMinority(t *testing.T) {
 		if err := call(short(t, 300*time.Millisecond)); !errors.Is(err, engine.ErrAway) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(start); took > 20*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s: it takes %v", name, took)
 		}
 	}
