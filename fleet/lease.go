@@ -19,8 +19,8 @@ import (
 // more.
 
 // leaseFor is how long a receiver may acknowledge base segments after it last began to say
-// that it is there. The engine counts engine.Lives from when it heard it, which is later; the
-// rest is for clocks that do not run alike.
+// that it is there. Who settles counts engine.Lives from when he was told, which is later, by his
+// own clock; the rest is for clocks that do not run alike.
 const leaseFor = engine.Lives - 2*time.Second
 
 // errStill says that a receiver does not answer and may be acknowledging still.
@@ -87,18 +87,12 @@ func (t *trans) settled() (g server.Gathered, err error) {
 	}
 }
 
-// gone fails with errStill unless the registry has a receiver no more.
+// gone fails with errStill unless the registry is sure to have a receiver no more.
 func (s *store) gone(id string) error {
 	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
 	defer cancel()
-	living, err := s.engine.Living(ctx)
-	if err != nil {
+	if gone, err := s.engine.Gone(ctx, id); err != nil || !gone {
 		return errStill
-	}
-	for _, p := range living {
-		if p.Role == engine.Receiver && p.ID == id {
-			return errStill
-		}
 	}
 	return nil
 }

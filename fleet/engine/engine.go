@@ -67,13 +67,17 @@ const Keep = 24 * time.Hour
 
 // A Registry tells who is there.
 type Registry interface {
-	// Say says that a party is there, for Lives from now on, by the engine's clock.
+	// Say says that a party is there, for Lives from now on, by the clocks of those who are told: an
+	// engine's own may be set, or another server's when that takes the lead.
 	Say(ctx context.Context, p *Party) error
 	// Leave says that it is not any more.
 	Leave(ctx context.Context, p *Party) error
-	// Living gives those who are there, by rising ID. It may be a view that is kept up to
-	// date, and fails with ErrAway when that is not known to be so.
+	// Living gives those who are there, by rising ID, as far as is known. It may be a view that is
+	// kept up to date, and fails with ErrAway when that is not known to be so.
 	Living(ctx context.Context) ([]Party, error)
+	// Gone reports whether a receiver is sure to be there no more: it has left, or said nothing for
+	// Lives before the call. Who has just come is sure of that after Lives alone. It fails with ErrAway.
+	Gone(ctx context.Context, receiver string) (bool, error)
 	// Token gives the token of the fleet's directory, and makes it mine when there is none.
 	Token(ctx context.Context, mine string) (fleets string, err error)
 }

@@ -49,6 +49,12 @@ func registry(t *testing.T, ctx context.Context, s Subject) {
 			return !slices.ContainsFunc(ids, func(id string) bool { return !slices.Contains(all, id) })
 		}
 	}
+	gone := func(id string) bool {
+		t.Helper()
+		is, err := s.Gone(ctx, id)
+		must(t, err)
+		return is
+	}
 	for _, p := range []*engine.Party{party(engine.Receiver, "c"), party(engine.Receiver, "a"),
 		party(engine.Orchestrator, "b")} {
 		must(t, s.Say(ctx, p))
@@ -56,6 +62,9 @@ func registry(t *testing.T, ctx context.Context, s Subject) {
 	there(has("a", "b", "c"), "said")
 	must(t, s.Leave(ctx, party(engine.Receiver, "c")))
 	there(func(all []string) bool { return has("a", "b")(all) && !has("c")(all) }, "left")
+	if gone("a") || !gone("c") {
+		t.Errorf("who is there is gone: %v, and who left: %v", gone("a"), gone("c"))
+	}
 	for range 4 { // longer than it lives, in all
 		s.Pass(engine.SayEvery)
 		must(t, s.Say(ctx, party(engine.Receiver, "a")))
@@ -64,6 +73,14 @@ func registry(t *testing.T, ctx context.Context, s Subject) {
 	there(func(all []string) bool { return has("a")(all) && !has("b")(all) }, "silent")
 	must(t, s.Say(ctx, party(engine.Receiver, "c")))
 	there(has("c"), "back")
+	for !gone("a") && ctx.Err() == nil {
+		s.Pass(100 * time.Millisecond)
+		must(t, s.Say(ctx, party(engine.Receiver, "c")))
+		if gone("c") {
+			t.Error("who says so again is gone")
+		}
+	}
+	there(func(all []string) bool { return has("c")(all) && !has("a")(all) }, "gone")
 }
 
 // token: there is one, of whoever came first.

@@ -90,6 +90,11 @@ func (d *driven) Living(ctx context.Context) (ps []engine.Party, err error) {
 	return ps, err
 }
 
+func (d *driven) Gone(ctx context.Context, id string) (gone bool, err error) {
+	d.do(func() { gone, err = d.Client.Gone(ctx, id) })
+	return gone, err
+}
+
 func (d *driven) Token(ctx context.Context, mine string) (token string, err error) {
 	d.do(func() { token, err = d.Client.Token(ctx, mine) })
 	return token, err

@@ -56,6 +56,15 @@ func (c *Client) Living(context.Context) (ps []engine.Party, err error) {
 	return ps, err
 }
 
+// Gone implements engine.Registry.
+func (c *Client) Gone(_ context.Context, receiver string) (gone bool, err error) {
+	err = c.call(false, func() error {
+		gone = !c.m.world.Now().Before(c.m.parties[receiver].until)
+		return nil
+	})
+	return gone, err
+}
+
 // Token implements engine.Registry.
 func (c *Client) Token(_ context.Context, mine string) (fleets string, err error) {
 	err = c.call(true, func() error {

@@ -88,7 +88,8 @@ type Engine struct {
 	records  *view
 	follow   func() // has records kept up to date from now on
 	living   *view
-	sync     syncer
+	sync     syncer // of the ledger,
+	marks    syncer // and of the registry
 	room     room
 	measured func() // has it kept up to date from now on
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"mdalp/fleet/engine"
@@ -46,7 +47,22 @@ func (e *Engine) Leave(ctx context.Context, p *engine.Party) error {
 	if err := e.ready(ctx); err != nil {
 		return err
 	}
-	return e.said(p, e.parties.Purge(ctx, partyKey(p), jetstream.PurgeTTL(engine.Lives)))
+	_, err := e.purge(ctx, partyKey(p), left, jetstream.WithMsgTTL(engine.Lives))
+	return e.said(p, err)
+}
+
+// purge writes of a party's key that nothing is there, and why. [jetstream.KeyValue] has a Purge that
+// says no more, and tells no revision.
+func (e *Engine) purge(ctx context.Context, key, why string, o ...jetstream.PublishOpt) (uint64, error) {
+	m := client.NewMsg("$KV." + e.partiesName() + "." + key)
+	m.Header.Set("KV-Operation", "PURGE")
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	m.Data = []byte(why)
+	ack, err := e.js.PublishMsg(ctx, m, o...)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }
 
 // said gives the error of a call about p.
@@ -72,19 +88,42 @@ func (e *Engine) Living(ctx context.Context) ([]engine.Party, error) {
 		return nil, e.away(err)
 	}
 	var all []engine.Party
-	now := time.Now()
-	heard := e.living.each(func(s seen) {
-		// The engine says when somebody's time is over. While it has no leader it does not,
-		// so the local clock counts too.
-		if now.Sub(s.heard) < engine.Lives {
-			all = append(all, *s.value.(*engine.Party))
-		}
-	})
-	if now.Sub(heard) > e.living.quiet {
+	heard := e.living.each(func(s seen) { all = append(all, *s.value.(*engine.Party)) })
+	if time.Since(heard) > e.living.quiet {
 		return nil, e.away(errQuiet)
 	}
 	slices.SortFunc(all, func(a, b engine.Party) int { return strings.Compare(a.ID, b.ID) })
 	return all, nil
+}
+
+// Gone implements [engine.Registry]. A write of now goes before: when that is told, all is that came
+// before it.
+func (e *Engine) Gone(ctx context.Context, receiver string) (bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return false, err
+	}
+	before, began := e.living.told(), time.Now()
+	revision, err := e.marks.after(ctx)
+	if err == nil && revision <= before { // the bucket was made anew
+		e.living.restart()
+	}
+	if err == nil {
+		err = e.living.reach(ctx, revision)
+	}
+	if err != nil {
+		return false, e.away(err)
+	}
+	return e.living.silent(partyKey(&engine.Party{Role: engine.Receiver, ID: receiver}), began), nil
+}
+
+// markParties writes what is of nobody, and gives its revision.
+func (e *Engine) markParties(ctx context.Context) (uint64, error) {
+	e.stats.syncs.Add(1)
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	return e.purge(ctx, syncKey, "")
 }
 
 // party keeps, of the registry, whom it can read.

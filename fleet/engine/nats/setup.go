@@ -108,7 +108,8 @@ func (e *Engine) trySetUp(life context.Context) error {
 	e.sync.write = e.mark
 	e.records = newView(e.ledger, e.unsettled)
 	e.living = newView(e.parties, e.party)
-	e.living.quiet = 2*engine.SayEvery + time.Second
+	e.living.quiet, e.living.lives = 2*engine.SayEvery+time.Second, engine.Lives
+	e.marks.write = e.markParties
 	e.running.Go(func() { e.living.run(life, e.log) })
 	if !e.options.Look {
 		e.running.Go(func() { e.watch(life) })

@@ -17,22 +17,32 @@ type view struct {
 	// quiet is how long nothing may come before it begins anew; 0 is for ever. A bucket
 	// that is written every few seconds has a server that tells nothing any more known.
 	quiet time.Duration
+	// lives is how long a value is there after it was told, by the local clock; 0 is until the
+	// engine takes it away. That the engine says that its time is over counts for nothing then:
+	// it says so by its servers' clocks, and the one that leads may have another than the one
+	// that took the value, or one that was set.
+	lives time.Duration
 
 	mu       sync.Mutex
 	all      map[string]seen
 	revision uint64        // the highest that was told
 	changed  chan struct{} // closed, and made anew, when revision rises
 	heard    time.Time     // when anything was told last; zero when it is not up to date
+	since    time.Time     // from when on nothing that was written was left out
 	again    chan struct{} // asks for a new beginning
 }
 
 // seen is one key.
 type seen struct {
 	key      string
-	value    any
+	value    any // nil is of one that has left
 	revision uint64
 	heard    time.Time // by the local clock
+	over     bool      // the engine has it no more
 }
+
+// left is the value of a purge by which somebody leaves. The engine's own have none.
+const left = "left"
 
 func newView(kv jetstream.KeyValue, keep func(string, []byte) any) *view {
 	return &view{kv: kv, keep: keep, all: make(map[string]seen), changed: make(chan struct{}),
@@ -107,7 +117,8 @@ func (v *view) follow(ctx context.Context) error {
 // take notes one change: in fresh, or when that is nil in what is shown.
 func (v *view) take(fresh *reading, u jetstream.KeyValueEntry) {
 	s := seen{key: u.Key(), revision: u.Revision(), heard: time.Now()}
-	if u.Operation() == jetstream.KeyValuePut {
+	put := u.Operation() == jetstream.KeyValuePut
+	if put {
 		s.value = v.keep(s.key, u.Value())
 	}
 	v.mu.Lock()
@@ -120,21 +131,45 @@ func (v *view) take(fresh *reading, u jetstream.KeyValueEntry) {
 		}
 	} else {
 		v.heard = s.heard
+		// All keys are followed, so that revisions come one by one. What is replaced before it was
+		// told is never told, nor that it was there.
+		if s.revision > v.revision+1 || put && s.value == nil {
+			v.since = s.heard
+		}
 		v.rise(s.revision)
 	}
-	if s.value == nil {
+	old, ok := to[s.key]
+	switch {
+	case s.value != nil:
+		to[s.key] = s
+	case v.lives > 0 && !put && string(u.Value()) == left:
+		s.over = true
+		to[s.key] = s
+	case v.lives > 0 && !put:
+		if old.over = true; ok {
+			to[s.key] = old
+		}
+	default:
 		delete(to, s.key)
-		return
 	}
-	to[s.key] = s
 }
 
-// show has the first answer shown, which is whole now.
+// show has the first answer shown, which is whole now. Who has said so a moment ago is there, also if
+// that is not in it any more.
 func (v *view) show(fresh *reading) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.all, v.heard = fresh.all, time.Now()
-	v.revision = max(v.revision, fresh.most)
+	now := time.Now()
+	for key, old := range v.all {
+		if _, ok := fresh.all[key]; !ok && now.Sub(old.heard) < v.lives {
+			old.over = true
+			fresh.all[key] = old
+		}
+	}
+	v.all, v.heard, v.since = fresh.all, now, now
+	if v.revision = max(v.revision, fresh.most); v.lives > 0 {
+		v.revision = fresh.most // a bucket in the servers' memory may have begun anew
+	}
 	v.wake()
 }
 
@@ -204,8 +239,16 @@ func (v *view) reach(ctx context.Context, revision uint64) error {
 func (v *view) each(f func(seen)) (heard time.Time) {
 	v.mu.Lock()
 	all := make([]seen, 0, len(v.all))
-	for _, s := range v.all {
-		all = append(all, s)
+	now := time.Now()
+	for key, s := range v.all {
+		switch {
+		case v.lives > 0 && now.Sub(s.heard) >= v.lives:
+			if s.over { // else it is told again, when all is read anew, and would be news
+				delete(v.all, key)
+			}
+		case s.value != nil:
+			all = append(all, s)
+		}
 	}
 	heard = v.heard
 	v.mu.Unlock()
@@ -213,4 +256,17 @@ func (v *view) each(f func(seen)) (heard time.Time) {
 		f(s)
 	}
 	return heard
+}
+
+// silent reports whether a key that was told of lives no more at that time, or has left. What was
+// written before that time has been told.
+func (v *view) silent(key string, at time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s, ok := v.all[key]
+	if ok && s.value == nil {
+		return true
+	}
+	// Of what was left out nobody knows whether it was this key's.
+	return at.Sub(s.heard) >= v.lives && at.Sub(v.since) >= v.lives
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"mdalp/fleet/internal/apart"
 	"mdalp/fleet/internal/rooms"
 	"mdalp/internal/own"
 )
@@ -35,6 +36,10 @@ type Options struct {
 	Extra func(addr string) string
 	// Sync is sync_interval: "always", or how often; "" is the server's default.
 	Sync string
+	// Clocks gives each server a wall clock of its own; Apart is where BuildApart has put the
+	// program that follows it.
+	Clocks []*apart.Clock
+	Apart  string
 }
 
 // A Cluster is a few servers that know each other.
@@ -50,6 +55,7 @@ type Server struct {
 
 	program string
 	room    *rooms.Room
+	clock   *apart.Clock
 	cmd     *exec.Cmd
 	said    *os.File
 }
@@ -68,23 +74,42 @@ func Program(tb testing.TB) string {
 	return string(bytes.TrimSpace(out))
 }
 
-// moduleDir looks for the module with the server, from the test's folder upwards.
+// BuildApart builds nats-server into the folder bin, with a clock as package apart has it.
+func BuildApart(bin string) error {
+	dir, err := findModule()
+	if err == nil {
+		err = apart.Build(dir, bin, "github.com/nats-io/nats-server/v2")
+	}
+	return err
+}
+
 func moduleDir(tb testing.TB) string {
-	dir, err := os.Getwd()
-	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
+	dir, err := findModule()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
+// findModule looks for the module with the server, from the test's folder upwards.
+func findModule() (string, error) {
+	from, err := os.Getwd()
+	for dir := from; err == nil && dir != "/"; dir = filepath.Dir(dir) {
 		d := filepath.Join(dir, "enginetest")
 		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
-			return d
+			return d, nil
 		}
 	}
-	tb.Fatalf("there is no module enginetest above %s: %v", dir, err)
-	return ""
+	return "", errors.Join(fmt.Errorf("there is no module enginetest above %q", from), err)
 }
 
 // Start starts n servers, and waits until they answer. They are gone when the test has ended.
 func Start(tb testing.TB, n int, o Options) *Cluster {
 	tb.Helper()
-	program, c := Program(tb), new(Cluster)
+	program, c := filepath.Join(o.Apart, "nats-server"), new(Cluster)
+	if o.Apart == "" {
+		program = Program(tb)
+	}
 	net, err := own.Net()
 	if err != nil {
 		tb.Fatal(err)
@@ -94,6 +119,9 @@ func Start(tb testing.TB, n int, o Options) *Cluster {
 		s.Addr = net + strconv.Itoa(i+1)
 		if o.Rooms != nil {
 			s.room, s.Addr = o.Rooms[i], o.Rooms[i].Addr
+		}
+		if o.Clocks != nil {
+			s.clock = o.Clocks[i]
 		}
 		c.Servers = append(c.Servers, s)
 	}
@@ -111,6 +139,15 @@ func Start(tb testing.TB, n int, o Options) *Cluster {
 		}
 	}
 	return c
+}
+
+// Apart waits until the servers have said something, and fails unless their clocks are as far ahead
+// as Options.Clocks says.
+func (c *Cluster) Apart(tb testing.TB) {
+	tb.Helper()
+	for _, s := range c.Servers {
+		s.clock.Check(tb, s.Log(), `(?m)^\[\d+\] (\S+ \S+) `, "2006/01/02 15:04:05")
+	}
 }
 
 func (s *Server) config() string { return filepath.Join(s.Dir, "nats.conf") }
@@ -145,6 +182,9 @@ func (s *Server) Start() error {
 	s.cmd = exec.Command(s.program, "-c", s.config())
 	if s.room != nil {
 		s.cmd = s.room.Command(s.program, "-c", s.config())
+	}
+	if s.clock != nil {
+		s.cmd.Env = s.clock.Environ()
 	}
 	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
