@@ -21,6 +21,7 @@ var (
 	rounds  = flag.Int("rounds", 3, "how many `times` TestCampaign breaks something")
 	clients = flag.Int("clients", 20, "how many `clients` send meanwhile")
 	span    = flag.Duration("span", time.Hour, "`how long` TestCampaign breaks things at most")
+	astray  = flag.Bool("apart", false, "the clocks of TestCampaign are minutes apart, and one is set now and then")
 	seed    = flag.Uint64("campaignseed", 0, "what is drawn comes from it; 0 draws one")
 )
 
@@ -29,6 +30,7 @@ type sent struct {
 	size int
 	sum  [sha256.Size]byte
 	base bool
+	key  bool
 	all  []byte // of the base protocol, where what is incomplete may be the beginning of it
 	report
 }
@@ -37,6 +39,7 @@ type sent struct {
 type senders struct {
 	f    *fleet
 	dir  string
+	key  string // sends a third sealed; empty is none
 	stop chan struct{}
 	wg   sync.WaitGroup
 
@@ -72,6 +75,8 @@ func (s *senders) work(k int) {
 			args := []string{"--balance", "equal", "--intent-retry", "0.5", "--deadline", "90s"}
 			if p.base {
 				args = append(args, "--base")
+			} else if s.key != "" && n%3 == 1 {
+				p.key, args = true, append(args, "--key", s.key)
 			}
 			p.report = s.f.send(context.Background(), file, args...)
 			os.Remove(file)
@@ -80,6 +85,13 @@ func (s *senders) work(k int) {
 		s.all = append(s.all, p)
 		s.mu.Unlock()
 	}
+}
+
+// note adds what another has sent.
+func (s *senders) note(b []byte, r report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, &sent{size: len(b), sum: sha256.Sum256(b), report: r})
 }
 
 // A victim is what a round breaks.
@@ -105,6 +117,9 @@ func (f *fleet) victims() (all []victim) {
 // there whose client was told so, as it was sent, and nothing that nobody has sent.
 func TestCampaign(t *testing.T) {
 	t.Parallel()
+	if *astray {
+		apartPrograms.in(t)
+	}
 	inside(t, func(t *testing.T) {
 		if *seed == 0 {
 			*seed = rand.Uint64N(1 << 32)
@@ -112,6 +127,9 @@ func TestCampaign(t *testing.T) {
 		t.Logf("-campaignseed=%d", *seed)
 		o := whole
 		o.each = []string{"--drain", "10s"} // what a client has given up is open for longer
+		if *astray {
+			o.apart = minutes
+		}
 		f := open(t, o)
 		s := &senders{f: f, dir: t.TempDir(), stop: make(chan struct{})}
 		for k := range *clients {
@@ -132,6 +150,9 @@ func TestCampaign(t *testing.T) {
 			}
 			broken++
 			v := all[r.IntN(len(all))]
+			if *astray {
+				f.set(t, all[r.IntN(len(all))].name, time.Duration(r.IntN(1200)-600)*time.Second)
+			}
 			between(100*time.Millisecond, 2*time.Second)
 			kill := r.IntN(2) == 0
 			t.Logf("round %d at %s: %s (killed %v, else cut off)", n+1, time.Now().Format(time.TimeOnly), v.name, kill)

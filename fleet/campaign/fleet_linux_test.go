@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -22,6 +23,7 @@ import (
 
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/nats"
+	"mdalp/fleet/internal/apart"
 	"mdalp/fleet/internal/engines"
 	"mdalp/fleet/internal/rooms"
 	"mdalp/fleet/overview"
@@ -30,15 +32,68 @@ import (
 // patience bounds every wait. It is far more than anything takes.
 const patience = 90 * time.Second
 
-// programsDir is the variable that tells the test inside of a network of its own where the
-// programs are.
-const programsDir = "MDALP_FLEET_PROGRAMS"
+// built is a set of programs, built once. The variable tells the test inside of a network of its own
+// where they are.
+type built struct {
+	variable string
+	build    func(dir string) error
+	once     sync.Once
+	dir      string
+	err      error
+	given    bool
+}
 
-// The programs, as they are shipped, built once.
-var programs struct {
-	once sync.Once
-	dir  string
-	err  error
+// programs are as they are shipped, and apartPrograms have clocks that can be set, see package apart.
+var (
+	programs = built{variable: "MDALP_FLEET_PROGRAMS", build: func(dir string) error {
+		for _, p := range ours {
+			c := exec.Command("go", "build", "-buildvcs=false", "-o", dir, p.path)
+			c.Dir = p.in
+			c.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := c.CombinedOutput(); err != nil {
+				return fmt.Errorf("go build %s: %w: %s", p.path, err, out)
+			}
+		}
+		return nil
+	}}
+	apartPrograms = built{variable: "MDALP_FLEET_APART", build: func(dir string) error {
+		err := engines.BuildApart(dir)
+		for _, p := range ours {
+			err = errors.Join(err, apart.Build(p.in, dir, p.path))
+		}
+		return err
+	}}
+)
+
+// ours are the programs of this repository that a fleet is made of.
+var ours = []struct{ in, path string }{
+	{"../..", "./cmd/mdalp"}, {"../..", "./cmd/mdalpd"}, {"..", "./cmd/mdalp-fleet"},
+}
+
+// in gives the folder that they are in.
+func (b *built) in(t *testing.T) string {
+	t.Helper()
+	b.once.Do(func() {
+		if b.dir = os.Getenv(b.variable); b.dir != "" {
+			b.given = true
+			return
+		}
+		if b.dir, b.err = os.MkdirTemp("", "mdalp-fleet-test"); b.err == nil {
+			b.err = b.build(b.dir)
+		}
+		os.Setenv(b.variable, b.dir)
+	})
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return b.dir
+}
+
+// remove takes away what this process has built.
+func (b *built) remove() {
+	if b.dir != "" && !b.given {
+		os.RemoveAll(b.dir)
+	}
 }
 
 // inside is rooms.Inside for a test with the programs and an engine. They are built before,
@@ -53,30 +108,7 @@ func inside(t *testing.T, f func(t *testing.T)) {
 // program gives the path of mdalp, mdalpd or mdalp-fleet.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	programs.once.Do(func() {
-		if programs.dir = os.Getenv(programsDir); programs.dir != "" {
-			return
-		}
-		if programs.dir, programs.err = os.MkdirTemp("", "mdalp-fleet-test"); programs.err != nil {
-			return
-		}
-		for _, b := range []struct{ in, path string }{
-			{"../..", "./cmd/mdalp"}, {"../..", "./cmd/mdalpd"}, {"..", "./cmd/mdalp-fleet"},
-		} {
-			c := exec.Command("go", "build", "-buildvcs=false", "-o", programs.dir, b.path)
-			c.Dir = b.in
-			c.Env = append(os.Environ(), "CGO_ENABLED=0")
-			if out, err := c.CombinedOutput(); err != nil {
-				programs.err = fmt.Errorf("go build %s: %w: %s", b.path, err, out)
-				return
-			}
-		}
-		os.Setenv(programsDir, programs.dir)
-	})
-	if programs.err != nil {
-		t.Fatal(programs.err)
-	}
-	return filepath.Join(programs.dir, name)
+	return filepath.Join(programs.in(t), name)
 }
 
 func TestMain(m *testing.M) {
@@ -84,20 +116,19 @@ func TestMain(m *testing.M) {
 	if most := flag.Lookup("test.parallel"); runtime.GOMAXPROCS(0) < 4 && most.Value.String() == most.DefValue {
 		most.Value.Set("4") // they wait, most of the time
 	}
-	given := os.Getenv(programsDir) != ""
 	code := m.Run()
-	if programs.dir != "" && !given {
-		os.RemoveAll(programs.dir)
-	}
+	programs.remove()
+	apartPrograms.remove()
 	os.Exit(code)
 }
 
 // A part is an orchestrator or a receiver: a process in a room.
 type part struct {
-	room *rooms.Room
-	args []string
-	path string
-	log  string
+	room  *rooms.Room
+	args  []string
+	path  string
+	log   string
+	clock *apart.Clock // nil is the machine's
 
 	cmd  *exec.Cmd
 	file *os.File
@@ -110,6 +141,9 @@ func (p *part) start() error {
 		return err
 	}
 	p.cmd = p.room.Command(p.path, p.args...)
+	if p.clock != nil {
+		p.cmd.Env = p.clock.Environ()
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.file, p.file
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return p.cmd.Start()
@@ -144,16 +178,18 @@ type fleet struct {
 	orchestrators []*part
 	receivers     []*part
 	clients       *rooms.Room
-	look          *nats.Engine // of the test itself
+	apart         map[string]*apart.Clock // of all by name, where they are not the machine's
+	look          *nats.Engine            // of the test itself
 }
 
 // options of a fleet in tests: what waits for silence waits for less.
 type options struct {
 	engines, orchestrators, receivers int
-	sync                              string   // of the engines
-	extra                             []string // options of orchestrators
-	room                              string   // of the directory, as tmpfs has it; "" is the disk's
-	each                              []string // and of all parts
+	sync                              string                   // of the engines
+	extra                             []string                 // options of orchestrators
+	room                              string                   // of the directory, as tmpfs has it; "" is the disk's
+	each                              []string                 // and of all parts
+	apart                             map[string]time.Duration // how far clocks are ahead; nil is not at all
 }
 
 // whole is the fleet that docs/fleet.md has figures of.
@@ -186,13 +222,26 @@ func open(t *testing.T, o options) *fleet {
 		at = append(at, all[fmt.Sprint("engine", i+1)])
 	}
 	f.clients = all["clients"]
-	f.engines = engines.Start(t, o.engines, engines.Options{Rooms: at, Sync: o.sync})
+	server := engines.Options{Rooms: at, Sync: o.sync}
+	path := program(t, "mdalp-fleet")
+	if o.apart != nil {
+		server.Apart = apartPrograms.in(t)
+		path = filepath.Join(server.Apart, "mdalp-fleet")
+		f.apart = make(map[string]*apart.Clock)
+		for name := range all {
+			f.apart[name] = apart.NewClock(t, o.apart[name])
+		}
+		for _, r := range at {
+			server.Clocks = append(server.Clocks, f.apart[r.Name])
+		}
+	}
+	f.engines = engines.Start(t, o.engines, server)
 	f.engines.Ready(t)
 	logs := t.TempDir()
 	common := []string{"--engine", f.engines.URL(), "--dir", f.dir, "--replicas", fmt.Sprint(o.engines)}
 	common = append(common, o.each...)
 	add := func(command, name string, args ...string) *part {
-		p := &part{room: all[name], path: program(t, "mdalp-fleet"), log: filepath.Join(logs, name)}
+		p := &part{room: all[name], path: path, log: filepath.Join(logs, name), clock: f.apart[name]}
 		p.args = append(append([]string{command, "--listen", p.room.Addr}, common...), args...)
 		t.Cleanup(func() {
 			p.kill()
@@ -270,6 +319,7 @@ type report struct {
 	Wait        float64 `json:"wait_seconds"` // for the offer
 	Elapsed     float64 `json:"elapsed_seconds"`
 	Verdict     float64 `json:"verdict_seconds"` // from the last acknowledgement on
+	Resumed     int64   `json:"resumed_bytes"`
 	code        int
 	said        string
 }
@@ -277,7 +327,14 @@ type report struct {
 // send sends a file from the clients' room.
 func (f *fleet) send(ctx context.Context, file string, args ...string) (r report) {
 	args = append([]string{"-a", f.addresses(), "-p", "4650", "-f", file, "--ping", "off", "--json"}, args...)
-	c := f.clients.Command(program(f.t, "mdalp"), args...)
+	path := program(f.t, "mdalp")
+	if f.apart != nil {
+		path = filepath.Join(apartPrograms.in(f.t), "mdalp")
+	}
+	c := f.clients.Command(path, args...)
+	if f.apart != nil {
+		c.Env = f.apart["clients"].Environ()
+	}
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
