@@ -25,6 +25,10 @@ func (r *Receiver) early(s *stand) bool {
 
 // segment takes a segment of the base protocol.
 func (r *Receiver) segment(now time.Time, s *stand, m *wire.Message) (*server.Flow, bool) {
+	if s.problem != "" { // what came before may be gone
+		r.counts.Dropped++
+		return nil, false
+	}
 	taken, known, err := s.spool.Put(m.Seq, m.Data, s.shut)
 	if err != nil {
 		r.counts.Failed++
@@ -43,13 +47,16 @@ func (r *Receiver) segment(now time.Time, s *stand, m *wire.Message) (*server.Fl
 // deadBase gives what a receiver has in its spool that does not answer.
 func (t *trans) deadBase(a *engine.Answer, id string) error {
 	have, bytes, high, over, err := t.s.shared.SpoolOf(t.rec.TID, id)
-	a.Have, a.Bytes, a.High, a.Over = have, bytes, high, over
+	// A receiver that could not flush may have acknowledged more than anybody can read.
+	a.Have, a.Bytes, a.High, a.Over = have, bytes, max(high, a.High), over
 	return err
 }
 
-// have is what is there.
+// have is what is there. Of an extended payload whose flush failed that is what was flushed before,
+// which its journal may not say yet; of one of the base protocol nobody knows what is there then but
+// who reads it, and that more was acknowledged, perhaps.
 func (r *Receiver) have(now time.Time, s *stand) engine.Answer {
-	a := engine.Answer{Idle: -1, Problem: s.problem}
+	a := engine.Answer{Idle: -1}
 	if !s.last.IsZero() {
 		a.Idle = now.Sub(s.last)
 	}
@@ -57,6 +64,7 @@ func (r *Receiver) have(now time.Time, s *stand) engine.Answer {
 		a.Have, a.File = s.part.Have(), s.part.File()
 	} else {
 		a.Have, a.Bytes, a.High, a.Over = s.spool.Have()
+		a.Problem = s.problem
 	}
 	return a
 }

@@ -96,7 +96,7 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 	def(&cfg.Server.MaxOpen, DefaultMaxOpen)
 	def(&cfg.Server.RoomPerOffer, server.DefaultRoomPerOffer)
 	cfg.Pause, cfg.Context, cfg.Log = orPause(cfg.Pause), orContext(cfg.Context), orLog(cfg.Log)
-	shared, err := server.NewShared(cfg.Folder)
+	shared, err := server.NewShared(cfg.Folder, nil)
 	if err != nil {
 		return nil, err
 	}

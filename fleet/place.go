@@ -181,6 +181,8 @@ func (t *trans) ask(flush, shut bool) (g server.Gathered, err error) {
 		sets = append(sets, []wire.Range{{First: 0, Last: t.total() - 1}})
 	}
 	g.Have = server.Union(1<<62, sets...)
+	// What one receiver could not store, another may have by now.
+	g.Over = g.Over && !(len(g.Have) == 1 && g.Have[0].First == 0 && g.Have[0].Last+1 >= g.High)
 	if shut { // it was written just now that this one settles it
 		return g, nil
 	}
@@ -224,7 +226,7 @@ func (t *trans) still(g *server.Gathered) error {
 func (t *trans) dead(a *engine.Answer, id string) (err error) {
 	t.s.log.Debug("a receiver does not answer, its journal is read", "tid", t.rec.TID, "receiver", id,
 		"problem", a.Problem)
-	*a = engine.Answer{Idle: -1}
+	*a = engine.Answer{Idle: -1, High: a.High}
 	if t.rec.Segment > 0 {
 		a.File = t.part
 		a.Have, err = t.s.shared.Journal(t.rec.TID, id, t.part)

@@ -102,7 +102,7 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	def(&cfg.Limit, server.DefaultLimit)
 	def(&cfg.Listen, cfg.Addr)
 	cfg.Context, cfg.Log = orContext(cfg.Context), orLog(cfg.Log)
-	shared, err := server.NewShared(cfg.Folder)
+	shared, err := server.NewShared(cfg.Folder, cfg.Now)
 	if err != nil {
 		return nil, err
 	}

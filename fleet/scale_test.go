@@ -155,7 +155,7 @@ func newScale(t *testing.T, receivers, n int, rate float64, slow int) *scaleWorl
 	w.m = model.New(w.world, sim.Epoch, 1, model.Faults{Delay: time.Millisecond})
 	w.ledger = &part{name: "ledger", m: w.m, world: w.world, cost: writeCost * time.Duration(slow)}
 	w.dir = &part{name: "directory", m: w.m, world: w.world, cost: flushCost * time.Duration(slow)}
-	w.disk = &meteredFolder{stepFolder: &stepFolder{Folder: sim.NewDisk(), m: w.m, named: make(map[string]int)}, w: w}
+	w.disk = &meteredFolder{stepFolder: &stepFolder{Folder: sim.NewDisk(), m: w.m, named: make(map[string]int), ills: new(ills)}, w: w}
 	var addrs []netip.AddrPort
 	for i := range 10 {
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i)}), 4649)

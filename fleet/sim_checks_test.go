@@ -18,6 +18,7 @@ func (f *fleetWorld) wrote(r *engine.Record) {
 	before := f.last[r.TID]
 	f.last[r.TID] = r
 	f.renamed(before, r)
+	f.sealedRecord(before, r)
 	switch {
 	case before == nil:
 		f.offered(r)
@@ -50,6 +51,8 @@ func (f *fleetWorld) offered(r *engine.Record) {
 	for _, s := range r.Receivers {
 		p, until, since := f.m.Party(s.ID)
 		switch {
+		case f.ills.full(s.ID, r.Offered.Add(-f.owner(r.Owner).off), engine.Lives+offerLag):
+			f.fail("transaction %d: %s is offered, and has no room since %v", r.TID, s.ID, engine.Lives+offerLag)
 		case p == nil:
 		case !until.IsZero() && until.Add(offerLag).Before(at):
 			f.fail("transaction %d: %s is offered, and gone since %v", r.TID, s.ID, at.Sub(until))
@@ -72,7 +75,7 @@ func (f *fleetWorld) taken(r, before *engine.Record) {
 func (f *fleetWorld) checkPromised(c *simClient) {
 	for _, p := range c.promised {
 		r := f.m.Record(p.tid)
-		if r == nil || r.State != engine.Complete || f.hosts.torn[p.tid] {
+		if r == nil || r.State != engine.Complete || f.hosts.torn[p.tid] || f.ills.sad[p.tid] && !f.ills.alone {
 			continue
 		}
 		b := f.stable(p.tid)

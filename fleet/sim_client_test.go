@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mdalp/loop"
+	"mdalp/seal"
 	"mdalp/wire"
 )
 
@@ -26,6 +28,9 @@ type simClient struct {
 	now     time.Time          // of the last tick
 	told    func(c *simClient) // that it is complete
 	before  *simClient         // whose payload it sends once more, and resumes
+	key     int                // of the fleet's clients; 0 is none
+	sealed  *seal.Client       // around it, with a key
+	alien   int64              // the transaction that it asks for and that has another key
 	hasty   time.Duration      // after which it begins anew, and resumes what it has sent; 0 is never
 
 	// A base one may be slow, and keep to one receiver: drip is how long it waits behind each
@@ -50,6 +55,7 @@ type simClient struct {
 	next    time.Time // of an intent or a manifest
 	unheard int
 	last    time.Time // something was heard of
+	moved   time.Time // something new was acknowledged
 	asks    bool      // for the verdict
 	send    []datagram
 	done    bool
@@ -58,7 +64,9 @@ type simClient struct {
 	// promised is what was acknowledged of each base transaction.
 	promised []promise
 	fresh    int // transactions begun
-	err      error
+	// unanswered says that it gave up a transaction of which it heard nothing any more.
+	unanswered bool
+	err        error
 }
 
 type promise struct {
@@ -92,7 +100,10 @@ func (c *simClient) restart(now time.Time) {
 		c.old = c.tid
 	}
 	c.tid, c.rs, c.opened, c.asks, c.seq, c.unheard = 0, nil, false, false, 0, 0
-	c.next, c.last = now, now
+	c.next, c.last, c.moved = now, now, now
+	if c.sealed != nil { // what was to be sent would be sealed with the next keys
+		c.send = nil
+	}
 }
 
 func (c *simClient) Receive(now time.Time, e *loop.Envelope, b []byte) {
@@ -103,6 +114,9 @@ func (c *simClient) Receive(now time.Time, e *loop.Envelope, b []byte) {
 	switch m.Type {
 	case wire.Offer:
 		if c.tid == 0 {
+			if c.sealed != nil {
+				c.at = slices.Index(c.orchs, e.Peer)
+			}
 			c.offer(now, &m)
 		}
 	case wire.StateType:
@@ -120,6 +134,9 @@ func (c *simClient) Receive(now time.Time, e *loop.Envelope, b []byte) {
 
 func (c *simClient) offer(now time.Time, m *wire.Message) {
 	rs, err := wire.ParseReceivers(m.Data)
+	if _, herr := wire.ParseHandshake(m.Data); err != nil && herr == nil {
+		return // of who had its port before
+	}
 	if err != nil {
 		c.err = fmt.Errorf("%s: an offer that cannot be read: %q", c.name, m.Data)
 		return
@@ -154,7 +171,7 @@ func (c *simClient) offer(now time.Time, m *wire.Message) {
 		c.out[i], c.until[i] = map[int64]int64{}, map[int64]time.Time{}
 	}
 	c.opened, c.asks, c.seq, c.unheard = c.base, false, 0, 0
-	c.next, c.last = now, now
+	c.next, c.last, c.moved = now, now, now
 }
 
 func (c *simClient) state(now time.Time, st *wire.State) {
@@ -163,6 +180,7 @@ func (c *simClient) state(now time.Time, st *wire.State) {
 	switch st.Standing {
 	case wire.Open, wire.Incomplete:
 		c.opened = true
+		c.foreign(st)
 		if st.Told && st.Upto == wire.Absent {
 			clear(c.acked)
 			c.left = len(c.acked)
@@ -226,7 +244,7 @@ func (c *simClient) acks(now time.Time, i int, seq int64) {
 	if seq < int64(len(c.acked)) && !c.acked[seq] {
 		c.acked[seq] = true
 		c.left--
-		c.last = now
+		c.last, c.moved = now, now
 	}
 	if c.drip > 0 {
 		c.hold = now.Add(c.drip)
@@ -251,14 +269,21 @@ func (c *simClient) Expire(now time.Time) {
 		return
 	}
 	if c.before != nil {
-		c.old, c.before = c.before.tid, nil
+		if c.old = c.before.tid; c.before.key != c.key {
+			c.alien = c.old
+		}
+		c.before = nil
 	}
 	if c.hasty > 0 && now.Sub(c.begin) > c.hasty {
 		c.hasty = 0
 		c.restart(now)
 		c.at = c.rng.IntN(len(c.orchs))
 	}
+	if c.bereft(now) {
+		c.restart(now)
+	}
 	if now.Sub(c.last) > 80*time.Second { // it gives up, and begins anew
+		c.unanswered = c.unanswered || !c.base && c.tid != 0
 		c.restart(now)
 		c.at = (c.at + 1) % len(c.orchs)
 	}
@@ -274,7 +299,9 @@ func (c *simClient) Expire(now time.Time) {
 	case c.base:
 	case !c.opened || c.left == 0:
 		if c.unheard++; c.unheard%3 == 0 {
-			c.at = (c.at + 1) % len(c.orchs)
+			if c.ask(now); c.tid == 0 {
+				break
+			}
 		}
 		c.next = now.Add(time.Second)
 		m := wire.Manifest{Bytes: int64(len(c.payload)), Seg: c.seg, Name: c.fileName(), Resume: wire.Absent}
@@ -290,7 +317,9 @@ func (c *simClient) Expire(now time.Time) {
 	case c.opened && now.Sub(c.last) > 10*time.Second: // nobody acknowledges: what is there?
 		c.next = now.Add(time.Second)
 		if c.unheard++; c.unheard%3 == 0 {
-			c.at = (c.at + 1) % len(c.orchs)
+			if c.ask(now); c.tid == 0 {
+				break
+			}
 		}
 		orch(wire.AppendManifest(nil, c.tid, c.seq, &wire.Manifest{Bytes: int64(len(c.payload)), Seg: c.seg, Name: c.fileName(), Resume: wire.Absent}))
 		c.seq++

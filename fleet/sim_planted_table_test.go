@@ -30,7 +30,7 @@ var plants = []plant{
 		"if t.rec.Bytes > 0 && server.IsWholeName(", "if t.rec.Bytes > 0 && (t.s.names || !PLANTED) && server.IsWholeName("),
 	// What is on stable storage.
 	{name: "neither receivers nor who settles flush", edits: []edit{
-		{"stand.go", "if !sync || s.problem != \"\" {", "if !sync || PLANTED || s.problem != \"\" {"},
+		{"stand.go", "\tif !sync {\n", "\tif !sync || PLANTED {\n"},
 		{"publish.go", "\tif flush { //", "\tif flush && !PLANTED { //"},
 	}},
 	one("publish.go", "a name is not flushed",
@@ -66,4 +66,26 @@ var plants = []plant{
 	one("stand.go", "a receiver answers for another transaction",
 		"\ts := r.stands[a.TID]\n",
 		"\ts := r.stands[a.TID]\n\tfor _, tid := range r.known() {\n\t\tif o := r.stands[tid]; PLANTED && o.live() {\n\t\t\ts = o\n\t\t}\n\t}\n"),
+	// A directory that is full, or fails.
+	one("../server/part.go", "what could not be written is acknowledged",
+		"if err := p.p.Write(w.b, w.off); err != nil {", "if err := p.p.Write(w.b, w.off); err != nil && !PLANTED {"),
+	one("../server/writer.go", "a base segment that could not be written is acknowledged",
+		"if err := w.s.Put(seq, 0, data, sum); err != nil {", "if err := w.s.Put(seq, 0, data, sum); err != nil && !PLANTED {"),
+	one("stand.go", "a flush that failed is as good as any",
+		"\tif err != nil {\n\t\tr.broken(s, err)\n", "\tif err != nil && !PLANTED {\n\t\tr.broken(s, err)\n"),
+	one("place.go", "a base segment is missing that another receiver has stored",
+		"g.Over = g.Over && !(len(g.Have)", "g.Over = g.Over && !(!PLANTED && len(g.Have)"),
+	one("../server/shared.go", "a receiver tells how much room there was",
+		"\ts.d.room.anew()\n", "\tif !PLANTED {\n\t\ts.d.room.anew()\n\t}\n"),
+	// Sealed transactions.
+	one("sealed.go", "two starts of a receiver are one",
+		"\treturn base64.StdEncoding.EncodeToString(append(b,", "\tif PLANTED {\n\t\tclear(b)\n\t}\n\treturn base64.StdEncoding.EncodeToString(append(b,"),
+	one("sealed.go", "a receiver's keys stand in the ledger",
+		"\t\tr.Seal = blob\n", "\t\tr.Seal = blob\n\t\tif ks := keys.Keys(i); PLANTED {\n\t\t\tt.rec.Comment = hex.EncodeToString(ks.Open[:])\n\t\t}\n"),
+	one("sealed_receiver.go", "acknowledgements are in the clear",
+		"case s.channel == nil:", "case s.channel == nil || PLANTED:"),
+	one("sealed_orchestrator.go", "a receiver without the fleet's key is offered",
+		"|| s.store.vault.believes(&living[i]) {", "|| s.store.vault.believes(&living[i]) || PLANTED {"),
+	one("resume.go", "a payload is resumed with another key",
+		"if r.Print != print {", "if r.Print != print && !PLANTED {"),
 }

@@ -28,11 +28,13 @@ func (p *simPort) now() *simClient {
 	return c
 }
 
-func (p *simPort) Receive(now time.Time, e *loop.Envelope, b []byte) { p.now().Receive(now, e, b) }
-func (p *simPort) Fail(now time.Time, e *loop.Envelope, err error)   { p.now().Fail(now, e, err) }
-func (p *simPort) Expire(now time.Time)                              { p.now().Expire(now) }
-func (p *simPort) Next() (time.Time, bool)                           { return p.now().Next() }
+func (p *simPort) Receive(now time.Time, e *loop.Envelope, b []byte) {
+	p.now().front().Receive(now, e, b)
+}
+func (p *simPort) Fail(now time.Time, e *loop.Envelope, err error) { p.now().front().Fail(now, e, err) }
+func (p *simPort) Expire(now time.Time)                            { p.now().front().Expire(now) }
+func (p *simPort) Next() (time.Time, bool)                         { return p.now().front().Next() }
 
 func (p *simPort) Transmit(now time.Time, e *loop.Envelope, b []byte) ([]byte, bool) {
-	return p.now().Transmit(now, e, b)
+	return p.now().front().Transmit(now, e, b)
 }

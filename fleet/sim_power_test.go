@@ -28,7 +28,7 @@ func (f *fleetWorld) drawHosts() {
 
 // house gives a process its place.
 func (f *fleetWorld) house(p *proc) {
-	p.folder = &stepFolder{Folder: f.disk, m: f.m, named: f.named, host: &f.hosts.host,
+	p.folder = &stepFolder{Folder: f.disk, m: f.m, named: f.named, host: &f.hosts.host, disk: f.disk, ills: &f.ills, of: p.id,
 		single: sim.Mix(f.seed, 0x4057)%3 == 0}
 	if f.hosts.apart {
 		p.box = f.disk.Machine()

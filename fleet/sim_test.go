@@ -60,12 +60,15 @@ type fleetWorld struct {
 	disk    *sim.Disk
 	named   map[string]int // how often payloads got their names
 	hosts   hosts
+	seals   sealing
+	ills    ills
 	orchs   []*proc
 	rcvs    []*proc
 	procs   map[string]*proc         // the same, by name
 	last    map[int64]*engine.Record // written, by transaction
 	clients []*simClient
 	nodes   []*sim.Node
+	tally   map[string]int
 	quiet   bool // nothing goes wrong but at the clients' links
 	err     error
 	log     *slog.Logger
@@ -87,7 +90,7 @@ func (p *proc) start() program {
 		var seed [32]byte
 		copy(seed[:], fmt.Sprint(f.seed, p.id, p.starts))
 		o, err := NewOrchestrator(OrchestratorConfig{Engine: p.client, Folder: p.folder, Token: "t",
-			ID: fmt.Sprintf("%s-%d", p.id, p.starts), Addr: p.addr, PerOffer: 3, Names: p.gives(), Log: f.log,
+			ID: fmt.Sprintf("%s-%d", p.id, p.starts), Addr: p.addr, PerOffer: 3, Names: p.gives(), Log: f.log, Keys: p.keyed(),
 			Server: server.Config{Seed: seed}, Beside: p.life.Beside, Pause: f.m.Pause})
 		if err != nil {
 			f.t.Fatal(err)
@@ -95,7 +98,7 @@ func (p *proc) start() program {
 		return p.clock(o)
 	}
 	r, err := NewReceiver(ReceiverConfig{Engine: p.client, Folder: p.folder, Token: "t", ID: p.id, Addr: p.addr,
-		Segment: 1000, Log: f.log, Beside: p.life.Beside, Now: p.now,
+		Segment: 1000, Log: f.log, Keys: p.keyed(), Beside: p.life.Beside, Now: p.now,
 		Post: p.post})
 	if err != nil {
 		f.t.Fatal(err)
@@ -111,13 +114,14 @@ func (f *fleetWorld) add(name string, a netip.AddrPort, orch bool) *proc {
 	f.house(p)
 	f.procs[name] = p
 	h := p.start()
+	f.watch(a)
 	p.node = f.world.Add(name, h, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true})
 	return p
 }
 
 // newFleet draws a scenario.
-func newFleet(t *testing.T, seed uint64) *fleetWorld {
-	f := &fleetWorld{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0xf1ee7)),
+func newFleet(t *testing.T, seed uint64, tally map[string]int) *fleetWorld {
+	f := &fleetWorld{t: t, seed: seed, tally: tally, rng: rand.New(rand.NewPCG(seed, 0xf1ee7)),
 		procs: make(map[string]*proc), last: make(map[int64]*engine.Record)}
 	if *seedLog {
 		f.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug,
@@ -135,14 +139,22 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 		link.Loss.P = 0.15 * r.Float64()
 		link.Duplicate = 0.1 * r.Float64()
 	}
+	f.drawIlls()
+	if f.ills.alone {
+		link.Loss.P, link.Duplicate = 0, 0
+	}
 	f.world = sim.New(sim.Config{Seed: seed, Link: link, Limit: 40 * time.Minute,
 		Check: func(time.Time) error { return f.err }})
 	faults := model.Faults{Delay: time.Duration(1+r.IntN(60)) * time.Millisecond}
 	if r.IntN(2) == 0 {
 		faults.Lost, faults.Late, faults.Stale = 0.1*r.Float64(), r.Float64(), 0.3*r.Float64()
 	}
+	if f.ills.alone {
+		faults = model.Faults{Delay: faults.Delay}
+	}
 	f.m = model.New(f.world, sim.Epoch, seed, faults)
 	f.drawHosts()
+	f.drawKeys()
 	f.m.Wrote = f.wrote
 	var addrs []netip.AddrPort
 	for i := range 2 + r.IntN(2) {
@@ -178,15 +190,25 @@ func newFleet(t *testing.T, seed uint64) *fleetWorld {
 			c.begin = begin
 			port.gaps = append(port.gaps, time.Duration(r.Int64N(int64(6*time.Second))))
 			c.told = f.told
+			f.give(c)
 			f.clients = append(f.clients, c)
 			port.clients = append(port.clients, c)
 		}
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 3, byte(i)}), 5000)
+		f.seals.senders[a.Addr()] = port
+		f.watch(a)
 		f.nodes = append(f.nodes, f.world.Add(fmt.Sprint("c", i), port, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true}))
 	}
 	n := r.IntN(8)
+	if f.ills.alone {
+		n = 0
+	}
 	// An offer that is sent once more takes a write of its own, and who resumes takes over.
-	f.quiet = n == 0 && !hasty && faults.Lost == 0 && link.Loss.P == 0
+	f.quiet = n == 0 && len(f.ills.all) == 0 && !hasty && faults.Lost == 0 && link.Loss.P == 0
+	if s := &f.seals; s.fleet != nil && !f.ills.alone && s.rng.IntN(3) == 0 {
+		f.quiet = false
+		f.upgrade(time.Duration(s.rng.Int64N(int64(20*time.Second))), time.Duration(s.rng.Int64N(int64(2*time.Second))), 200)
+	}
 	for range n {
 		f.fault(time.Duration(r.Int64N(int64(60 * time.Second))))
 	}
@@ -221,8 +243,10 @@ func (f *fleetWorld) checkFile(tid int64, payload []byte, what string) {
 // told is called when a client is told complete, or has all of a base payload acknowledged.
 func (f *fleetWorld) told(c *simClient) {
 	if c.base {
+		f.tally["base"]++
 		return
 	}
+	f.tally[map[bool]string{true: "sealed", false: "extended"}[c.sealed != nil]]++
 	f.checkFile(c.tid, c.payload, "is told complete")
 	if r := f.m.Record(c.tid); r == nil || r.State != engine.Complete || r.SHA256 != c.sum {
 		f.fail("transaction %d is told complete, and the ledger has %+v", c.tid, r)
@@ -250,8 +274,12 @@ func (f *fleetWorld) run() error {
 	}
 	for _, c := range f.clients {
 		f.checkPromised(c)
-		if c.base && f.hosts.torn[c.tid] {
+		if c.base && (f.hosts.torn[c.tid] || f.ills.sad[c.tid] && !f.ills.alone) {
 			f.checkTorn(c)
+			continue
+		}
+		if f.lost(c) {
+			f.tally["lost"]++
 			continue
 		}
 		f.checkFile(c.tid, c.payload, "has ended well")
@@ -271,8 +299,11 @@ func (f *fleetWorld) run() error {
 			f.fail("transaction %d is damaged", r.TID)
 		}
 	}
+	f.checkSecrets()
+	f.checkIlls()
 	for _, n := range sortedNames(f.disk) {
-		if strings.HasSuffix(n, ".new.spool") {
+		// What could not be removed stays.
+		if strings.HasSuffix(n, ".new.spool") && !f.ills.stays {
 			f.fail("%s is left", n)
 		}
 	}
@@ -288,9 +319,10 @@ func sortedNames(d *sim.Disk) (names []string) {
 // Whatever happens: who is told complete finds the payload there, once, whole, and on stable
 // storage.
 func TestFleet(t *testing.T) {
+	tally := make(map[string]int)
 	for k := range *seedCount {
 		seed := *seedFirst + uint64(k)
-		f := newFleet(t, seed)
+		f := newFleet(t, seed, tally)
 		if err := f.run(); err != nil {
 			t.Errorf("seed %d: %v\nagain by: go test . -run 'TestFleet$' -seeds 1 -seed %d -seedlog", seed, err, seed)
 			if *seedCount > 1 && k > 20 || os.Getenv(bugs.Env) != "" {
@@ -298,4 +330,5 @@ func TestFleet(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("%d seeds from %d: %v", *seedCount, *seedFirst, tally)
 }

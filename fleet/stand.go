@@ -208,7 +208,7 @@ func (r *Receiver) answer(now time.Time, s *stand, o *opened) {
 
 // flush answers the asks of an open transaction, those behind a flush that need one.
 func (r *Receiver) flush(now time.Time, s *stand) {
-	if s.syncing || len(s.asks) == 0 && !s.unsynced {
+	if !s.live() || s.syncing || len(s.asks) == 0 && !s.unsynced {
 		return
 	}
 	r.Burst(now)
@@ -224,7 +224,7 @@ func (r *Receiver) flush(now time.Time, s *stand) {
 		s.bare, s.unsynced = false, true
 	}
 	a := r.have(now, s)
-	if !sync || s.problem != "" {
+	if !sync {
 		r.reply(asks, a)
 		return
 	}
@@ -262,7 +262,9 @@ func (r *Receiver) flushed(now time.Time, s *stand, asks []asked, a engine.Answe
 		if s.part != nil {
 			s.part.Broken(err)
 		}
-		a = engine.Answer{Idle: -1, Problem: s.problem}
+		high := a.High
+		a = r.have(now, s)
+		a.High = max(a.High, high)
 	}
 	r.reply(asks, a)
 	if len(s.asks) > 0 {

@@ -19,7 +19,10 @@ func (r *Receiver) sweepStands(now time.Time) {
 	var idle []*stand
 	for _, tid := range r.known() {
 		s := r.stands[tid]
-		if s.unsynced && s.state != unknown {
+		switch {
+		case s.state == extended && s.part.Astray():
+			r.correct(now, s)
+		case s.unsynced:
 			r.flush(now, s)
 		}
 		if s.live() && now.Sub(s.used) >= idleFor && len(idle) < mostSwept && !s.asking {
@@ -108,6 +111,20 @@ func (r *Receiver) keep(now time.Time, s *stand) {
 			}
 			r.flushed(now, s, nil, engine.Answer{}, err)
 		}
+	})
+}
+
+// correct has the journal say no more than is there, where that could not be done when a flush had
+// failed.
+func (r *Receiver) correct(now time.Time, s *stand) {
+	if s.syncing {
+		return
+	}
+	s.syncing = true
+	p := s.part
+	r.cfg.Beside(func() func(time.Time) {
+		err := p.Sync()
+		return func(now time.Time) { r.flushed(now, s, nil, engine.Answer{}, err) }
 	})
 }
 

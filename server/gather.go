@@ -160,7 +160,7 @@ func (s *Ledger) gatheredSegments(now time.Time, t *transaction, g *Gathered) {
 		}
 	}
 	t.index.Note(min(g.High, s.segments) - 1)
-	t.over = t.over || g.Over
+	t.over = g.Over // what is missing t.index remembers, which knows of the highest
 	s.count(t, g)
 	t.index.bytes = 0
 	for i := range t.shares {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync/atomic"
 
 	"mdalp/wire"
 )
@@ -28,7 +29,9 @@ type Part struct {
 	dirty bool         // it stands in Shared.dirty
 	err   error
 
-	flushed int64 // segments that Flush has flushed, of those that no journal has
+	flushed   int64       // segments that Flush has flushed, of those that no journal has
+	corrected bool        // the journal, after an error of a flush
+	astray    atomic.Bool // see Astray
 }
 
 // OpenPart opens one that [Shared.MakePart] has made, with the journal of that writer, if there
@@ -218,17 +221,41 @@ func (p *Part) Flush() (noted bool, err error) {
 	return false, q.broken
 }
 
-// Sync is [Place].Sync. After an error the journal tells of what was flushed before alone.
+// Sync is [Place].Sync. After an error the journal tells of what was flushed before alone, or there
+// is none any more; where neither can be done, Astray says so, and Sync is to be called again.
 func (p *Part) Sync() error {
 	err := p.p.Sync()
-	if p.p.broken != nil && !p.p.bare {
-		p.p.mu.Lock()
-		p.p.fresh.clear()
-		p.p.mu.Unlock()
-		p.p.rewrite()
+	if p.p.broken != nil && !p.corrected {
+		p.corrected = p.p.correct() == nil
+		p.astray.Store(!p.corrected)
 	}
 	return err
 }
+
+// correct has the journal tell of what was flushed alone, after a flush that failed. A full directory
+// may have no room for another one, and then it goes.
+func (p *dirPlace) correct() error {
+	p.mu.Lock()
+	p.fresh.clear()
+	bare := p.bare
+	p.mu.Unlock()
+	if bare || p.rewrite() == nil {
+		return nil
+	}
+	if err := p.d.f.Remove(p.name(journalSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.journal != nil {
+		p.journal.Close()
+	}
+	p.journal, p.bare, p.end = nil, true, 0
+	return nil
+}
+
+// Astray reports whether the journal says more than is there, after a flush that failed.
+func (p *Part) Astray() bool { return p.astray.Load() }
 
 // Broken takes the error of Sync, once that has ended: what is there is what was flushed.
 func (p *Part) Broken(err error) {

@@ -39,6 +39,7 @@ type room struct {
 	left      int64 // of bytes until the disk is asked again
 	changed   bool  // something was written since
 	asked     time.Time
+	now       func() time.Time
 }
 
 func (r *room) open(f disk.Folder, o DirOptions) error {
@@ -47,6 +48,9 @@ func (r *room) open(f disk.Folder, o DirOptions) error {
 		return err
 	}
 	r.f, r.max, r.reserve = f, o.MaxBytes, o.Reserve
+	if r.now == nil {
+		r.now = time.Now
+	}
 	switch {
 	case r.reserve == 0:
 		r.reserve = all / 100
@@ -72,7 +76,7 @@ func (r *room) ask() {
 		r.free = 0 // a payload would have no file to be in
 	}
 	r.left = min(max(r.free/64, askLeast), askMost)
-	r.asked, r.changed = time.Now(), false
+	r.asked, r.changed = r.now(), false
 }
 
 // take accounts for n more bytes of a spool, whose payload takes that many bytes and
@@ -90,7 +94,7 @@ func (r *room) account(n, disk, payload, files int64) error {
 		return r.overMax
 	}
 	short := r.free < r.copies+disk+payload
-	if r.left < disk || short && (r.changed || time.Since(r.asked) >= askAgain) {
+	if r.left < disk || short && (r.changed || r.now().Sub(r.asked) >= askAgain) {
 		r.ask()
 		short = r.free < r.copies+disk+payload
 	}
@@ -166,13 +170,20 @@ func (r *room) published() int64 {
 	return r.news
 }
 
+// anew has the disk asked now: others may have written to it.
+func (r *room) anew() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ask()
+}
+
 // payload is what Room says. A segment takes its place twice, and the head of its
 // record; short ones, of 100 bytes, 2.08 of theirs.
 func (r *room) payload() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.free - r.copies
-	if r.left <= 0 || n < 2*diskBlock && (r.changed || time.Since(r.asked) >= askAgain) {
+	if r.left <= 0 || n < 2*diskBlock && (r.changed || r.now().Sub(r.asked) >= askAgain) {
 		r.ask()
 		n = r.free - r.copies
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"mdalp/internal/disk"
 	"mdalp/wire"
@@ -18,18 +19,23 @@ type Shared struct {
 	train partTrain
 }
 
-// NewShared is that of a folder that nobody has taken.
-func NewShared(f disk.Folder) (*Shared, error) {
+// NewShared is that of a folder that nobody has taken. now reads a clock; nil is the machine's.
+func NewShared(f disk.Folder, now func() time.Time) (*Shared, error) {
 	d := &Dir{f: f, boot: f.Boot(), busy: newBusy(), kept: make(map[int64]struct{})}
 	d.blocks.New = func() any { return new(block) }
+	d.room.now = now
 	if err := d.room.open(f, DirOptions{}); err != nil {
 		return nil, err
 	}
 	return &Shared{d: d}, nil
 }
 
-// Room is about how many bytes of payload the directory has room for; negative is no bound.
-func (s *Shared) Room() int64 { return s.d.Room() }
+// Room is about how many bytes of payload the directory has room for; negative is no bound. The
+// directory is asked each time, as others write there too.
+func (s *Shared) Room() int64 {
+	s.d.room.anew()
+	return s.d.Room()
+}
 
 // PartName, JournalName and WholeName are the names of the file of a payload on its way, of
 // the journal of one that writes to it, and of the payload when it is whole.

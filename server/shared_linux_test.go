@@ -16,7 +16,7 @@ func testShared(t *testing.T) (*Shared, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	s, err := NewShared(f)
+	s, err := NewShared(f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

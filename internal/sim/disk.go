@@ -56,6 +56,14 @@ type inode struct {
 	changes []change
 	when    time.Time
 	id      uint64
+	failed  []badFlush
+}
+
+// A badFlush is a flush that failed on a machine: all there that have the file open are told of it once,
+// as by Linux, since what it was about may have been theirs.
+type badFlush struct {
+	by  int
+	err error
 }
 
 // A change is bytes at a place, or a new length.
@@ -163,7 +171,7 @@ func (d *Disk) Open(name string, flags int) (disk.File, error) {
 	case d.died:
 		return nil, ErrDied
 	case f != nil:
-		return &diskFile{d: d, name: name, f: f}, nil
+		return &diskFile{d: d, name: name, f: f, told: len(f.failed)}, nil
 	case flags&os.O_CREATE != 0:
 		return d.Make(name, 0)
 	}

@@ -52,6 +52,7 @@ func (d *Disk) copy() *Disk {
 		if files[f] == nil {
 			t := *f
 			t.data, t.kept, t.changes = slices.Clone(f.data), slices.Clone(f.kept), slices.Clone(f.changes)
+			t.failed = slices.Clone(f.failed)
 			files[f] = &t
 		}
 		return files[f]

@@ -15,6 +15,7 @@ type diskFile struct {
 	name string
 	f    *inode
 	by   int // the machine that opened it
+	told int // of failed flushes
 }
 
 // Name implements disk.File.
@@ -85,14 +86,21 @@ func (f *diskFile) change(c change) {
 // Sync implements disk.File.
 func (f *diskFile) Sync() error {
 	_, err := f.d.begin("sync", f.name)
-	if f.d.died {
+	switch {
+	case f.d.died:
 		return err
-	}
-	if err == nil {
-		f.f.flush(f.by)
-	} else {
+	case err != nil:
 		f.f.forget(f.by)
+		f.f.failed = append(f.f.failed, badFlush{f.by, err})
+	default:
+		f.f.flush(f.by)
+		for _, x := range f.f.failed[f.told:] {
+			if x.by == f.by {
+				err = x.err
+			}
+		}
 	}
+	f.told = len(f.f.failed)
 	return err
 }
 
