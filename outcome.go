@@ -91,9 +91,15 @@ func (s *session) incomplete(now time.Time, err error) {
 		s.finish(now, err)
 		return
 	}
-	// What the server had lost may be out again while it tells of the rest.
-	if s.phase == PhaseFinishing && t.Left() == 0 {
-		s.finish(now, fmt.Errorf("%w: %w", ErrUnverified, err))
+	// The last acknowledgement may have come at the same wake-up. And while the server tells what it
+	// has lost, some of that may be out again.
+	if t.Left() == 0 {
+		if s.report.Extended && !s.cfg.NoVerify {
+			err = fmt.Errorf("%w: %w", ErrUnverified, err)
+		} else {
+			err = nil
+		}
+		s.finish(now, err)
 		return
 	}
 	s.finish(now, fmt.Errorf("%w: %d of %d segments are not acknowledged: %w", ErrIncomplete, t.Left(),

@@ -154,6 +154,16 @@ func TestVerdicts(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("deadline at the wake-up of the last acknowledgement", func(t *testing.T) {
+		for _, unasked := range []bool{false, true} {
+			b := opened(t, Config{Deadline: time.Second, NoVerify: unasked})
+			b.acked(ms(1001))
+			b.s.Expire(ms(1002))
+			if err := b.ended(); unasked != (err == nil) || !unasked && !errors.Is(err, ErrUnverified) || errors.Is(err, ErrIncomplete) {
+				t.Errorf("no verdict wanted %v: %v", unasked, err)
+			}
+		}
+	})
 	t.Run("none is wanted", func(t *testing.T) {
 		b := opened(t, Config{NoVerify: true})
 		b.acked(ms(10))

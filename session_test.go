@@ -607,6 +607,19 @@ func TestDeadlines(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+	t.Run("all came at the same wake-up", func(t *testing.T) {
+		b := start(t, 300, Config{Deadline: time.Second, Balance: BalanceEqual})
+		b.flush(t0)
+		b.in(t0, orchestrator, captured)
+		b.flush(t0)
+		for seq, r := range []netip.AddrPort{receiverA, receiverB, receiverC} {
+			b.in(ms(1001), r, fmt.Sprintf("Type:3;TID:3740;SEQ:%d;", seq))
+		}
+		b.s.Expire(ms(1002))
+		if err := b.ended(); err != nil || b.s.report.Acked != 300 {
+			t.Error(err)
+		}
+	})
 }
 
 // TestPayloadEnds: a file that shrinks while it is sent is an error, not zeros.
