@@ -181,6 +181,7 @@ func scene(t *testing.T, dir string) *strings.Replacer {
 		"-a 192.0.2.1 -p 4650", "-a 127.0.0.1 -p "+port, "-a ADDR", "-a 127.0.0.1", "-p PORT", "-p "+port, "-f FILE", "-f payload.bin",
 		" DIR", " "+store, "192.0.2.1", "127.0.0.1", "receiver.example", "localhost", "5555", other,
 		"127.0.0.1,127.0.0.2,127.0.0.3", net+"1:"+port+","+net+"2:"+port+","+net+"3:"+port,
+		"127.0.0.1,127.0.0.2", net+"1:"+port+","+net+"2:"+port,
 		"go run ./", "go -C '"+root+"' run ./", "go install ./", "go -C '"+root+"' install ./", "go build ./cmd/", "go -C '"+root+"' build -o '"+dir+"/.bin/' ./cmd/",
 	)
 }
