@@ -174,7 +174,7 @@ func TestDaemon(t *testing.T) {
 	for i, role := range []string{"orchestrator", "receiver"} {
 		c, env := listen(t)
 		p := launch(t, env, role, "--engine", e.URL(), "--replicas", "1", "--dir", dir, "--drain", "1s",
-			"--listen", fmt.Sprint(e.Servers[0].Addr, ":", 4650+i), "--http", "127.0.0.1:0")
+			"--listen", local(t), "--http", "127.0.0.1:0")
 		told(t, c, "STATUS=waits for the engine")
 		told(t, c, "READY=1")
 		told(t, c, "WATCHDOG=1\nSTATUS=0 open")

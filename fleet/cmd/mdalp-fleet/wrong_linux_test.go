@@ -116,11 +116,11 @@ func TestEngineWrong(t *testing.T) {
 func TestFolderWrong(t *testing.T) {
 	t.Parallel()
 	e := engines.Start(t, 1, engines.Options{})
-	common := []string{"--engine", e.URL(), "--replicas", "1", "--listen", e.Servers[0].Addr}
+	common := []string{"--engine", e.URL(), "--replicas", "1", "--listen", local(t)}
 	first := launch(t, nil, append([]string{"orchestrator", "--dir", t.TempDir()}, common...)...)
 	first.hears("msg=orchestrator ")
 	other := t.TempDir()
-	common[len(common)-1] += ":4651"
+	common[len(common)-1] = local(t)
 	launch(t, nil, append([]string{"orchestrator", "--dir", other}, common...)...).ended(
 		"--dir .*: it is not the directory that the fleet has: .*; mount the fleet's directory there")
 	if left, err := os.ReadDir(other); err != nil || len(left) > 0 {
@@ -134,13 +134,13 @@ func TestFolderWrong(t *testing.T) {
 func TestTwice(t *testing.T) {
 	t.Parallel()
 	e := engines.Start(t, 1, engines.Options{})
-	dir, host := t.TempDir(), e.Servers[0].Addr
-	start := func(port int) *process {
+	dir, here, there := t.TempDir(), local(t), local(t)
+	start := func(at string) *process {
 		return launch(t, nil, "receiver", "--engine", e.URL(), "--replicas", "1", "--dir", dir, "--id", "a",
-			"--listen", fmt.Sprint(host, ":", port))
+			"--listen", at)
 	}
 	const refused = "--id a: the receiver at .* has it, too; give each an ID of its own"
-	first := start(4651)
+	first := start(here)
 	first.hears("msg=receiver id=a ")
 	look, err := nats.Dial(nats.Options{URL: e.URL(), Replicas: 1})
 	if err != nil {
@@ -157,19 +157,19 @@ func TestTwice(t *testing.T) {
 		default:
 		}
 	}
-	second := start(4652)
-	second.hears(`another receiver had this ID a moment ago; .* at=\S*:4651`)
+	second := start(there)
+	second.hears(`another receiver had this ID a moment ago; .* at=` + here)
 	second.ended(refused)
 	first.cmd.Process.Kill()
 	first.end()
-	again := start(4651)
+	again := start(here)
 	again.hears("msg=receiver id=a ")
 	again.cmd.Process.Kill()
 	again.end()
-	moved := start(4652)
+	moved := start(there)
 	moved.hears("another receiver had this ID")
 	moved.hears("msg=receiver id=a ")
-	rival := &engine.Party{Role: engine.Receiver, ID: "a", Addr: netip.MustParseAddrPort(host + ":4653"), Start: "zzz"}
+	rival := &engine.Party{Role: engine.Receiver, ID: "a", Addr: netip.MustParseAddrPort(local(t)), Start: "zzz"}
 	for late := time.After(patience); ; <-time.After(200 * time.Millisecond) {
 		if err := look.Say(t.Context(), rival); err != nil {
 			t.Fatal(err)

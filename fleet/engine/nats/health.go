@@ -3,6 +3,8 @@ package nats
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // A Stream is how the engine keeps one of the fleet's buckets or streams.
@@ -27,19 +29,49 @@ type Copy struct {
 	SilentMS int64 `json:"silent_ms"`
 }
 
+// A server is behind by what is under way to it, at any instant in which something is written. It
+// needs somebody only if it is so in each of a few looks.
+const (
+	looks     = 20
+	lookAgain = 100 * time.Millisecond
+)
+
 // Streams tells how all are kept. One that does not answer before ctx is done has a Problem.
 func (e *Engine) Streams(ctx context.Context) []Stream {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var all []Stream
 	for _, c := range e.streams() {
-		s := Stream{Name: c.Name}
-		if err := e.inspect(ctx, &s); err != nil {
-			s.Problem = err.Error()
+		all = append(all, e.look(ctx, c.Name))
+	}
+	for n := 1; n < looks && slices.ContainsFunc(all, Stream.follows); n++ {
+		if !wait(ctx, lookAgain) {
+			return all
 		}
-		all = append(all, s)
+		for k := range all {
+			if all[k].follows() {
+				// An answer that does not come any more tells less than the last one.
+				if s := e.look(ctx, all[k].Name); s.Problem == "" {
+					all[k] = s
+				}
+			}
+		}
 	}
 	return all
+}
+
+// follows reports whether a server is behind that is there.
+func (s Stream) follows() bool {
+	return slices.ContainsFunc(s.Replicas, func(c Copy) bool { return !c.Current && !c.Offline })
+}
+
+// look is what is known of a stream now.
+func (e *Engine) look(ctx context.Context, name string) Stream {
+	s := Stream{Name: name}
+	if err := e.inspect(ctx, &s); err != nil {
+		s.Problem = err.Error()
+	}
+	return s
 }
 
 // inspect fills in what is known of a stream.
