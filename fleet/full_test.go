@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/model"
 	"mdalp/internal/sim"
 	"mdalp/server"
 	"mdalp/wire"
@@ -139,5 +141,56 @@ func TestFailedFlushOfBase(t *testing.T) {
 	r.sweepStands(now.Add(forgetFor))
 	if len(r.stands) > 0 {
 		t.Error("it is not forgotten")
+	}
+}
+
+// What a receiver took that is gone is flushed before a journal says that it was: whoever resumes it
+// would go on with what a loss of power has taken.
+func TestResumedIsFlushed(t *testing.T) {
+	w, d := sim.New(sim.Config{Seed: 1}), sim.NewDisk()
+	m := model.New(w, sim.Epoch, 1, model.Faults{})
+	defer m.Close()
+	life := m.Life(func(func(time.Time)) {})
+	shared, err := server.NewShared(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.MakePart(7, 2000); err != nil {
+		t.Fatal(err)
+	}
+	p, err := shared.OpenPart(server.Meta{TID: 7, Segment: 1000}, 2000, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := bytes.Repeat([]byte("x"), 2000)
+	take := func(seq int64) {
+		p.Take(seq, payload[:1000])
+		shared.Burst()
+		if err := p.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take(0)
+	if err := p.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	take(1) // is in the journal, and not flushed
+	p.Close()
+	s := &store{engine: m.Client(life), folder: d, shared: shared, ctx: t.Context(), log: orLog(nil)}
+	old := &trans{s: s, rec: engine.Record{TID: 7, Bytes: 2000, Segment: 1000, State: engine.Kept,
+		Receivers: []engine.Station{{ID: "a"}}}}
+	var have []wire.Range
+	life.Beside(func() func(time.Time) {
+		have, err = s.move(&trans{s: s}, old, server.Meta{TID: 8, Segment: 1000})
+		return nil
+	})
+	if werr := w.Advance(time.Minute); werr != nil {
+		t.Fatal(werr)
+	}
+	if err != nil || !slices.Equal(have, []wire.Range{{First: 0, Last: 1}}) {
+		t.Fatal(have, err)
+	}
+	if b := d.Unplugged(func() bool { return false }).Files()["8.part"]; !bytes.Equal(b, payload) {
+		t.Errorf("a loss of power leaves %d bytes, %d of them right", len(b), bytes.Count(b, []byte("x")))
 	}
 }

@@ -123,7 +123,22 @@ func (s *store) move(t, old *trans, m server.Meta) (have []wire.Range, err error
 	if !whole && is.ID != old.part {
 		have = nil // it is not the file of which that was there
 	}
+	if !whole && old.silent && len(have) > 0 { // what a receiver took that is gone, it may not have flushed
+		if err := s.harden(part); err != nil {
+			return nil, err
+		}
+	}
 	return have, s.shared.Leave(m, old.rec.Bytes, resumed, is.ID, have)
+}
+
+// harden flushes a file.
+func (s *store) harden(name string) error {
+	f, err := s.folder.Open(name, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.flush(f.Sync)
 }
 
 // shift gives a payload its new name; one that is whole keeps the old one, too.
