@@ -216,7 +216,7 @@ func (t *trans) Discard() {
 	t.mu.Unlock()
 	switch {
 	case creating: // whoever does sees to it
-	case !made || t.s.left() || t.astray():
+	case !made || t.s.left() || t.rec.State.Ended() || t.astray():
 		t.end()
 	default:
 		t.s.beside(func() func(time.Time) { t.void(); return nil })

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"mdalp/fleet/engine"
 	"mdalp/wire"
@@ -48,6 +49,56 @@ func choose(living []engine.Party, token string, tid int64, n int, least int64) 
 		chosen = append(chosen, fit[i])
 	}
 	return chosen
+}
+
+// noneFor is how long nobody may be there that can be offered until a line says so: parts start in any order.
+const noneFor = 5 * time.Second
+
+// tellNone says that nobody can be offered, and when that is over: intents wait meanwhile, without a word.
+func (s *Orchestrator) tellNone(now time.Time) {
+	for i := range s.living {
+		if p := &s.living[i]; p.Role == engine.Receiver && s.strange(p) && s.strangers[p.ID] != p.Start {
+			s.strangers[p.ID] = p.Start
+			s.cfg.Log.Error("a receiver is not offered: its fleet key, or its directory, is another one",
+				"receiver", p.ID, "addr", p.Addr)
+		}
+	}
+	if len(s.candidates(0)) > 0 {
+		if s.noneTold {
+			s.cfg.Log.Info("receivers can be offered again")
+		}
+		s.none, s.noneTold = time.Time{}, false
+		return
+	}
+	if s.none.IsZero() {
+		s.none = now
+	}
+	if s.noneTold || now.Sub(s.none) < noneFor || s.party.Draining {
+		return
+	}
+	s.noneTold = true
+	var receivers, draining, full, strange int
+	for i := range s.living {
+		p := &s.living[i]
+		switch {
+		case p.Role != engine.Receiver:
+			continue
+		case p.Draining:
+			draining++
+		case p.Free >= 0 && p.Free < s.cfg.Server.RoomPerOffer:
+			full++
+		case s.strange(p):
+			strange++
+		}
+		receivers++
+	}
+	s.cfg.Log.Error("no receiver can be offered, intents wait", "receivers", receivers, "draining", draining,
+		"without_room", full, "without_our_key_or_directory", strange)
+}
+
+// strange reports whether a receiver is never offered here.
+func (s *Orchestrator) strange(p *engine.Party) bool {
+	return p.Token != s.cfg.Token || s.sealed != nil && !s.store.vault.believes(p)
 }
 
 // tenths is a size by its decade, in steps of a tenth; no bound is the most.

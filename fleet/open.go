@@ -84,3 +84,13 @@ func (r *Receiver) read(ctx context.Context, tid int64, numbered bool) (*engine.
 		}
 	}
 }
+
+// unopen ends a transaction whose file cannot be made, for want of room perhaps: its client is refused, and
+// others would try for ever to go on with it.
+func (t *trans) unopen() {
+	t.change(briefTries, func(r *engine.Record) {
+		if r.State == engine.Open {
+			r.State = engine.Void
+		}
+	})
+}

@@ -81,9 +81,14 @@ type Orchestrator struct {
 
 	asking           bool // who is there
 	seeking          bool // what others have left
+	clearing         bool // what is left of transactions that nobody knows
 	say, look, orphs time.Time
+	clear            time.Time
 	now              time.Time
 	left             bool
+	none             time.Time // since when nobody can be offered
+	noneTold         bool
+	strangers        map[string]string // receivers that are never offered and were told of, by their start
 }
 
 // NewOrchestrator makes one. It fails as [server.NewOrchestrator] does.
@@ -100,7 +105,7 @@ func NewOrchestrator(cfg OrchestratorConfig) (*Orchestrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Orchestrator{cfg: cfg}
+	s := &Orchestrator{cfg: cfg, strangers: make(map[string]string)}
 	s.party = engine.Party{Role: engine.Orchestrator, ID: cfg.ID, Addr: cfg.Addr, Zone: cfg.Zone,
 		Token: cfg.Token}
 	s.store = &store{engine: cfg.Engine, folder: cfg.Folder, shared: shared, me: cfg.ID, token: cfg.Token,
@@ -197,6 +202,7 @@ func (s *Orchestrator) tend(now time.Time) {
 			s.seekOrphans()
 		}
 	}
+	s.tendLeft(now)
 }
 
 func (s *Orchestrator) askLiving(now time.Time) {
@@ -240,6 +246,7 @@ func (s *Orchestrator) heard(now, asked time.Time, said bool, living []engine.Pa
 	if said {
 		s.say = now.Add(engine.SayEvery)
 	}
+	s.tellNone(now)
 }
 
 func (s *Orchestrator) seekOrphans() {

@@ -31,6 +31,7 @@ func (s *store) Place(m server.Meta, size int64) (server.Place, error) {
 		return nil, err
 	}
 	if err := t.make(); err != nil {
+		t.unopen()
 		return nil, err
 	}
 	return &place{t}, nil

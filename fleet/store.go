@@ -45,6 +45,7 @@ type store struct {
 	parts  func(tid int64) []engine.Party // chosen for a transaction; in the loop
 	vault  *vault                         // nil without the fleet's key
 	names  bool                           // clients give their payloads' files names
+	failed map[int64]bool                 // could not be taken over when orphans looked last
 	now    func() time.Time               // nil has nothing timed
 
 	mu      sync.Mutex

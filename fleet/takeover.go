@@ -116,7 +116,8 @@ func (s *store) orphans() (found []*server.Found, err error) {
 	if err != nil {
 		return nil, err
 	}
-	there := make(map[string]bool)
+	there, failed := make(map[string]bool), make(map[int64]bool)
+	defer func() { s.failed = failed }()
 	for _, p := range living {
 		there[p.ID] = true
 	}
@@ -132,7 +133,7 @@ func (s *store) orphans() (found []*server.Found, err error) {
 		}
 		f, err := s.take(r, e.Revision)
 		if err != nil { // another was first, or it is tried again
-			if !errors.Is(err, engine.ErrConflict) {
+			if failed[r.TID] = !errors.Is(err, engine.ErrConflict); failed[r.TID] && !s.failed[r.TID] {
 				s.log.Warn("what another has left cannot be taken over now", "tid", r.TID, "err", err)
 			}
 			continue

@@ -17,6 +17,9 @@ const (
 	askMost  = 4 << 20
 	// askAgain is how often a disk is asked that is full: on some it takes a while.
 	askAgain = 100 * time.Millisecond
+	// askFresh is how old what it said may be when somebody is told how much room there is: other
+	// programs take some of it, too, and in a directory that is shared most of it.
+	askFresh = time.Second
 )
 
 // room keeps account of what a Dir may still take in: of its own bound, and of the
@@ -182,8 +185,8 @@ func (r *room) anew() {
 func (r *room) payload() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.free - r.copies
-	if r.left <= 0 || n < 2*diskBlock && (r.changed || r.now().Sub(r.asked) >= askAgain) {
+	n, age := r.free-r.copies, r.now().Sub(r.asked)
+	if r.left <= 0 || age >= askFresh || n < 2*diskBlock && (r.changed || age >= askAgain) {
 		r.ask()
 		n = r.free - r.copies
 	}

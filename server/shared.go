@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"mdalp/internal/disk"
@@ -46,6 +48,22 @@ func JournalName(tid int64, writer string) string { return fileName(tid, "."+wri
 
 // WholeName is said at [PartName].
 func WholeName(tid int64) string { return fileName(tid, wholeSuffix) }
+
+// UnfinishedName gives the transaction of which a file in such a directory is, unless it is a whole
+// payload: the file of a payload on its way, or what one of those has that write to it.
+func UnfinishedName(name string) (tid int64, ok bool) {
+	digits, rest, _ := strings.Cut(name, ".")
+	writer, kind, _ := strings.Cut(rest, ".")
+	switch {
+	case "."+rest == partSuffix:
+	case writer != "" && strings.HasSuffix("."+kind, journalSuffix): // one that is being rewritten, too
+	case writer != "" && strings.HasSuffix("."+kind, spoolSuffix):
+	default:
+		return 0, false
+	}
+	tid, err := strconv.ParseInt(digits, 10, 64)
+	return tid, err == nil && tid >= 0 && strconv.FormatInt(tid, 10) == digits
+}
 
 // MakePart makes the file of a payload of size bytes, with its room set aside where the file
 // system can do that. One that is there already is as good; where whoever made it came no further,

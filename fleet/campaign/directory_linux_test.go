@@ -2,11 +2,15 @@ package campaign
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mdalp/fleet/engine"
 )
 
 // A directory that is full, or may not be written any more, has clients told so, and nothing
@@ -39,6 +43,39 @@ func TestDirectory(t *testing.T) {
 		sends("with room", 100_000, true, "20s")
 		sends("without", 16<<20, false, "20s")
 		again("with a smaller one")
+		// Another program takes what is left: nobody is offered, and all are told.
+		fill := filepath.Join(f.dir, "fill")
+		if b := make([]byte, 16<<20); os.WriteFile(fill, b, 0o600) == nil {
+			t.Fatal("there is room for all of it")
+		}
+		for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+			code, said := f.status(t, false)
+			log, err := os.ReadFile(f.orchestrators[0].log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code == 1 && strings.Contains(said, "2 receivers have no room") && strings.Contains(string(log),
+				`"no receiver can be offered, intents wait" receivers=2 draining=0 without_room=2 `) {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("status ends with %d: %s", code, said)
+			}
+		}
+		if err := os.Remove(fill); err != nil {
+			t.Fatal(err)
+		}
+		again("without the other's")
+		// Who was refused for want of room has left nothing that is open.
+		for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+			v := f.view()
+			if v.Open[engine.Open] == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%v are open", v.Open)
+			}
+		}
 		// What is open to be written to keeps a file system from becoming read-only.
 		for _, p := range f.receivers {
 			p.kill()

@@ -94,7 +94,7 @@ func (s *Station) check() error {
 		return fmt.Errorf("a receiver has no ID: %.80q", s.ID)
 	case !s.Addr.IsValid() || s.Addr.Port() == 0:
 		return fmt.Errorf("receiver %s has no address", s.ID)
-	case !offerable(s.Seg, s.Win):
+	case s.Seg < 0, !offerable(max(s.Seg, wire.MinSegment), s.Win): // what was offered once is over
 		return fmt.Errorf("receiver %s takes %d segments of %d bytes", s.ID, s.Win, s.Seg)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/nats"
+	"mdalp/server"
 )
 
 // A Source is an engine that tells of itself; [nats.Engine] is one.
@@ -66,10 +67,13 @@ func (v *View) look(ctx context.Context, e Source) {
 		v.problem("the registry cannot be read: %v", err)
 	}
 	v.Parties = append(v.Parties, parties...)
-	there := make(map[engine.Role]int)
+	there, full := make(map[engine.Role]int), 0
 	for _, p := range parties {
-		if !p.Draining {
+		switch state(p) {
+		case takes:
 			there[p.Role]++
+		case isFull:
+			full++
 		}
 		if p.Role == engine.Orchestrator {
 			v.Owners[p.ID] = 0
@@ -90,6 +94,9 @@ func (v *View) look(ctx context.Context, e Source) {
 			}
 		}
 	}
+	if full > 0 {
+		v.problem("%d receivers have no room: their directory is full, or read-only", full)
+	}
 	v.addresses()
 	v.Streams = e.Streams(ctx)
 	for _, s := range v.Streams {
@@ -100,6 +107,23 @@ func (v *View) look(ctx context.Context, e Source) {
 			v.problem("stream %s: %s", s.Name, w)
 		}
 	}
+}
+
+// What a party does.
+const (
+	takes  = "takes"
+	drains = "drains"
+	isFull = "full" // a receiver that is not offered, for want of room
+)
+
+func state(p engine.Party) string {
+	switch {
+	case p.Draining:
+		return drains
+	case p.Role == engine.Receiver && p.Free >= 0 && p.Free < server.DefaultRoomPerOffer:
+		return isFull
+	}
+	return takes
 }
 
 // addresses finds receivers that say the same address: what is sent to one of them reaches the
@@ -123,16 +147,12 @@ func (v *View) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "ROLE\tID\tADDRESS\tZONE\tOPEN\tFREE\tSTATE")
 	for _, p := range v.Parties {
-		state := "takes"
-		if p.Draining {
-			state = "drains"
-		}
 		free := "-"
 		if p.Role == engine.Receiver && p.Free >= 0 {
 			free = size(p.Free)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Role, p.ID, p.Addr, orDash(p.Zone), p.Open,
-			free, state)
+			free, state(p))
 	}
 	fmt.Fprintln(t, "\nSTREAM\tLEADER\tOTHERS\tRECORDS\tHOLDS\tOF")
 	for _, s := range v.Streams {

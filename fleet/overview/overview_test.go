@@ -41,6 +41,12 @@ func party(role engine.Role, id string, draining bool) engine.Party {
 		Open: 5, Draining: draining, Token: "t"}
 }
 
+// without is a party whose directory is full.
+func without(p engine.Party) engine.Party {
+	p.Free = 0
+	return p
+}
+
 func openly(state engine.State, owner string) engine.Entry {
 	return engine.Entry{Record: &engine.Record{TID: 1, State: state, Owner: owner}}
 }
@@ -68,6 +74,12 @@ var fleets = []struct {
 	{"nobody takes anything", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", true)}},
 		[]string{"no orchestrator", "no receiver"}, []string{"\nopen: -; without an orchestrator: 0\n", "problem: no receiver is there"},
 		[]string{`mdalp_fleet_parties{role="receiver",state="takes"} 0`}},
+	{"one receiver has no room", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false),
+		party(engine.Receiver, "r1", false), without(party(engine.Receiver, "r2", false))}},
+		[]string{"1 receivers have no room: their directory is full, or read-only"}, []string{"0 B      full\n"},
+		[]string{`mdalp_fleet_parties{role="receiver",state="takes"} 1`, `mdalp_fleet_parties{role="receiver",state="full"} 1`}},
+	{"nor has any", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false), without(party(engine.Receiver, "r1", false))}},
+		[]string{"no receiver is there that takes anything new", "1 receivers have no room"}, nil, nil},
 	{"two receivers have one address", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false),
 		party(engine.Receiver, "r1", false), party(engine.Receiver, "a1", false)}},
 		[]string{"receivers r1 and a1 both say that they are at 192.0.2.1:4650"}, []string{"problem: receivers r1 and a1 both say"}, nil},

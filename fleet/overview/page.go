@@ -131,8 +131,10 @@ func (p *Page) health(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "ok, mdalp-fleet %s: %s\n", mdalp.Version, s)
 }
 
+var words = template.FuncMap{"size": size, "state": state}
+
 // page is a table that needs no script: the browser loads it anew.
-var page = template.Must(template.New("").Funcs(template.FuncMap{"size": size}).Parse(`<!doctype html>
+var page = template.Must(template.New("").Funcs(words).Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="3"><title>mdalp fleet</title>
 <meta name="viewport" content="width=device-width">
 <style>body{font:1rem/1.4 sans-serif;margin:1rem;max-width:70rem;color:#222;background:#fff}
@@ -144,7 +146,7 @@ background:#111}.bad{color:#ff8080}}</style>
 <table><tr><th>Role<th>ID<th>Address<th>Zone<th class="n">Open<th class="n">Free<th>State</tr>
 {{range .View.Parties}}<tr><td>{{.Role}}<td>{{.ID}}{{if eq .ID $.Self}} (this page){{end}}<td>{{.Addr}}
 <td>{{.Zone}}<td class="n">{{.Open}}<td class="n">{{size .Free}}
-<td>{{if .Draining}}drains{{else}}takes{{end}}</tr>
+<td>{{state .}}</tr>
 {{end}}</table>
 <table><tr><th>Open transactions<th class="n">Number</tr>
 {{range $state, $n := .View.Open}}<tr><td>{{$state}}<td class="n">{{$n}}</tr>{{end}}
@@ -204,14 +206,11 @@ func (k collector) Collect(c chan<- prometheus.Metric) {
 	type kind struct{ role, state string }
 	there := make(map[kind]float64)
 	for _, r := range []engine.Role{engine.Orchestrator, engine.Receiver} {
-		there[kind{string(r), "takes"}], there[kind{string(r), "drains"}] = 0, 0
+		there[kind{string(r), takes}], there[kind{string(r), drains}] = 0, 0
 	}
+	there[kind{string(engine.Receiver), isFull}] = 0
 	for _, p := range v.Parties {
-		state := "takes"
-		if p.Draining {
-			state = "drains"
-		}
-		there[kind{string(p.Role), state}]++
+		there[kind{string(p.Role), state(p)}]++
 	}
 	for w, n := range there {
 		gauge(parties, n, w.role, w.state)

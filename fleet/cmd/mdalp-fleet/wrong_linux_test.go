@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/nats"
 	"mdalp/fleet/internal/engines"
+	"mdalp/seal"
 )
 
 // ended waits until a part has ended with 4, its last line being of what is wrong, and nothing else
@@ -186,4 +188,31 @@ func TestTwice(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// A receiver that an orchestrator never offers, as it has not the fleet's key, is told of.
+func TestStranger(t *testing.T) {
+	t.Parallel()
+	e := engines.Start(t, 1, engines.Options{})
+	dir := t.TempDir()
+	var keys []string
+	for _, name := range []string{"client.key", "fleet.key"} {
+		k, err := seal.NewKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, seal.FormatKey(k, ""), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, path)
+	}
+	common := []string{"--engine", e.URL(), "--replicas", "1", "--dir", dir}
+	at := func(port int) string { return fmt.Sprintf("%s:%d", e.Servers[0].Addr, port) }
+	launch(t, nil, append([]string{"receiver", "--id", "a", "--listen", at(4650)}, common...)...)
+	o := launch(t, nil, append([]string{"orchestrator", "--listen", at(4651), "--key", keys[0], "--fleet-key", keys[1]}, common...)...)
+	o.hears(`level=ERROR msg="a receiver is not offered: .*" receiver=a addr=` + at(4650))
+	o.hears(`level=ERROR msg="no receiver can be offered, intents wait" receivers=1 draining=0 without_room=0 without_our_key_or_directory=1`)
+	launch(t, nil, append([]string{"receiver", "--id", "b", "--listen", at(4652), "--fleet-key", keys[1]}, common...)...)
+	o.hears(`msg="receivers can be offered again"`)
 }

@@ -194,7 +194,7 @@ func (e *Engine) Unsettled(ctx context.Context) ([]engine.Entry, error) {
 	revision, err := e.sync.after(ctx)
 	for err != nil {
 		if lasting(err) {
-			return nil, fmt.Errorf("nats: the ledger: %w", err)
+			return nil, fmt.Errorf("nats: the ledger: %w", e.advised(err))
 		}
 		if !wait(ctx, pause) {
 			return nil, e.away(err)

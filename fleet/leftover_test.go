@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mdalp/fleet/engine"
+	"mdalp/fleet/engine/nats"
+	"mdalp/fleet/internal/engines"
+	"mdalp/internal/disk"
+)
+
+// What is left of transactions that the engine does not know any more, or has ended, is removed once all of it
+// is old; of no others, and nothing that is whole or not of the fleet's.
+func TestClear(t *testing.T) {
+	t.Parallel()
+	e, err := nats.Dial(nats.Options{URL: engines.Start(t, 1, engines.Options{}).URL(), Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for tid, state := range map[int64]engine.State{3: engine.Open, 4: engine.Kept, 5: engine.Void, 6: engine.Complete} {
+		if _, err := e.Create(ctx, &engine.Record{TID: tid, State: state, Owner: "o", Epoch: 1, Bytes: 5, Segment: 5,
+			Client: netip.MustParseAddrPort("192.0.2.1:1"), Receivers: []engine.Station{}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	old := time.Now().Add(-leftFor - time.Minute)
+	goes := strings.Fields("1.part 1.m1.journal 1.m1.spool 1.2.new.spool 1.m1.new.journal 5.part 6.part 6.+.journal")
+	stays := strings.Fields("2.part 2.m1.journal 3.part 3.m1.journal 4.part 4.m1.journal 4.m1.spool 6.bin 6-a.part 7.journal" +
+		" 7.spool 08.part +8.part .fleet x.part 9.part.gz 9.m1.log -1.part")
+	for _, name := range slices.Concat(goes, stays) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name == "2.m1.journal" {
+			continue // somebody has written to it just now
+		}
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder, err := disk.View(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &store{engine: e, folder: folder, ctx: ctx}
+	files, bytes, err := s.clear(time.Now().Add(-leftFor))
+	if err != nil || files != len(goes) || bytes <= 0 {
+		t.Errorf("%d files of %d bytes, %v", files, bytes, err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	for _, f := range entries {
+		there = append(there, f.Name())
+	}
+	if slices.Sort(stays); !slices.Equal(there, stays) {
+		t.Errorf("there are %q, and not %q", there, stays)
+	}
+}
