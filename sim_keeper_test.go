@@ -85,7 +85,7 @@ func (r *recorder) Recover() (found []server.Recovered, err error) {
 			continue
 		}
 		t.run = r.runs
-		found = append(found, server.Recovered{Meta: t.meta, Written: t.written, High: t.high, Spool: &recording{t.spool, r, t},
+		found = append(found, server.Recovered{Meta: t.meta, Silent: r.sc.world.Now().Sub(t.written), High: t.high, Spool: &recording{t.spool, r, t},
 			Segments: func(yield func(server.Record, error) bool) {
 				for _, g := range t.records {
 					if !yield(g, nil) {

@@ -144,7 +144,7 @@ func (p *dirPlace) readJournal(r *Recovered) error {
 	}
 	p.meta, p.size, p.total = m, size, segmentsOf(size, m.Segment)
 	p.id = binary.BigEndian.Uint64(head[fileAt:])
-	r.Written = is.When
+	r.written = is.When
 	var taken rangeSet
 	if err := p.readEntries(f, is.Size, &taken); err != nil {
 		return err

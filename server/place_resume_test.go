@@ -193,11 +193,11 @@ func TestPlaceSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	removed, err := d.Sweep(time.Now(), 8*time.Hour+time.Minute, 0)
+	removed, err := d.Sweep(8*time.Hour+time.Minute, 0)
 	if err != nil || len(removed) != 1 || names(t, path) != "2.journal 2.part 3.journal 3.part 4.journal 4.part" {
 		t.Errorf("%q, %v, left %q", removed, err, names(t, path))
 	}
-	removed, err = d.Sweep(time.Now(), -1, placeBytes)
+	removed, err = d.Sweep(-1, placeBytes)
 	if err != nil || len(removed) != 1 || names(t, path) != "3.journal 3.part 4.journal 4.part" {
 		t.Errorf("%q, %v, left %q", removed, err, names(t, path))
 	}
@@ -206,11 +206,12 @@ func TestPlaceSwept(t *testing.T) {
 	if err != nil || len(have) != 1 {
 		t.Fatal(err)
 	}
-	if removed, err = d.Sweep(time.Now(), time.Nanosecond, 0); err != nil || len(removed) != 0 {
+	if removed, err = d.Sweep(time.Nanosecond, 0); err != nil || len(removed) != 0 {
 		t.Errorf("%q, %v, left %q", removed, err, names(t, path))
 	}
 	p.Keep(nil)
-	if removed, err = d.Sweep(time.Now().Add(time.Hour), time.Nanosecond, 0); err != nil || len(removed) != 1 || names(t, path) != "4.journal 4.part" {
+	age(t, path, time.Hour, time.Now())
+	if removed, err = d.Sweep(time.Nanosecond, 0); err != nil || len(removed) != 1 || names(t, path) != "4.journal 4.part" {
 		t.Errorf("%q, %v, left %q", removed, err, names(t, path))
 	}
 	if _, have, err = d.Resume(placeMeta(6), 3, placeBytes); err != nil || len(have) != 0 {

@@ -228,7 +228,7 @@ func TestPlaceRecovers(t *testing.T) {
 			for range 2 { // to look changes nothing
 				r := found(t, d)[7]
 				if r.Meta != placeMeta(7) && !r.Offered.Equal(spoolTime) || r.Size != placeBytes || have(r) != tt.killed || r.Path != filepath.Join(path, "7.part") ||
-					r.Client != spoolClient || r.Name != "a name" || r.Segment != placeSegment || time.Since(r.Written) > time.Hour {
+					r.Client != spoolClient || r.Name != "a name" || r.Segment != placeSegment || r.Silent > time.Hour {
 					t.Fatalf("%+v", r)
 				}
 				d = next(t, d)

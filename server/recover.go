@@ -66,6 +66,18 @@ func (d *Dir) Recover() ([]Recovered, error) {
 	// Where both are there, the spool comes first: a place is only made before it.
 	found = append(found, d.places(&left)...)
 	slices.SortStableFunc(found, func(a, b Recovered) int { return cmp.Compare(a.TID, b.TID) })
+	if len(found) == 0 {
+		return nil, nil
+	}
+	now, err := d.f.Clock()
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		if r := &found[i]; !r.written.IsZero() {
+			r.Silent = max(0, now.Sub(r.written))
+		}
+	}
 	return found, nil
 }
 
@@ -82,7 +94,7 @@ func (s *dirSpool) revive(r *Recovered) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	r.Written = is.When
+	r.written = is.When
 	var head [headBytes + 1]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && err != io.EOF {

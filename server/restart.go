@@ -80,7 +80,7 @@ func (s *Ledger) takeUp(now time.Time, r *Recovered) {
 	if age >= s.cfg.Limit {
 		// Nobody will send more. It was silent at its limit if its last segment came long
 		// enough before; else it is as it is with one that was cut off there.
-		if t.last = t.limit.Add(-s.cfg.Idle); r.Written.Sub(r.Offered) > s.cfg.Limit-s.cfg.Idle {
+		if t.last = t.limit.Add(-s.cfg.Idle); age-r.Silent > s.cfg.Limit-s.cfg.Idle {
 			t.last = now
 		}
 		s.settle(now, t)
@@ -104,7 +104,7 @@ const gaveUp = time.Minute
 // its transaction's keys went with the process, and in the clear anybody could go on with it.
 func (s *Ledger) takeUpPlace(now time.Time, r *Recovered) {
 	s.stats.Recovered++
-	if r.Key.sealed() || s.cfg.Base || s.byTID[r.TID] != nil || now.Sub(r.Written) >= s.cfg.Silence+gaveUp {
+	if r.Key.sealed() || s.cfg.Base || s.byTID[r.TID] != nil || r.Silent >= s.cfg.Silence+gaveUp {
 		if len(r.Have) == 0 {
 			r.Place.Discard()
 			return

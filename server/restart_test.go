@@ -47,6 +47,7 @@ func TestRestart(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				d.f = clockOf{d.f, now}
 				cfg.Store = d
 				return newRigAt(t, now, cfg), d
 			}

@@ -241,7 +241,9 @@ func TestRestartBlocks(t *testing.T) {
 			if err := os.Chtimes(filepath.Join(dir, "7.journal"), epoch, epoch); err != nil {
 				t.Fatal(err)
 			}
-			r = startRig(t, epoch.Add(tt.away), Config{Store: newDir(t, dir), FirstTID: 7, Segment: 1200, Window: 64})
+			d = newDir(t, dir)
+			d.f = clockOf{d.f, epoch.Add(tt.away)}
+			r = startRig(t, epoch.Add(tt.away), Config{Store: d, FirstTID: 7, Segment: 1200, Window: 64})
 			if r.s.Open() != map[bool]int{true: 1}[tt.open] || r.s.Stats().Recovered != 1 {
 				t.Fatalf("%d open, %+v", r.s.Open(), r.s.Stats())
 			}
@@ -290,6 +292,7 @@ func TestCloseThenRestart(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(dir, "7.journal"), epoch, epoch); err != nil {
 		t.Fatal(err)
 	}
+	d.f = clockOf{d.f, epoch}
 	r = startRig(t, epoch, Config{Store: d, Segment: 1200, Window: 64})
 	r.want(r.to(orch, client, manifest(1, sizes250)), state(1, "'open', 'win': 64, 'have': '0'"))
 }

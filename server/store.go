@@ -49,9 +49,10 @@ type Recovered struct {
 	Meta
 	// Path is its file.
 	Path string
-	// Written is when its last segment was stored, by the wall clock; zero when that is
-	// not known.
-	Written time.Time
+	// Silent is how long ago its last segment was stored; 0 also where that is not known. It is not
+	// an instant, as the clock that stamps files may be another than this process's.
+	Silent  time.Duration
+	written time.Time // by that clock
 	// Err says why the file could not be read; it then stays as it is, Spool and
 	// Segments are nil, and Meta has a TID alone. To begin a transaction of that
 	// number, see Create, is refused as long as it is there.

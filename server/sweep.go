@@ -30,11 +30,18 @@ type leftover struct {
 // It also counts anew what the directory holds, so that what somebody took away makes
 // room. It may take a while, and is called beside the server's goroutine, one call at a
 // time. With an error some may have been removed.
-func (d *Dir) Sweep(now time.Time, keep time.Duration, bytes int64) (removed []string, err error) {
+//
+// How old they are the clock says that stamps them, and no other: this process's was read when it began,
+// and may have been set since, and the directory may be another machine's.
+func (d *Dir) Sweep(keep time.Duration, bytes int64) (removed []string, err error) {
 	if keep == 0 {
 		keep = DefaultRetention
 	}
 	left, err := d.survey()
+	if err != nil || len(left) == 0 {
+		return nil, err
+	}
+	now, err := d.f.Clock()
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mdalp/internal/disk"
 )
 
 // A bound counts what is there, what is on its way, and the second copy of that.
@@ -46,7 +48,7 @@ func TestDirBound(t *testing.T) {
 	}
 	// What an operator takes away makes room, when it is looked for.
 	os.Remove(filepath.Join(path, "1.bin"))
-	if removed, err := d.Sweep(time.Now(), -1, 0); len(removed) != 0 || err != nil {
+	if removed, err := d.Sweep(-1, 0); len(removed) != 0 || err != nil {
 		t.Errorf("%q, %v", removed, err)
 	}
 	if n := d.Room(); n < 45_000 || n > 65_000 {
@@ -76,7 +78,8 @@ func TestDirBoundKept(t *testing.T) {
 	if n := d.Room(); n != kept {
 		t.Errorf("room for %d bytes with the spool kept, there was for %d", n, kept)
 	}
-	if removed, err := d.Sweep(time.Now().Add(25*time.Hour), 0, 0); len(removed) != 1 || err != nil || names(t, path) != "" {
+	age(t, path, 25*time.Hour, time.Now())
+	if removed, err := d.Sweep(0, 0); len(removed) != 1 || err != nil || names(t, path) != "" {
 		t.Errorf("%q, %v, %q", removed, err, names(t, path))
 	}
 	if n := d.Room(); n <= kept || n > 500_000 {
@@ -99,7 +102,7 @@ func TestDirReserve(t *testing.T) {
 
 // A retention is for what was not published whole, and that nobody works on.
 func TestSweep(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
+	now := time.Now()
 	tests := []struct {
 		name  string
 		keep  time.Duration
@@ -143,7 +146,7 @@ func TestSweep(t *testing.T) {
 			}
 		}
 		before := names(t, path)
-		removed, err := d.Sweep(now, tt.keep, tt.bytes)
+		removed, err := d.Sweep(tt.keep, tt.bytes)
 		for i, name := range removed {
 			removed[i] = filepath.Base(name)
 		}
@@ -155,6 +158,55 @@ func TestSweep(t *testing.T) {
 		}
 		if got := names(t, path); got != before {
 			t.Errorf("%s: there is %q, want %q", tt.name, got, before)
+		}
+	}
+}
+
+// age has all files of a directory last written so long before then.
+func age(t *testing.T, path string, by time.Duration, then time.Time) {
+	t.Helper()
+	es, err := os.ReadDir(path)
+	for _, e := range es {
+		if err == nil {
+			err = os.Chtimes(filepath.Join(path, e.Name()), time.Time{}, then.Add(-by))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A clockOf is a directory whose clock stands.
+type clockOf struct {
+	disk.Folder
+	at time.Time
+}
+
+func (f clockOf) Clock() (time.Time, error) { return f.at, nil }
+
+// The clock of the directory's machine may be days ahead or behind: how old something is does not
+// depend on it.
+func TestOtherClock(t *testing.T) {
+	for _, by := range []time.Duration{-100 * time.Hour, 0, 100 * time.Hour} {
+		path, at := t.TempDir(), time.Now().Add(by)
+		d := newDir(t, path)
+		s := newSpool(t, d, 7, 1000)
+		put(t, s, 7, 1000, upTo(3)...)
+		d.Close()
+		d = newDir(t, path)
+		d.f = clockOf{d.f, at}
+		age(t, path, 2*time.Hour, at)
+		rs, err := d.Recover()
+		if err != nil || len(rs) != 1 || rs[0].Silent.Round(time.Second) != 2*time.Hour {
+			t.Fatalf("%v: %+v, %v", by, rs, err)
+		}
+		rs[0].Spool.Keep()
+		age(t, path, 2*time.Hour, at)
+		if removed, err := d.Sweep(4*time.Hour, 0); len(removed) != 0 || err != nil {
+			t.Errorf("%v: %q, %v", by, removed, err)
+		}
+		if removed, err := d.Sweep(time.Hour, 0); len(removed) != 1 || err != nil {
+			t.Errorf("%v: %q, %v", by, removed, err)
 		}
 	}
 }

@@ -26,11 +26,11 @@ const (
 
 // A Sweeper is a [Store] that does away with what it kept of incomplete payloads.
 type Sweeper interface {
-	// Sweep removes what was last written to longer than keep before now, the wall
-	// clock's, and then the oldest beyond so many bytes; keep below 0 is no end, 0 bytes
-	// no bound. What is in use stays, and whole payloads do. It may block, and is called
-	// beside the server's goroutine, one call at a time, while other methods are called.
-	Sweep(now time.Time, keep time.Duration, bytes int64) (removed []string, err error)
+	// Sweep removes what was last written to longer ago than keep, by the store's own clock,
+	// and then the oldest beyond so many bytes; keep below 0 is no end, 0 bytes no bound. What is in
+	// use stays, and whole payloads do. It may block, and is called beside the server's
+	// goroutine, one call at a time, while other methods are called.
+	Sweep(keep time.Duration, bytes int64) (removed []string, err error)
 }
 
 // beat sees to it that the server looks at itself, soon if somebody waits.
@@ -93,7 +93,7 @@ func (s *Ledger) sweep(now time.Time) {
 	s.sweeping = true
 	keep, bytes := s.cfg.Keep, s.cfg.KeepBytes
 	s.beside(func() func(time.Time) {
-		removed, err := w.Sweep(now, keep, bytes)
+		removed, err := w.Sweep(keep, bytes)
 		return func(now time.Time) {
 			s.sweeping = false
 			if len(removed) > 0 {

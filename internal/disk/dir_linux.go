@@ -180,6 +180,16 @@ func (f *Dir) Stat(name string) (Fact, error) {
 	return factOf(&st), nil
 }
 
+// Clock implements [Folder]. What a file is touched with is for its server to say.
+func (f *Dir) Clock() (time.Time, error) {
+	now := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
+	if err := unix.UtimesNanoAt(f.fd, LockName, now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return time.Time{}, &fs.PathError{Op: "touch", Path: f.Full(LockName), Err: err}
+	}
+	is, err := f.Stat(LockName)
+	return is.When, err
+}
+
 // Gone implements [Folder]. What has its name now is another, which we have no lock of.
 func (f *Dir) Gone() error {
 	var st unix.Stat_t

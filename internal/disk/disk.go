@@ -60,6 +60,10 @@ type Folder interface {
 	// Free is how many bytes, and how many files, can still be taken by an ordinary user,
 	// and how many bytes there are in all.
 	Free() (bytes, files, all int64, err error)
+	// Clock is what time it is by the clock that files are stamped by, see Fact.When: that of a file
+	// server, where the directory is on one, and never one that a process has read before. It
+	// fails where nothing can be written, or nobody has taken the directory.
+	Clock() (time.Time, error)
 	// ReadOnly reports whether its file system is one that nothing is written to now, as some
 	// become after an error of their disk.
 	ReadOnly() bool
@@ -92,7 +96,9 @@ type File interface {
 type Fact struct {
 	Bytes int64 // that it takes on the disk, without holes
 	Size  int64 // with holes, and without what lies beyond its end
-	When  time.Time
+	// When it was written last, by a clock that may be another machine's: Folder.Clock tells how long
+	// ago that is, and no other clock does.
+	When time.Time
 	// ID tells a file from all others that are there, whatever its names; it is the same on every
 	// machine that shares the directory.
 	ID uint64

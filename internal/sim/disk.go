@@ -261,6 +261,9 @@ func (d *Disk) Flush() error {
 // Free implements disk.Folder.
 func (d *Disk) Free() (bytes, files, all int64, err error) { return 1 << 40, 1 << 40, 1 << 40, nil }
 
+// Clock implements disk.Folder.
+func (d *Disk) Clock() (time.Time, error) { return d.now(), nil }
+
 // ReadOnly implements disk.Folder: it never is.
 func (d *Disk) ReadOnly() bool { return false }
 
