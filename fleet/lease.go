@@ -26,25 +26,40 @@ const leaseFor = engine.Lives - 2*time.Second
 // errStill says that a receiver does not answer and may be acknowledging still.
 var errStill = errors.New("a receiver does not answer, and is not known to be gone")
 
-// A lease is until when base segments are acknowledged.
+// A lease is until when base segments are acknowledged. It goes on to run out while the machine is
+// suspended, as the others count on.
 type lease struct {
 	until time.Time
-	term  int // counts the times that it had ended before it was renewed
+	slept time.Duration // of the machine, when it began
+	term  int           // counts the times that it had ended before it was renewed
 }
 
-// renew takes that the engine was told at began.
-func (l *lease) renew(now, began time.Time) {
-	if !now.Before(l.until) {
+// renew takes that the engine was told at began, when the machine had slept for so long.
+func (l *lease) renew(now, began time.Time, slept, then time.Duration) {
+	if l.over(now, slept) {
 		l.term++
 	}
-	l.until = began.Add(leaseFor)
+	l.until, l.slept = began.Add(leaseFor), then
+}
+
+// over reports whether it has run out.
+func (l *lease) over(now time.Time, slept time.Duration) bool {
+	return !now.Add(slept - l.slept).Before(l.until)
+}
+
+// slept is how long the machine has been suspended. It is read once for all that came together.
+func (r *Receiver) slept(now time.Time) time.Duration {
+	if r.cfg.Slept != nil && !now.Equal(r.woke) {
+		r.sleeps, r.woke = r.cfg.Slept(), now
+	}
+	return r.sleeps
 }
 
 // leased reports whether a base segment of s, the datagram at hand, may be acknowledged. Who has
 // no lease drops it. Where the lease had ended meanwhile, s may have been settled without this
 // receiver, and the engine is asked again.
 func (r *Receiver) leased(now time.Time, s *stand, e *loop.Envelope) bool {
-	if now.Before(r.lease.until) {
+	if !r.lease.over(now, r.slept(now)) {
 		if s.term == r.lease.term {
 			return true
 		}
@@ -61,7 +76,10 @@ func (r *Receiver) leased(now time.Time, s *stand, e *loop.Envelope) bool {
 // stale reports whether an acknowledgement comes too late: it is of a base segment, and a write
 // that blocked the loop has outlasted the lease.
 func (r *Receiver) stale(ack []byte) bool {
-	if r.cfg.Now == nil || r.cfg.Now().Before(r.lease.until) {
+	if r.cfg.Now == nil {
+		return false
+	}
+	if now := r.cfg.Now(); !r.lease.over(now, r.slept(now)) {
 		return false
 	}
 	m, err := wire.Parse(ack)

@@ -100,6 +100,29 @@ func TestLeaseOutlasted(t *testing.T) {
 	}
 }
 
+// A machine that was suspended has a clock that stood, while the others went on: its receiver acknowledges
+// nothing before it has said anew that it is there.
+func TestLeaseSlept(t *testing.T) {
+	f, d, rcvs := leaseWorld(t, 1)
+	at := 10 * time.Second
+	f.world.At(at, func(time.Time) {
+		p := rcvs[d.to.Addr()]
+		p.slept, p.client.Cut = p.slept+leaseFor, true
+	})
+	f.world.At(at+5*time.Second, func(time.Time) {
+		if since := d.last.Sub(sim.Epoch); since < 8*time.Second || since > at+100*time.Millisecond {
+			t.Errorf("the last acknowledgement came after %v", since)
+		}
+		rcvs[d.to.Addr()].client.Cut = false
+	})
+	if err := f.world.Advance(at + 12*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if since := d.last.Sub(sim.Epoch); since < at+9*time.Second {
+		t.Errorf("the last acknowledgement came after %v", since)
+	}
+}
+
 // TestLease cuts a receiver off from the engine that a client goes on sending base segments
 // to: what it acknowledges until it is settled without it is in the payload.
 func TestLease(t *testing.T) {

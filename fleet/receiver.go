@@ -60,6 +60,9 @@ type ReceiverConfig struct {
 	// Now reads the clock after what may have blocked in the loop, as a write to a directory on the
 	// network does; nil is that nothing does.
 	Now func() time.Time
+	// Slept is how long this machine has been suspended since its start, which the clock of a process
+	// does not count; nil is that it never is.
+	Slept func() time.Duration
 	// Beside runs what blocks; Post calls back into the loop, as loop.Waker.Post does.
 	Beside  loop.Beside
 	Post    func(func(now time.Time))
@@ -86,6 +89,8 @@ type Receiver struct {
 	first      time.Time // when the engine took first that it is there
 	doubled    bool      // another has its ID
 	lease      lease
+	sleeps     time.Duration // what Slept said last,
+	woke       time.Time     // and when
 	now        time.Time
 	away       bool
 	left       bool

@@ -55,8 +55,8 @@ var plants = []plant{
 	// that a client could have sent, and what is resumed without a fence, or has a journal and not
 	// its name on the disk, is told by its file.
 	{name: "a receiver that is cut off acknowledges for ever", edits: []edit{
-		{"lease.go", "if now.Before(r.lease.until) {", "if now.Before(r.lease.until) || PLANTED {"},
-		{"lease.go", "if r.cfg.Now == nil ||", "if PLANTED || r.cfg.Now == nil ||"},
+		{"lease.go", "if !r.lease.over(now, r.slept(now)) {", "if !r.lease.over(now, r.slept(now)) || PLANTED {"},
+		{"lease.go", "if r.cfg.Now == nil {", "if PLANTED || r.cfg.Now == nil {"},
 	}},
 	one("place.go", "who settles does not wait for a silent receiver",
 		"s.gone(ids[i]) != nil {", "s.gone(ids[i]) != nil && !PLANTED {"),

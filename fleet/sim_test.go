@@ -47,6 +47,7 @@ type proc struct {
 	node   *sim.Node
 	prog   program
 	off    time.Duration // how far its clock is ahead
+	slept  time.Duration // how long its machine was suspended
 	late   time.Duration // how long its loop has been blocked when it looks
 }
 
@@ -99,7 +100,7 @@ func (p *proc) start() program {
 	}
 	r, err := NewReceiver(ReceiverConfig{Engine: p.client, Folder: p.folder, Token: "t", ID: p.id, Addr: p.addr,
 		Segment: 1000, Log: f.log, Keys: p.keyed(), Beside: p.life.Beside, Now: p.now,
-		Post: p.post})
+		Slept: func() time.Duration { return p.slept }, Post: p.post})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 func (r *Receiver) sayThere(now time.Time) {
 	r.saying = true
 	r.party.Open = r.Open()
-	p, began := r.party, now
+	p, began, then := r.party, now, r.slept(now)
 	look := r.cfg.Start != "" && !r.first.IsZero() && now.Sub(r.first) > engine.Lives
 	r.cfg.Beside(func() func(time.Time) {
 		ctx, cancel := context.WithTimeout(r.cfg.Context, writeFor)
@@ -31,7 +31,7 @@ func (r *Receiver) sayThere(now time.Time) {
 				r.first = now
 			}
 			if err == nil {
-				r.lease.renew(now, began)
+				r.lease.renew(now, began, r.slept(now), then)
 			}
 			r.say = now.Add(engine.SayEvery)
 			if p.Draining != r.party.Draining || err != nil {

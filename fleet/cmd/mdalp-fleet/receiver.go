@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"mdalp/fleet"
 	"mdalp/fleet/engine"
@@ -132,7 +134,8 @@ func (o *receiving) run(ctx context.Context) error {
 		Engine: e, Folder: folder, Token: token, ID: o.id, Zone: o.zone, Name: o.name, Addr: told,
 		Start: rand.Text(), Doubled: func(p engine.Party) { d.fail(o.doubled(&p)) },
 		Segment: o.segment, Window: o.window, Buffer: at.sock.ReceiveBuffer(), Limit: o.limit,
-		Keys: keys, Now: time.Now, Beside: w.Beside(besides), Post: w.Post, Context: serving, Log: log,
+		Keys: keys, Now: time.Now, Slept: slept, Beside: w.Beside(besides), Post: w.Post,
+		Context: serving, Log: log,
 	})
 	if err != nil {
 		return usagef("%w", err)
@@ -142,6 +145,25 @@ func (o *receiving) run(ctx context.Context) error {
 	d.program, d.counts = r, func() []overview.Count { return receiverCounts(w, r) }
 	d.show(at.page, e, o.id)
 	return d.run(ctx, calls)
+}
+
+// slept is how long this machine has been suspended since its start (clock_gettime(2)). Who is held up
+// between the readings reads again.
+func slept() time.Duration {
+	read := func(clock int32) time.Duration {
+		var t unix.Timespec
+		if err := unix.ClockGettime(clock, &t); err != nil {
+			panic(os.NewSyscallError("clock_gettime", err)) // any Linux that runs this has them
+		}
+		return time.Duration(t.Nano())
+	}
+	for {
+		before := read(unix.CLOCK_BOOTTIME)
+		awake := read(unix.CLOCK_MONOTONIC)
+		if read(unix.CLOCK_BOOTTIME)-before < 10*time.Millisecond {
+			return before - awake
+		}
+	}
 }
 
 // enter is [part.join], and alone behind it.
