@@ -144,3 +144,30 @@ func TestLease(t *testing.T) {
 		}
 	}
 }
+
+// A receiver that drains ends soon after its transactions have: it asks whether they are over.
+func TestDrainSoon(t *testing.T) {
+	f, d, rcvs := leaseWorld(t, 1)
+	var to *proc
+	f.world.At(10*time.Second, func(now time.Time) {
+		to = rcvs[d.to.Addr()]
+		to.drain(now)
+		d.next = now.Add(time.Hour) // it has sent all
+	})
+	over := time.Duration(0)
+	for at := 11 * time.Second; at < 60*time.Second; at += time.Second {
+		f.world.At(at, func(time.Time) {
+			if f.disk.Files()[server.WholeName(d.tid)] == nil {
+				over = at
+			} else if to.prog.(*Receiver).Open() > 0 && at > over+5*time.Second {
+				t.Errorf("it is over since %v, and open at %v", over, at)
+			}
+		})
+	}
+	if err := f.world.Advance(60 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if over == 0 || over > 50*time.Second || len(d.acked) == 0 {
+		t.Errorf("it is over at %v, with %d segments", over, len(d.acked))
+	}
+}

@@ -17,6 +17,10 @@ const mostSwept = 16
 // long the engine is asked.
 func (r *Receiver) sweepStands(now time.Time) {
 	var idle []*stand
+	after := idleFor
+	if r.party.Draining {
+		after = drainIdle
+	}
 	for _, tid := range r.known() {
 		s := r.stands[tid]
 		switch {
@@ -25,7 +29,7 @@ func (r *Receiver) sweepStands(now time.Time) {
 		case s.unsynced:
 			r.flush(now, s)
 		}
-		if s.live() && now.Sub(s.used) >= idleFor && len(idle) < mostSwept && !s.asking {
+		if s.live() && now.Sub(s.used) >= after && len(idle) < mostSwept && !s.asking {
 			idle = append(idle, s)
 		}
 	}
@@ -42,7 +46,7 @@ func (r *Receiver) sweepStands(now time.Time) {
 				s.asking = false
 				if gone {
 					r.end(now, s, over)
-				} else {
+				} else if !r.party.Draining {
 					s.used = now // asked again after as long
 				}
 			}
