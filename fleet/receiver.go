@@ -27,7 +27,7 @@ const (
 	flushEvery = time.Second
 	// idleFor is how long a transaction is silent until the engine is asked whether it is
 	// over, and forgetFor how long one that is over is remembered.
-	idleFor   = 40 * time.Second
+	idleFor = 40 * time.Second
 	// drainIdle is the same of one that drains, which ends when nothing is open.
 	drainIdle = 2 * time.Second
 	forgetFor = time.Minute
