@@ -15,11 +15,12 @@ import (
 // the engine has its record. Nobody knows it then any more, and nobody else would ever take it away.
 
 const (
-	// leftEvery is how often an orchestrator looks for that, and leftFirst how long after its start.
-	leftEvery = time.Hour
+	// leftEvery is how often an orchestrator looks for that, and leftFirst how long after its start. What
+	// is kept of the base protocol must be found between leftFor and the end of its record, an hour later.
+	leftEvery = 20 * time.Minute
 	leftFirst = 10 * time.Minute
-	// leftFor is how old all files of a transaction are that is looked at. It is not what decides:
-	// the clock of the directory may be another one. Who is not known by the engine then, is never again.
+	// leftFor is how old all files of a transaction are that is looked at. The clock of the directory may be
+	// another one, so that it is not what decides: who is not known by the engine then, is never again.
 	leftFor = engine.Keep
 )
 
@@ -41,10 +42,11 @@ func (s *Orchestrator) seekLeft(now time.Time) {
 	s.clearing = true
 	s.cfg.Beside(func() func(time.Time) {
 		files, bytes, err := s.store.clear(now.Add(-leftFor))
+		err = errors.Join(err, s.store.refresh())
 		return func(time.Time) {
 			s.clearing = false
 			if err != nil {
-				s.cfg.Log.Debug("what transactions have left cannot be looked for", "err", err)
+				s.cfg.Log.Debug("what is left, or open for long, cannot be looked for", "err", err)
 			}
 			if files > 0 {
 				s.cfg.Log.Info("what was left of transactions that came to nothing was removed",
@@ -67,7 +69,7 @@ func (s *store) clear(before time.Time) (files int, bytes int64, err error) {
 	}
 	slices.Sort(tids)
 	for _, tid := range tids {
-		nothing, err := s.nothing(tid)
+		nothing, err := s.nothing(tid, slices.ContainsFunc(left[tid], server.IsSpoolName))
 		if err != nil {
 			return files, bytes, err
 		}
@@ -84,18 +86,54 @@ func (s *store) clear(before time.Time) (files int, bytes int64, err error) {
 	return files, bytes, nil
 }
 
-// nothing reports whether nobody can go on with a transaction any more.
-func (s *store) nothing(tid int64) (bool, error) {
+// nothing reports whether nobody can go on with a transaction any more. With spools, what is there was
+// acknowledged for good, by the base protocol: that goes only where an orchestrator has judged it. What
+// an engine that has lost its records knows no more is for people to look at.
+func (s *store) nothing(tid int64, spools bool) (bool, error) {
 	if s.left() {
 		return false, server.ErrElsewhere
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
 	defer cancel()
 	r, _, err := s.engine.Get(ctx, tid)
-	if errors.Is(err, engine.ErrNotFound) {
-		return true, nil
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return !spools, nil
+	case err != nil:
+		return false, err
+	case r.State == engine.Kept:
+		return spools && r.Base, nil
 	}
-	return err == nil && r.State.Ended() && r.State != engine.Kept, err
+	return r.State.Ended(), nil
+}
+
+// refresh writes anew the records of this orchestrator that were open when it was called before: the
+// engine forgets them a day after they were written last, and a large payload may take longer.
+func (s *store) refresh() error {
+	ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+	defer cancel()
+	open, err := s.engine.Unsettled(ctx)
+	if err != nil {
+		return err
+	}
+	long := make(map[int64]bool)
+	for _, e := range open {
+		tid := e.Record.TID
+		if e.Record.Owner != s.me {
+			continue
+		}
+		if long[tid] = true; !s.long[tid] {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, writeFor)
+		_, werr := s.engine.Update(ctx, e.Record, e.Revision)
+		cancel()
+		if werr != nil && !errors.Is(werr, engine.ErrConflict) { // else it was written just now
+			err = werr
+		}
+	}
+	s.long = long
+	return err
 }
 
 // unfinished gives the names of files of payloads on their way, by transaction: of those that nobody has

@@ -27,16 +27,21 @@ func TestClear(t *testing.T) {
 	defer e.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for tid, state := range map[int64]engine.State{3: engine.Open, 4: engine.Kept, 5: engine.Void, 6: engine.Complete} {
-		if _, err := e.Create(ctx, &engine.Record{TID: tid, State: state, Owner: "o", Epoch: 1, Bytes: 5, Segment: 5,
-			Client: netip.MustParseAddrPort("192.0.2.1:1"), Receivers: []engine.Station{}}); err != nil {
+	for tid, state := range map[int64]engine.State{3: engine.Open, 4: engine.Kept, 5: engine.Void, 6: engine.Complete, 11: engine.Void,
+		12: engine.Kept} {
+		r := &engine.Record{TID: tid, State: state, Owner: "o", Epoch: 1, Bytes: 5, Segment: 5,
+			Client: netip.MustParseAddrPort("192.0.2.1:1"), Receivers: []engine.Station{}}
+		if tid == 12 {
+			r.Base, r.Bytes, r.Segment = true, 0, 0
+		}
+		if _, err := e.Create(ctx, r); err != nil {
 			t.Fatal(err)
 		}
 	}
 	dir := t.TempDir()
 	old := time.Now().Add(-leftFor - time.Minute)
-	goes := strings.Fields("1.part 1.m1.journal 1.m1.spool 1.2.new.spool 1.m1.new.journal 5.part 6.part 6.+.journal")
-	stays := strings.Fields("2.part 2.m1.journal 3.part 3.m1.journal 4.part 4.m1.journal 4.m1.spool 6.bin 6-a.part 7.journal" +
+	goes := strings.Fields("1.part 1.m1.journal 1.m1.new.journal 11.m1.spool 11.2.new.spool 12.m1.spool 5.part 6.part 6.+.journal")
+	stays := strings.Fields("2.part 2.m1.journal 3.part 3.m1.journal 4.part 4.m1.journal 4.m2.journal 6.bin 10.m1.spool 10.1.new.spool 6-a.part 7.journal" +
 		" 7.spool 08.part +8.part .fleet x.part 9.part.gz 9.m1.log -1.part")
 	for _, name := range slices.Concat(goes, stays) {
 		path := filepath.Join(dir, name)
@@ -69,5 +74,39 @@ func TestClear(t *testing.T) {
 	}
 	if slices.Sort(stays); !slices.Equal(there, stays) {
 		t.Errorf("there are %q, and not %q", there, stays)
+	}
+}
+
+// A record that stays open is written anew before the engine forgets it, by its owner alone.
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	e, err := nats.Dial(nats.Options{URL: engines.Start(t, 1, engines.Options{}).URL(), Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	revs := make(map[int64]uint64)
+	for tid, r := range map[int64]*engine.Record{1: {State: engine.Open, Owner: "me"}, 2: {State: engine.Open, Owner: "other"},
+		3: {State: engine.Complete, Owner: "me"}} {
+		r.TID, r.Epoch, r.Bytes, r.Segment = tid, 1, 5, 5
+		r.Client, r.Receivers = netip.MustParseAddrPort("192.0.2.1:1"), []engine.Station{}
+		if revs[tid], err = e.Create(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &store{engine: e, me: "me", ctx: ctx}
+	for n, want := range []bool{false, true, true} {
+		if err := s.refresh(); err != nil {
+			t.Fatal(err)
+		}
+		for tid := range revs {
+			r, rev, err := e.Get(ctx, tid)
+			if err != nil || r.TID != tid || (rev > revs[tid]) != (want && tid == 1) {
+				t.Errorf("time %d: transaction %d has revision %d, and had %d: %v", n, tid, rev, revs[tid], err)
+			}
+			revs[tid] = rev
+		}
 	}
 }

@@ -46,6 +46,7 @@ type store struct {
 	vault  *vault                         // nil without the fleet's key
 	names  bool                           // clients give their payloads' files names
 	failed map[int64]bool                 // could not be taken over when orphans looked last
+	long   map[int64]bool                 // open when refresh looked last
 	now    func() time.Time               // nil has nothing timed
 
 	mu      sync.Mutex

@@ -49,6 +49,12 @@ func JournalName(tid int64, writer string) string { return fileName(tid, "."+wri
 // WholeName is said at [PartName].
 func WholeName(tid int64) string { return fileName(tid, wholeSuffix) }
 
+// IsSpoolName reports whether a file in such a directory has segments of the base protocol.
+func IsSpoolName(name string) bool {
+	_, ok := UnfinishedName(name)
+	return ok && strings.HasSuffix(name, spoolSuffix)
+}
+
 // UnfinishedName gives the transaction of which a file in such a directory is, unless it is a whole
 // payload: the file of a payload on its way, or what one of those has that write to it.
 func UnfinishedName(name string) (tid int64, ok bool) {
