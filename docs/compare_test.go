@@ -15,7 +15,9 @@ var (
 	// varying is what differs from run to run: digests, numbers with their units, and what a page
 	// leaves out.
 	varying = regexp.MustCompile(`…|\.\.\.|\b[0-9a-f]{16,}\b|(\d[\d.,:]*\d|\d)(\s?(?:ns|µs|ms|s)\b|\s?(?:[kMG]?B)\b)?|\s+`)
-	digit   = regexp.MustCompile(`^\d+$`)
+	// plural is a word behind a number, which may be 1 the next time.
+	plural = regexp.MustCompile(`([a-z]{2})s\b`)
+	digit  = regexp.MustCompile(`^\d+$`)
 )
 
 // pattern makes a regular expression of a line of a page.
@@ -26,9 +28,16 @@ func pattern(line string) *regexp.Regexp {
 	}
 	var b strings.Builder
 	b.WriteString("^")
-	at := 0
+	at, counted := 0, false
+	literal := func(text string) {
+		text = regexp.QuoteMeta(text)
+		if counted {
+			text = plural.ReplaceAllString(text, "${1}s?")
+		}
+		b.WriteString(text)
+	}
 	for _, m := range varying.FindAllStringSubmatchIndex(line, -1) {
-		b.WriteString(regexp.QuoteMeta(line[at:m[0]]))
+		literal(line[at:m[0]])
 		at = m[1]
 		switch s := line[m[0]:m[1]]; {
 		case s == "…" || s == "...":
@@ -38,6 +47,7 @@ func pattern(line string) *regexp.Regexp {
 		case m[2] < 0:
 			b.WriteString("[0-9a-f]+")
 		default:
+			counted = true
 			b.WriteString(`\d[\d.,:]*`)
 			if m[4] >= 0 && strings.HasSuffix(s, "B") {
 				b.WriteString(`\s?[kMG]?B`)
@@ -46,7 +56,8 @@ func pattern(line string) *regexp.Regexp {
 			}
 		}
 	}
-	b.WriteString(regexp.QuoteMeta(line[at:]) + "$")
+	literal(line[at:])
+	b.WriteString("$")
 	return regexp.MustCompile(b.String())
 }
 
@@ -117,6 +128,8 @@ func TestPattern(t *testing.T) {
 		{"elapsed 2.445 s, all", "elapsed 900 ms,   all", true},
 		{"elapsed 2.445 s", "elapsed s", false},
 		{"windows of up to 3.0 MB, 0 lost", "windows of up to 210.0 kB, 12 lost", true},
+		{"acks 51 of 51 segments, 0 duplicates", "acks 1 of 1 segment, 1 duplicate", true},
+		{"acks 51 of 51 segments, 0 duplicates", "ack 51 of 51 segments, 0 duplicates", false},
 		{"sha256 828443b00a141f48: complete", "sha256 0000000000000000: complete", true},
 		{"sha256 4eb0…, verified", "sha256 2ab9, verified", false},
 		{"sha256 …, verified", "sha256 2ab9, verified", true},
