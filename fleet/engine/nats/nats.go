@@ -8,6 +8,7 @@ package nats
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ type Options struct {
 // Engine implements [engine.Engine].
 type Engine struct {
 	options Options
+	id      string // of this process, and no other's
 	log     *slog.Logger
 	conn    *client.Conn
 	js      jetstream.JetStream
@@ -128,7 +130,8 @@ func Dial(o Options) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{options: o, log: o.Log, set: make(chan struct{}), absent: make(chan struct{})}
+	e := &Engine{options: o, id: rand.Text(), log: o.Log, set: make(chan struct{}),
+		absent: make(chan struct{})}
 	settings, err := o.settings()
 	if err != nil {
 		return nil, err

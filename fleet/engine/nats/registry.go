@@ -118,12 +118,17 @@ func (e *Engine) Gone(ctx context.Context, receiver string) (bool, error) {
 	return e.living.silent(partyKey(&engine.Party{Role: engine.Receiver, ID: receiver}), began), nil
 }
 
-// markParties writes what is of nobody, and gives its revision.
+// markEvery is how often this process marks the registry, at most. A mark that replaces another before
+// that was told to all has them miss a revision, and what was missed may have been anybody's.
+const markEvery = time.Second
+
+// markParties writes what is of nobody, and gives its revision. The key is this process's own, so that
+// it replaces no other's mark.
 func (e *Engine) markParties(ctx context.Context) (uint64, error) {
 	e.stats.syncs.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	return e.purge(ctx, syncKey, "")
+	return e.purge(ctx, syncKey+"."+e.id, "", jetstream.WithMsgTTL(engine.Lives))
 }
 
 // party keeps, of the registry, whom it can read.

@@ -109,7 +109,7 @@ func (e *Engine) trySetUp(life context.Context) error {
 	e.records = newView(e.ledger, e.unsettled)
 	e.living = newView(e.parties, e.party)
 	e.living.quiet, e.living.lives = 2*engine.SayEvery+time.Second, engine.Lives
-	e.marks.write = e.markParties
+	e.marks.write, e.marks.every = e.markParties, markEvery
 	e.running.Go(func() { e.living.run(life, e.log) })
 	if !e.options.Look {
 		e.running.Go(func() { e.watch(life) })

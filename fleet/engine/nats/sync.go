@@ -3,12 +3,14 @@ package nats
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // A syncer makes one write do for all who wait for one: whoever comes while a write is under
 // way shares the next.
 type syncer struct {
 	write func(context.Context) (uint64, error)
+	every time.Duration // from one write to the next, at least
 
 	mu   sync.Mutex
 	next *turn // what those who come now wait for
@@ -53,7 +55,9 @@ func (s *syncer) work() {
 		if t == nil {
 			return
 		}
+		next := time.After(s.every)
 		t.revision, t.err = s.write(context.Background()) // bounded by itself
 		close(t.done)
+		<-next
 	}
 }
