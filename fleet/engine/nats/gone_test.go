@@ -26,6 +26,15 @@ func TestGoneAskedOften(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := time.Now()
+	// Another part that nobody can read, as one of another release, stands for itself alone.
+	unread := someone()
+	unread.ID = "unread"
+	go func() {
+		for ctx.Err() == nil {
+			all[1].parties.Put(ctx, partyKey(unread), []byte("{}"))
+			pass(pause)
+		}
+	}()
 	var wg sync.WaitGroup
 	var asked atomic.Int64
 	for _, e := range all {
@@ -49,6 +58,9 @@ func TestGoneAskedOften(t *testing.T) {
 		}
 	}
 	wg.Wait()
+	if gone, err := all[0].Gone(ctx, unread.ID); gone || err != nil {
+		t.Errorf("who says what nobody can read is gone: %v, %v", gone, err)
+	}
 	t.Logf("gone %v after it was there, asked %d times, %d marks", time.Since(said).Round(time.Second), asked.Load(),
 		all[0].Stats().Syncs+all[1].Stats().Syncs)
 }

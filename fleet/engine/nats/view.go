@@ -35,10 +35,11 @@ type view struct {
 // seen is one key.
 type seen struct {
 	key      string
-	value    any // nil is of one that has left
+	value    any // nil where it cannot be read, or has left
 	revision uint64
 	heard    time.Time // by the local clock
 	over     bool      // the engine has it no more
+	left     bool      // it said so itself
 }
 
 // left is the value of a purge by which somebody leaves. The engine's own have none.
@@ -133,17 +134,17 @@ func (v *view) take(fresh *reading, u jetstream.KeyValueEntry) {
 		v.heard = s.heard
 		// All keys are followed, so that revisions come one by one. What is replaced before it was
 		// told is never told, nor that it was there.
-		if s.revision > v.revision+1 || put && s.value == nil {
+		if s.revision > v.revision+1 {
 			v.since = s.heard
 		}
 		v.rise(s.revision)
 	}
 	old, ok := to[s.key]
 	switch {
-	case s.value != nil:
+	case s.value != nil, v.lives > 0 && put: // of what cannot be read it is known that it is there
 		to[s.key] = s
 	case v.lives > 0 && !put && string(u.Value()) == left:
-		s.over = true
+		s.over, s.left = true, true
 		to[s.key] = s
 	case v.lives > 0 && !put:
 		if old.over = true; ok {
@@ -264,7 +265,7 @@ func (v *view) silent(key string, at time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s, ok := v.all[key]
-	if ok && s.value == nil {
+	if ok && s.left {
 		return true
 	}
 	// Of what was left out nobody knows whether it was this key's.
