@@ -66,13 +66,10 @@ func inside(t *testing.T, processes uintptr, f func(t *testing.T)) {
 	if processes != 0 {
 		cmd.SysProcAttr.Unshareflags = unix.CLONE_NEWNS // which Go makes private
 	}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if testing.Verbose() { // it may take long
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	}
+	said := &tale{name: t.Name()}
+	cmd.Stdout, cmd.Stderr = said, said
 	err := cmd.Run()
-	out := said.Bytes()
+	out := said.all.Bytes()
 	switch exit := (*exec.ExitError)(nil); {
 	case errors.As(err, &exit):
 		t.Errorf("in the namespace: %v\n%s", err, out)
@@ -82,6 +79,31 @@ func inside(t *testing.T, processes uintptr, f func(t *testing.T)) {
 		need.Skip(t, string(out))
 	default:
 		t.Logf("in the namespace:\n%s", out)
+	}
+}
+
+// A tale is what a test says inside. Each line begins with its name, so that nobody takes one for a line
+// of go test, which would be another test's: several tell at once.
+type tale struct {
+	name string
+	rest []byte // of a line that is not over
+	all  bytes.Buffer
+}
+
+// Write implements [io.Writer]. Who asked for it hears at once: a test may take long.
+func (s *tale) Write(b []byte) (int, error) {
+	s.rest = append(s.rest, b...)
+	for {
+		i := bytes.IndexByte(s.rest, '\n')
+		if i < 0 {
+			return len(b), nil
+		}
+		line := fmt.Appendf(nil, "%s: %s", s.name, s.rest[:i+1])
+		s.rest = s.rest[i+1:]
+		s.all.Write(line)
+		if testing.Verbose() {
+			os.Stderr.Write(line)
+		}
 	}
 }
 
