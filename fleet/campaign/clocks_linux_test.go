@@ -65,8 +65,7 @@ func TestClocks(t *testing.T) {
 			s.wg.Go(func() { s.work(k) })
 		}
 		f.deaths(t)
-		close(s.stop)
-		s.wg.Wait()
+		s.finish()
 		others.Wait()
 		if !eventually(func() bool { return f.state(tid) == engine.Kept }) {
 			t.Errorf("what was abandoned is not kept, but %q", f.state(tid))
