@@ -18,6 +18,9 @@ func (s *Ledger) attend(t *transaction) {
 	if t.busy || t.phase != open || x.unkept || s.cfg.Fleet != nil {
 		return
 	}
+	if x.dirty { // some of it is not written yet: burst comes back here
+		return
+	}
 	place := x.place
 	if n := x.bytes(); x.due || n-x.flushed >= flushEvery {
 		x.due, x.flushed = false, n

@@ -314,6 +314,32 @@ func TestCloseInBurst(t *testing.T) {
 	}
 }
 
+// The digest goes over nothing that has come and is not written yet, though a job comes back in the midst
+// of a burst: it would be that of a hole.
+func TestHashedInBurst(t *testing.T) {
+	var l later
+	r := newExtendedRig(t, Config{Store: new(Memory), Beside: l.beside, Receivers: one, Segment: 65000})
+	l.announce(r, 4*hashEvery, 65000)
+	const n = hashEvery/65000 + 1
+	for k := range n {
+		r.in(dgram{b: numbered(k, k, 65000)})
+	}
+	if len(l.jobs) != 1 {
+		t.Fatalf("%d jobs", len(l.jobs))
+	}
+	back := l.jobs[0]()
+	l.jobs = nil
+	for k := n; k < 2*n; k++ {
+		r.s.Receive(r.now, &loop.Envelope{Peer: client, Local: sao, At: r.now}, []byte(numbered(k, k, 65000)))
+	}
+	if back(r.now); len(l.jobs) != 0 {
+		t.Error("what is not written is hashed")
+	}
+	if r.drain(); len(l.jobs) != 1 {
+		t.Errorf("%d jobs when the burst is over", len(l.jobs))
+	}
+}
+
 // announce is rig.announce where the place is made beside the loop.
 func (l *later) announce(r *rig, size, segment int) {
 	r.t.Helper()
