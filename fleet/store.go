@@ -270,9 +270,11 @@ func (t *trans) update(r *engine.Record) error {
 	case now.Epoch < t.rec.Epoch: // it is of old, of a former owner
 		return err
 	}
-	// It was this one, whose answer was lost; or what was read is old, and the next try
-	// meets it again.
-	t.rec, t.rev = *now, rev
+	// It was this one, whose answer was lost, or a receiver, which wrote the same; or what was read is
+	// older than what is known here, and the next try meets it again.
+	if rev > t.rev {
+		t.rec, t.rev = *now, rev
+	}
 	return err
 }
 

@@ -38,7 +38,7 @@ type Engine interface {
 	Settled
 }
 
-// A Ledger keeps one [Record] for each transaction, each with a revision that changes with
+// A Ledger keeps one [Record] for each transaction, each with a revision that rises with
 // every write. Who reads may be told of an older state, if that was ever true: whatever
 // matters is decided by a write that names the revision.
 type Ledger interface {
