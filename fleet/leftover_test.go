@@ -16,17 +16,24 @@ import (
 	"mdalp/internal/disk"
 )
 
-// What is left of transactions that the engine does not know any more, or has ended, is removed once all of it
-// is old; of no others, and nothing that is whole or not of the fleet's.
-func TestClear(t *testing.T) {
-	t.Parallel()
+// oneEngine is an engine of one server, and a context for its calls.
+func oneEngine(t *testing.T) (*nats.Engine, context.Context) {
+	t.Helper()
 	e, err := nats.Dial(nats.Options{URL: engines.Start(t, 1, engines.Options{}).URL(), Replicas: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	t.Cleanup(e.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	t.Cleanup(cancel)
+	return e, ctx
+}
+
+// What is left of transactions that the engine does not know any more, or has ended, is removed once all of it
+// is old; of no others, and nothing that is whole or not of the fleet's.
+func TestClear(t *testing.T) {
+	t.Parallel()
+	e, ctx := oneEngine(t)
 	for tid, state := range map[int64]engine.State{3: engine.Open, 4: engine.Kept, 5: engine.Void, 6: engine.Complete, 11: engine.Void,
 		12: engine.Kept} {
 		r := &engine.Record{TID: tid, State: state, Owner: "o", Epoch: 1, Bytes: 5, Segment: 5,
@@ -80,21 +87,17 @@ func TestClear(t *testing.T) {
 // A record that stays open is written anew before the engine forgets it, by its owner alone.
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	e, err := nats.Dial(nats.Options{URL: engines.Start(t, 1, engines.Options{}).URL(), Replicas: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	e, ctx := oneEngine(t)
 	revs := make(map[int64]uint64)
 	for tid, r := range map[int64]*engine.Record{1: {State: engine.Open, Owner: "me"}, 2: {State: engine.Open, Owner: "other"},
 		3: {State: engine.Complete, Owner: "me"}} {
 		r.TID, r.Epoch, r.Bytes, r.Segment = tid, 1, 5, 5
 		r.Client, r.Receivers = netip.MustParseAddrPort("192.0.2.1:1"), []engine.Station{}
-		if revs[tid], err = e.Create(ctx, r); err != nil {
+		rev, err := e.Create(ctx, r)
+		if err != nil {
 			t.Fatal(err)
 		}
+		revs[tid] = rev
 	}
 	s := &store{engine: e, me: "me", ctx: ctx}
 	for n, want := range []bool{false, true, true} {
