@@ -47,7 +47,7 @@ var plants = []plant{
 	one("orchestrator.go", "the dead are offered",
 		"s.living, s.seen, s.asked = living, true, asked\n",
 		"if PLANTED && len(living) < len(s.living) {\n\t\tliving = s.living\n\t}\n\ts.living, s.seen, s.asked = living, true, asked\n"),
-	{name: "one that was held up offers whom it knew before", from: 1000, edits: []edit{
+	{name: "one that was held up offers whom it knew before", edits: []edit{
 		{"hooks.go", "s.now.Sub(s.asked) <= livingFor", "(s.now.Sub(s.asked) <= livingFor || PLANTED)"},
 	}},
 	// What comes while a transaction is settled. Not here are those that do no harm: an extended
@@ -75,8 +75,8 @@ var plants = []plant{
 		"\tif err != nil {\n\t\tr.broken(s, err)\n", "\tif err != nil && !PLANTED {\n\t\tr.broken(s, err)\n"),
 	one("place.go", "a base segment is missing that another receiver has stored",
 		"g.Over = g.Over && !(len(g.Have)", "g.Over = g.Over && !(!PLANTED && len(g.Have)"),
-	one("../server/shared.go", "a receiver tells how much room there was",
-		"\ts.d.room.anew()\n", "\tif !PLANTED {\n\t\ts.d.room.anew()\n\t}\n"),
+	one("../server/room.go", "a receiver tells how much room there was",
+		"|| age >= askFresh ||", "|| age >= askFresh && !PLANTED ||"),
 	// Sealed transactions.
 	one("sealed.go", "two starts of a receiver are one",
 		"\treturn base64.StdEncoding.EncodeToString(append(b,", "\tif PLANTED {\n\t\tclear(b)\n\t}\n\treturn base64.StdEncoding.EncodeToString(append(b,"),

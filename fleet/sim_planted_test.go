@@ -4,14 +4,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,23 +18,32 @@ import (
 	"mdalp/internal/need"
 )
 
-var (
-	plantedAll = flag.Bool("planted", false, "hunt all planted bugs, and not just some")
-	plantedOf  = flag.String("plantedof", "", "hunt those whose names have this in them")
-)
+var plantedOf = flag.String("plantedof", "", "hunt the planted bugs whose names have this in them")
 
 // A plant is a bug: text of a file of this module, or of the server's, and what it is replaced by.
 // In that PLANTED is whether the bug is on.
 type plant struct {
 	name  string
 	edits []edit
-	from  int // the first seed of the hunt, where few seeds find it; 0 is 1
 }
 
 type edit struct{ file, old, new string }
 
-// TestPlanted plants bugs, one at a time, and has the simulation find each: all by -planted, else a
-// few that are drawn. One binary has them all, each behind a number; without one nothing is found.
+// rare says from which seed on a bug is hunted that few seeds find. It only saves time: any other will
+// do, and when the code changes others find it.
+var rare = map[string]int{
+	"one that was held up offers whom it knew before":  1090,
+	"complete is told before a quorum has it":          320,
+	"who settles does not wait for a silent receiver":  320,
+	"a receiver that is cut off acknowledges for ever": 250,
+	"a receiver tells how much room there was":         180,
+	"a base segment is taken while it is settled":      100,
+	"a resumed copy is not flushed":                    80,
+	"those who take payloads on are not told again":    60,
+}
+
+// TestPlanted plants bugs, one at a time, and has the simulation find each. One binary has them all,
+// each behind a number; without one nothing is found.
 func TestPlanted(t *testing.T) {
 	if os.Getenv(bugs.Env) != "" {
 		return // this is the binary with the bugs
@@ -45,23 +53,38 @@ func TestPlanted(t *testing.T) {
 		need.Skip(t, "it builds a binary of its own, which is not short")
 	}
 	bin := bugs.Build(t, files, map[string]string{".": "fleet", "../server": "server"})
-	if what := hunt(t, bin, 0, 1, 100); what != "" {
-		t.Errorf("without a bug the simulation finds: %s", what)
+	found := make([]string, len(plants)+1)
+	work := make(chan int)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for k := range work {
+				from, seeds := 1, 100
+				if k > 0 {
+					from, seeds = max(1, rare[plants[k-1].name]), 3000
+				}
+				found[k] = hunt(t, bin, k, from, seeds)
+			}
+		})
 	}
-	hunted := rand.Perm(len(plants))
-	if !*plantedAll {
-		hunted = hunted[:3]
-	}
-	if *plantedOf != "" {
-		hunted = slices.DeleteFunc(rand.Perm(len(plants)), func(k int) bool { return !strings.Contains(plants[k].name, *plantedOf) })
-	}
-	for _, k := range hunted {
-		p := &plants[k]
-		what := hunt(t, bin, k+1, max(1, p.from), 400)
-		if what == "" {
-			t.Errorf("bug %d is not found: %s", k+1, p.name)
+	for k := range found {
+		if k == 0 || strings.Contains(plants[k-1].name, *plantedOf) {
+			work <- k
 		}
-		t.Logf("%2d %-60s %.200s", k+1, p.name, what)
+	}
+	close(work)
+	wg.Wait()
+	if found[0] != "" {
+		t.Errorf("without a bug the simulation finds: %s", found[0])
+	}
+	for k, what := range found[1:] {
+		if !strings.Contains(plants[k].name, *plantedOf) {
+			continue
+		}
+		t.Logf("%2d %-60s %.200s", k+1, plants[k].name, what)
+		if what == "" {
+			t.Errorf("bug %d is not found: %s", k+1, plants[k].name)
+		}
 	}
 }
 
@@ -98,7 +121,7 @@ var firstFound = regexp.MustCompile(`(?m)sim_test.go:\d+: (seed \d+: .*)$`)
 
 // hunt plays scenarios with bug k, and gives what is found first; "" is nothing.
 func hunt(t *testing.T, bin string, k, from, seeds int) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // it hangs
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute) // it hangs
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "-test.run", "TestFleet$", "-seed", strconv.Itoa(from), "-seeds", strconv.Itoa(seeds))
 	cmd.Env = append(os.Environ(), bugs.Env+"="+strconv.Itoa(k), "GOMAXPROCS=1")

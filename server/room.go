@@ -173,13 +173,6 @@ func (r *room) published() int64 {
 	return r.news
 }
 
-// anew has the disk asked now: others may have written to it.
-func (r *room) anew() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ask()
-}
-
 // payload is what Room says. A segment takes its place twice, and the head of its
 // record; short ones, of 100 bytes, 2.08 of theirs.
 func (r *room) payload() int64 {

@@ -32,12 +32,9 @@ func NewShared(f disk.Folder, now func() time.Time) (*Shared, error) {
 	return &Shared{d: d}, nil
 }
 
-// Room is about how many bytes of payload the directory has room for; negative is no bound. The
-// directory is asked each time, as others write there too.
-func (s *Shared) Room() int64 {
-	s.d.room.anew()
-	return s.d.Room()
-}
+// Room is about how many bytes of payload the directory has room for; negative is no bound. What the
+// directory said may be a second old, as others write there too.
+func (s *Shared) Room() int64 { return s.d.Room() }
 
 // PartName, JournalName and WholeName are the names of the file of a payload on its way, of
 // the journal of one that writes to it, and of the payload when it is whole.
