@@ -5,6 +5,9 @@ package manager
 import (
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -20,9 +23,6 @@ const (
 const (
 	// newsEvery is how often the service manager hears how it goes.
 	newsEvery = 5 * time.Second
-	// untold is how many messages may wait for a service manager that takes none. The first is
-	// that all is ready; what finds no room is old by the time there is some.
-	untold = 8
 	// lastWords is how long the end waits until all is told.
 	lastWords = 2 * time.Second
 )
@@ -34,8 +34,11 @@ type Manager struct {
 	// Every is how often the loop has a word for it.
 	Every time.Duration
 
-	words chan string
-	done  chan struct{} // closed when the last of them is handed on
+	mu     sync.Mutex
+	untold []string      // what is not handed on yet, in order
+	ends   bool          // nothing comes behind that
+	more   chan struct{} // there is something new in these
+	done   chan struct{} // closed when the last word is handed on
 }
 
 // New finds the service manager in the environment; nil where there is none. With a watchdog it
@@ -45,7 +48,7 @@ func New(log *slog.Logger) *Manager {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return nil
 	}
-	m := &Manager{words: make(chan string, untold), done: make(chan struct{}), Every: newsEvery}
+	m := &Manager{more: make(chan struct{}, 1), done: make(chan struct{}), Every: newsEvery}
 	watchdog, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("there is no watchdog: its time cannot be read", "WATCHDOG_USEC", os.Getenv("WATCHDOG_USEC"))
@@ -60,11 +63,16 @@ func New(log *slog.Logger) *Manager {
 func (m *Manager) hand(log *slog.Logger) {
 	failed := false
 	defer close(m.done)
-	for w := range m.words {
-		if w == "" {
+	for {
+		words, ends := m.next()
+		if words == "" && ends {
 			return
 		}
-		_, err := sd.SdNotify(false, w)
+		if words == "" {
+			<-m.more
+			continue
+		}
+		_, err := sd.SdNotify(false, words)
 		if err != nil && !failed {
 			log.Warn("the service manager cannot be told how it goes",
 				"NOTIFY_SOCKET", os.Getenv("NOTIFY_SOCKET"), "err", err)
@@ -73,13 +81,37 @@ func (m *Manager) hand(log *slog.Logger) {
 	}
 }
 
-// Tell has something told, and never waits.
+// next takes what is to be handed on next; "" is nothing yet, or nothing any more.
+func (m *Manager) next() (words string, ends bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.untold) > 0 {
+		words, m.untold = m.untold[0], m.untold[1:]
+	}
+	return words, m.ends
+}
+
+// Tell has something told, and never waits. What begins with Turns takes the place of what did so
+// before and was not handed on yet, as it is old. All else is told, however long the service manager
+// takes nothing: one that never heard of Ready would take the program for one that cannot start.
 func (m *Manager) Tell(words string) {
 	if m == nil {
 		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	turns := func(s string) bool { return strings.HasPrefix(s, Turns) }
+	if turns(words) {
+		m.untold = slices.DeleteFunc(m.untold, turns)
+	}
+	m.untold = append(m.untold, words)
+	m.wake()
+}
+
+// wake has hand look again; m.mu is held.
+func (m *Manager) wake() {
 	select {
-	case m.words <- words:
+	case m.more <- struct{}{}:
 	default:
 	}
 }
@@ -89,7 +121,10 @@ func (m *Manager) End() {
 	if m == nil {
 		return
 	}
-	m.Tell("")
+	m.mu.Lock()
+	m.ends = true
+	m.wake()
+	m.mu.Unlock()
 	select {
 	case <-m.done:
 	case <-time.After(lastWords):

@@ -1,7 +1,9 @@
 package manager
 
 import (
+	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -39,4 +41,39 @@ type lines chan string
 func (l lines) Write(b []byte) (int, error) {
 	l <- string(b)
 	return len(b), nil
+}
+
+// A service manager that takes nothing for long, as on a busy machine, hears all the same that the
+// program is ready, and that it ends, and of what is between the newest.
+func TestSlowManager(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	t.Setenv("NOTIFY_SOCKET", name)
+	m := New(slog.New(slog.DiscardHandler))
+	const turns = 10_000 // more than any socket holds
+	turn := func(k int) string { return fmt.Sprint(Turns, "\nSTATUS=", k) }
+	for k := range turns {
+		m.Tell(turn(k))
+		if k == turns/2 {
+			m.Tell(Ready)
+		}
+	}
+	m.Tell(Stopping)
+	heard := make(map[string]bool)
+	for b := make([]byte, 100); !heard[Stopping]; {
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard[string(b[:n])] = true
+	}
+	if !heard[Ready] || !heard[turn(turns-1)] {
+		t.Errorf("ready is heard: %v; and of %d turns:\n%v", heard[Ready], turns, heard)
+	}
+	m.End()
+	<-m.done // soon, as all is told
 }
