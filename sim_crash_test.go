@@ -32,11 +32,11 @@ func TestSwarmDisk(t *testing.T) {
 }
 
 // TestCrashPoints ends a life in every one of its operations, by every kind of end: a few
-// sets of payloads, each operation undone or done in half, the process dead or the power
+// sets of payloads, one for 500 of -seeds, each operation undone or done in half, the process dead or the power
 // gone, and of what was not flushed nothing, everything or some of it left.
 func TestCrashPoints(t *testing.T) {
 	points, lives := 0, 0
-	for seed := range uint64(usual(6, 1)) {
+	for seed := range uint64(max(1, *seedCount/500)) {
 		whole := newDiskWorld(seed, nil)
 		whole.end = func(*sim.Disk) {}
 		if err := whole.run(); err != nil {
