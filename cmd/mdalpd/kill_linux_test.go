@@ -68,6 +68,7 @@ func (s *senders) work(k int) {
 // Killed at any instant of any transfers, and started again, a server has every payload
 // whose client ended well, whole, and no other. Without -kills it is killed a few times.
 func TestKilledServer(t *testing.T) {
+	t.Parallel()
 	isolated(t, func(t *testing.T) {
 		program, err := exec.LookPath("mdalp")
 		if err != nil {

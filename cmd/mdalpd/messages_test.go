@@ -17,6 +17,7 @@ import (
 // command line, DIR for a folder, TAKEN and TCP for ports that another program has, MANY for more
 // receivers than an offer can name.
 func TestMessages(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)

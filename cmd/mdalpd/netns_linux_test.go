@@ -311,6 +311,7 @@ func TestOffered(t *testing.T) {
 
 // Standard error that nobody reads, or that nobody can read any more, stops nothing.
 func TestLogStuck(t *testing.T) {
+	t.Parallel()
 	isolated(t, func(t *testing.T) {
 		c := client(t)
 		for _, gone := range []bool{false, true} {

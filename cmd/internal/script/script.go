@@ -31,7 +31,7 @@ const nobody = 65534
 // read.
 func Main(m *testing.M, name string, main func(), build ...string) {
 	// Scripts wait more than they compute.
-	flag.Set("test.parallel", "12")
+	flag.Set("test.parallel", "24")
 	testscript.Main(suite{m, name, build}, map[string]func(){name: main})
 }
 
@@ -65,7 +65,8 @@ func (s suite) Run() int {
 	return s.M.Run()
 }
 
-// Run runs the scripts in testdata/script, side by side. In the environment of each,
+// Run runs the scripts in testdata/script, side by side and beside the package's other tests
+// that are parallel. In the environment of each,
 // PORT and PORT2 are free UDP ports, and BIN is the folder of the programs. Its commands:
 //
 //	run CODE PROGRAM [ARG...]    runs a program, which must end with that exit code
@@ -97,6 +98,7 @@ func Run(t *testing.T) {
 	if os.Geteuid() != 0 {
 		need.Skip(t, "the scripts need root: they become other users")
 	}
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
