@@ -135,6 +135,14 @@ func assembly(tid int64, epoch uint64) string {
 	return server.SpoolName(tid, fmt.Sprintf("%d.new", epoch))
 }
 
+// scrap removes the files in which owners have put a base payload together, or began to: one that died
+// then left its own. Nobody has a use for them once the transaction has ended.
+func (t *trans) scrap() {
+	for epoch := uint64(1); epoch <= min(t.rec.Epoch, 64); epoch++ {
+		t.s.folder.Remove(assembly(t.rec.TID, epoch))
+	}
+}
+
 // Assemble implements [server.Spool]: what receivers have in their spools is put together.
 // Of what was heard before, a loss of power may have taken the end since: such a payload is not whole.
 func (t *trans) Assemble(heard []wire.Range) (sum [sha256.Size]byte, err error) {
@@ -205,6 +213,7 @@ func (t *trans) Keep() string {
 	if t.turns(briefTries, func(r *engine.Record) { r.State, r.Base = engine.Kept, true }) != nil {
 		return ""
 	}
+	t.scrap()
 	return t.s.folder.Full(server.SpoolName(t.rec.TID, "*"))
 }
 
@@ -225,6 +234,8 @@ func (t *trans) Discard() {
 
 // void ends the record of a transaction of which nothing is there.
 func (t *trans) void() {
-	t.turns(briefTries, func(r *engine.Record) { r.State = engine.Void })
+	if t.turns(briefTries, func(r *engine.Record) { r.State = engine.Void }) == nil && t.rec.Epoch > 1 {
+		t.scrap() // a former owner may have had segments that a loss of power has taken since
+	}
 	t.end()
 }

@@ -14,6 +14,7 @@ import (
 	"mdalp/fleet/engine/nats"
 	"mdalp/fleet/internal/engines"
 	"mdalp/internal/disk"
+	"mdalp/server"
 )
 
 // oneEngine is an engine of one server, and a context for its calls.
@@ -111,5 +112,38 @@ func TestRefresh(t *testing.T) {
 			}
 			revs[tid] = rev
 		}
+	}
+}
+
+// Where owners of a base payload died while they put it together, their files go when it is kept as it
+// came, or has come to nothing.
+func TestScrap(t *testing.T) {
+	t.Parallel()
+	e, ctx := oneEngine(t)
+	folder, err := disk.View(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &store{engine: e, folder: folder, ctx: ctx, me: "me"}
+	for tid, end := range map[int64]func(*trans){1: func(t *trans) { t.Keep() }, 2: (*trans).void} {
+		x := &trans{s: s, rec: engine.Record{TID: tid, State: engine.Created, Owner: "me", Epoch: 3,
+			Client: netip.MustParseAddrPort("192.0.2.1:1"), Receivers: []engine.Station{}}}
+		if err := x.create(); err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range []string{"m1", "1.new", "3.new"} {
+			if err := os.WriteFile(folder.Full(server.SpoolName(tid, of)), []byte("12345"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		end(x)
+	}
+	var there []string
+	if err := folder.Names(func(name string) error { there = append(there, name); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(there)
+	if want := []string{"1.m1.spool", "2.m1.spool"}; !slices.Equal(there, want) {
+		t.Errorf("there are %q, and not %q", there, want)
 	}
 }

@@ -286,8 +286,8 @@ func (t *trans) remove(name string) {
 			f.Remove(server.JournalName(t.rec.TID, r.ID))
 		}
 	}
-	for epoch := uint64(1); t.rec.Base && epoch <= min(t.rec.Epoch, 64); epoch++ {
-		f.Remove(assembly(t.rec.TID, epoch))
+	if t.rec.Base {
+		t.scrap()
 	}
 	if t.rec.Resumed != 0 {
 		f.Remove(server.JournalName(t.rec.TID, resumed))
