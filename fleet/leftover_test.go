@@ -25,7 +25,7 @@ func oneEngine(t *testing.T) (*nats.Engine, context.Context) {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return e, ctx
 }

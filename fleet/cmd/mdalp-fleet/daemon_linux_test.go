@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait. It is far more than anything takes.
-const patience = 90 * time.Second
+const patience = 5 * time.Minute
 
 // asMain has the test program be the command.
 const asMain = "MDALP_FLEET_TEST_MAIN"
@@ -78,24 +78,32 @@ func launch(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
+// has gives the groups of the first line of the log that matches, nil where there is none yet.
+func (p *process) has(pattern string) []string {
+	re := regexp.MustCompile(pattern)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.said {
+		if m := re.FindStringSubmatch(l); m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
 // hears waits for a line of the log that matches, and gives its groups.
 func (p *process) hears(pattern string) []string {
 	p.t.Helper()
-	re := regexp.MustCompile(pattern)
-	late := time.After(patience)
-	for {
-		p.mu.Lock()
-		said := p.said
-		p.mu.Unlock()
-		for _, l := range said {
-			if m := re.FindStringSubmatch(l); m != nil {
-				return m
-			}
+	for late := time.After(patience); ; {
+		if m := p.has(pattern); m != nil {
+			return m
 		}
 		select {
 		case <-p.more:
 		case <-late:
-			p.t.Fatalf("%q does not come; it said:\n%s", pattern, strings.Join(said, "\n"))
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.t.Fatalf("%q does not come; it said:\n%s", pattern, strings.Join(p.said, "\n"))
 		}
 	}
 }

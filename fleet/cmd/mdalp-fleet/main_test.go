@@ -113,7 +113,7 @@ func TestStatus(t *testing.T) {
 	c := engines.Start(t, 1, engines.Options{})
 	c.Ready(t)
 	// It looks, and makes nothing.
-	code, out, _ = output(t, "status", "--json", "--engine", c.URL(), "--timeout", "1s")
+	code, out, _ = output(t, "status", "--json", "--engine", c.URL(), "--timeout", patience.String())
 	if code != 1 || !strings.Contains(out, `"problems": [`) || !strings.Contains(out, "stream not found") {
 		t.Errorf("%d, %q", code, out)
 	}

@@ -16,14 +16,16 @@ import (
 	"mdalp/fleet/engine"
 )
 
-// patience is how long any call may take.
-const patience = 60 * time.Second
+// patience is how long one test may take. It is far more than it takes.
+const patience = 5 * time.Minute
 
 // A Subject is an engine that is looked at. Nobody else uses it, but it need not be empty.
 type Subject struct {
 	engine.Engine
 	// Pass has that time pass, by the engine's clock.
 	Pass func(time.Duration)
+	// Now reads that clock; nil is the machine's.
+	Now func() time.Time
 	// Stream gives the numbers of what was published so far, in order; nil leaves it out.
 	Stream func() []int64
 	// Go runs f in a goroutine of its own; nil is by a go statement.
@@ -34,6 +36,9 @@ type Subject struct {
 func Run(t *testing.T, s Subject) {
 	if s.Go == nil {
 		s.Go = func(f func()) { go f() }
+	}
+	if s.Now == nil {
+		s.Now = time.Now
 	}
 	for _, c := range []struct {
 		name string
@@ -65,6 +70,17 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// again calls f until the engine answers.
+func (s Subject) again(t *testing.T, ctx context.Context, f func() error) {
+	t.Helper()
+	err := f()
+	for errors.Is(err, engine.ErrAway) && ctx.Err() == nil {
+		s.Pass(100 * time.Millisecond)
+		err = f()
+	}
+	must(t, err)
 }
 
 func want(t *testing.T, what string, err, target error) {

@@ -129,6 +129,10 @@ func TestConform(t *testing.T) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.pass(by)
+	}, Now: func() time.Time {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.world.Now()
 	}, Stream: func() (tids []int64) {
 		for _, r := range m.Settled {
 			tids = append(tids, r.TID)

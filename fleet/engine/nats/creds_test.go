@@ -96,7 +96,7 @@ func TestCreds(t *testing.T) {
 		return fmt.Sprintf("operator: %q\nresolver: MEMORY\nresolver_preload {\n %s: %q\n %s: %q\n %s: %q\n}\n",
 			token, own.id, ownToken, neighbour.id, neighbourToken, system.id, systemToken)
 	}})
-	url := "nats://" + c.Servers[0].Addr + ":4222"
+	url := "nats://" + c.Servers[0].At()
 	any := func(*jwt.UserClaims) {}
 	dial := func(creds string) (*Engine, error) {
 		return Dial(Options{URL: url, Creds: creds, Replicas: 1, LedgerBytes: 16 << 20, SettledBytes: 16 << 20})
@@ -107,7 +107,7 @@ func TestCreds(t *testing.T) {
 	}
 	defer good.Close()
 	rec := record()
-	if _, err := good.Create(short(t, time.Minute), rec); err != nil {
+	if _, err := good.Create(short(t, patience), rec); err != nil {
 		t.Fatal(err)
 	}
 	// Another user of the account is another part of the fleet.
@@ -116,7 +116,7 @@ func TestCreds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer part.Close()
-	if got, _, err := part.Get(short(t, time.Minute), rec.TID); err != nil || got.TID != rec.TID {
+	if got, _, err := part.Get(short(t, patience), rec.TID); err != nil || got.TID != rec.TID {
 		t.Errorf("another part: %+v, %v", got, err)
 	}
 	// The neighbour's engine is its own.
@@ -125,7 +125,7 @@ func TestCreds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer next.Close()
-	if _, err := next.Create(short(t, time.Minute), rec); err != nil {
+	if _, err := next.Create(short(t, patience), rec); err != nil {
 		t.Errorf("the neighbour has that record too: %v", err)
 	}
 	for name, creds := range map[string]string{

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"mdalp/fleet/engine"
 	"mdalp/fleet/internal/engines"
@@ -17,7 +16,7 @@ func TestFormerLeader(t *testing.T) {
 	t.Parallel()
 	c := engines.Start(t, 3, engines.Options{})
 	e := dial(t, c, Options{})
-	ctx := short(t, 2*time.Minute)
+	ctx := short(t, patience)
 	change := func() {
 		r := record()
 		rev, err := e.Create(ctx, r)
@@ -38,12 +37,10 @@ func TestFormerLeader(t *testing.T) {
 	}
 	change()
 	for range 2 {
-		s, err := e.js.Stream(ctx, "KV_"+e.ledgerName())
-		if err != nil {
-			t.Fatal(err)
-		}
+		settle(t, e)
+		leads := e.look(ctx, "KV_"+e.ledgerName()).Leader
 		for _, one := range c.Servers {
-			if one.Name != s.CachedInfo().Cluster.Leader {
+			if one.Name != leads {
 				continue
 			}
 			if err := one.Stop(); err != nil {

@@ -20,6 +20,9 @@ import (
 	"mdalp/fleet/internal/engines"
 )
 
+// patience bounds what a test waits for. It is far more than anything takes.
+const patience = 5 * time.Minute
+
 // dial connects to c.
 func dial(t *testing.T, c *engines.Cluster, o Options) *Engine {
 	t.Helper()
@@ -36,29 +39,57 @@ func dial(t *testing.T, c *engines.Cluster, o Options) *Engine {
 // pass waits.
 func pass(d time.Duration) { <-time.After(d) }
 
-// stream takes what is in the stream of settled transactions, as who takes payloads on does.
+// stream takes what is in the stream of settled transactions, as who takes payloads on does, until
+// nothing is left in it. What is given twice, as its acknowledgement was lost, is told once.
 func stream(t *testing.T, e *Engine) (tids []int64) {
-	ctx := t.Context()
+	t.Helper()
+	seen := make(map[uint64]bool)
+	for ctx := short(t, patience); ; pass(pause) {
+		left, err := take(ctx, e, func(m jetstream.Msg) error {
+			at, err := m.Metadata()
+			if err != nil || seen[at.Sequence.Stream] {
+				return err
+			}
+			r, err := engine.ParseRecord(m.Data())
+			if err == nil {
+				seen[at.Sequence.Stream] = true
+				tids = append(tids, r.TID)
+			}
+			return err
+		})
+		if err == nil && left == 0 {
+			return tids
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%d are left, %v", left, err)
+		}
+	}
+}
+
+// take hands what is in that stream now to f, and gives how many are left there.
+func take(ctx context.Context, e *Engine, f func(jetstream.Msg) error) (left uint64, err error) {
 	c, err := e.js.CreateOrUpdateConsumer(ctx, e.settledName(),
-		jetstream.ConsumerConfig{Durable: "taker", AckPolicy: jetstream.AckExplicitPolicy})
+		jetstream.ConsumerConfig{Durable: "taker", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 5 * time.Second})
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	batch, err := c.FetchNoWait(100)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	for m := range batch.Messages() {
-		r, err := engine.ParseRecord(m.Data())
-		if err != nil {
-			t.Fatal(err)
+		if err := f(m); err != nil {
+			return 0, err
 		}
 		if err := m.DoubleAck(ctx); err != nil {
-			t.Fatal(err)
+			return 0, err
 		}
-		tids = append(tids, r.TID)
 	}
-	return tids
+	s, err := e.js.Stream(ctx, e.settledName()) // an acknowledgement has a message removed
+	if err != nil {
+		return 0, err
+	}
+	return s.CachedInfo().State.Msgs, batch.Error()
 }
 
 // One server, and three, do what the interface says.
@@ -94,7 +125,7 @@ func TestMinority(t *testing.T) {
 	c := engines.Start(t, 3, engines.Options{})
 	e := dial(t, c, Options{})
 	old := record()
-	rev, err := e.Create(short(t, time.Minute), old)
+	rev, err := e.Create(short(t, patience), old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,14 +146,14 @@ func TestMinority(t *testing.T) {
 		if err := call(short(t, 300*time.Millisecond)); !errors.Is(err, engine.ErrAway) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(start); took > time.Minute {
+		if took := time.Since(start); took > patience {
 			t.Errorf("%s: it takes %v", name, took)
 		}
 	}
 	if err := c.Servers[0].Start(); err != nil {
 		t.Fatal(err)
 	}
-	ctx := short(t, time.Minute)
+	ctx := short(t, patience)
 	// What failed may have been written all the same: that is what ErrAway says.
 	if _, err := e.Create(ctx, r); err != nil && !errors.Is(err, engine.ErrExists) {
 		t.Error(err)
@@ -141,7 +172,7 @@ func TestOneAway(t *testing.T) {
 	t.Parallel()
 	c := engines.Start(t, 3, engines.Options{})
 	e := dial(t, c, Options{})
-	ctx := short(t, 2*time.Minute)
+	ctx := short(t, patience)
 	written := make(map[int64]uint64)
 	write := func(n int) {
 		for range n {
@@ -200,7 +231,7 @@ func TestAllAtOnce(t *testing.T) {
 			t.Parallel()
 			c := engines.Start(t, n, engines.Options{})
 			e := dial(t, c, Options{})
-			ctx := short(t, 2*time.Minute)
+			ctx := short(t, patience)
 			p := someone()
 			r := record()
 			if _, err := e.Create(ctx, r); err != nil {
@@ -254,7 +285,7 @@ func TestLate(t *testing.T) {
 	if err := c.Servers[0].Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Create(short(t, time.Minute), record()); err != nil {
+	if _, err := e.Create(short(t, patience), record()); err != nil {
 		t.Error(err)
 	}
 }
@@ -267,7 +298,7 @@ func TestFull(t *testing.T) {
 	var first *engine.Record
 	for range 100 {
 		r := record()
-		_, err := e.Create(short(t, time.Minute), r)
+		_, err := e.Create(short(t, patience), r)
 		if first == nil {
 			first = r
 		}
@@ -278,20 +309,20 @@ func TestFull(t *testing.T) {
 			t.Error(err)
 		}
 		t.Log(err)
-		first, rev, err := e.Get(t.Context(), first.TID)
+		first, rev, err := e.Get(short(t, patience), first.TID)
 		for _, s := range []engine.State{engine.Open, engine.Settling, engine.Complete} {
 			if err != nil {
 				t.Fatal(s, err)
 			}
 			first.State, first.Bytes, first.Segment = s, 5000, 1200
-			rev, err = e.Update(short(t, time.Minute), first, rev)
+			rev, err = e.Update(short(t, patience), first, rev)
 		}
 		c := e.streams()[0]
 		c.MaxBytes *= 2
-		if _, err := e.js.UpdateStream(t.Context(), c); err != nil {
+		if _, err := e.js.UpdateStream(short(t, patience), c); err != nil {
 			t.Fatal(err)
 		}
-		for ctx := short(t, time.Minute); ; <-time.After(50 * time.Millisecond) {
+		for ctx := short(t, patience); ; <-time.After(50 * time.Millisecond) {
 			if _, err := e.Create(ctx, record()); err == nil {
 				return
 			} else if ctx.Err() != nil {
@@ -355,7 +386,7 @@ func TestSyncer(t *testing.T) {
 // may lead.
 func settle(t *testing.T, e *Engine) {
 	t.Helper()
-	for ctx := short(t, time.Minute); ; <-time.After(50 * time.Millisecond) {
+	for ctx := short(t, patience); ; <-time.After(50 * time.Millisecond) {
 		all := e.Streams(ctx)
 		behind := slices.ContainsFunc(all, func(s Stream) bool { return s.Problem != "" || len(s.Warnings) > 0 })
 		if !behind {

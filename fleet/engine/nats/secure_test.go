@@ -80,7 +80,7 @@ func TestSecure(t *testing.T) {
 			"authorization {\n user: fleet\n password: secret\n}\n",
 			a.file(addr+".pem"), a.file(addr+".key"), a.file("ca.pem"))
 	}})
-	at := c.Servers[0].Addr + ":4222"
+	at := c.Servers[0].At()
 	try := func(o Options, patience time.Duration) error {
 		o.Replicas = 1
 		e, err := Dial(o)
@@ -93,7 +93,7 @@ func TestSecure(t *testing.T) {
 	}
 	good := Options{URL: "tls://fleet:secret@" + at, CA: a.file("ca.pem"), Cert: a.file("client.pem"),
 		Key: a.file("client.key")}
-	if err := try(good, time.Minute); err != nil {
+	if err := try(good, patience); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Options){

@@ -14,7 +14,7 @@ import (
 func TestStreamsGone(t *testing.T) {
 	t.Parallel()
 	e := dial(t, engines.Start(t, 1, engines.Options{}), Options{})
-	ctx := short(t, 2*time.Minute)
+	ctx := short(t, patience)
 	old := record()
 	if _, err := e.Create(ctx, old); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestStreamsGone(t *testing.T) {
 func TestRestored(t *testing.T) {
 	t.Parallel()
 	e := dial(t, engines.Start(t, 1, engines.Options{}), Options{})
-	ctx := short(t, time.Minute)
+	ctx := short(t, patience)
 	for range 5 {
 		if _, err := e.Create(ctx, record()); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ import (
 )
 
 // patience is how long a cluster may take until it answers. It is far more than it takes.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute
 
 // Options say how servers are started. The zero value is plain: no TLS, everybody may come in.
 type Options struct {
@@ -50,9 +51,10 @@ type Cluster struct {
 // A Server is one of them.
 type Server struct {
 	Name string
-	Addr string // without the port, which is 4222
+	Addr string // without the port
 	Dir  string
 
+	shift   int // of its ports from the usual ones
 	program string
 	room    *rooms.Room
 	clock   *apart.Clock
@@ -110,13 +112,17 @@ func Start(tb testing.TB, n int, o Options) *Cluster {
 	if o.Apart == "" {
 		program = Program(tb)
 	}
-	net, err := own.Net()
+	prefix, err := own.Net()
 	if err != nil {
 		tb.Fatal(err)
 	}
+	shift := 0
+	if o.Rooms == nil {
+		shift = untaken(tb, prefix+"1")
+	}
 	for i := range n {
-		s := &Server{Name: fmt.Sprintf("engine%d", i+1), program: program, Dir: tb.TempDir()}
-		s.Addr = net + strconv.Itoa(i+1)
+		s := &Server{Name: fmt.Sprintf("engine%d", i+1), program: program, Dir: tb.TempDir(), shift: shift}
+		s.Addr = prefix + strconv.Itoa(i+1)
 		if o.Rooms != nil {
 			s.room, s.Addr = o.Rooms[i], o.Rooms[i].Addr
 		}
@@ -127,7 +133,7 @@ func Start(tb testing.TB, n int, o Options) *Cluster {
 	}
 	var routes []string
 	for _, s := range c.Servers {
-		routes = append(routes, "nats://"+s.Addr+":6222")
+		routes = append(routes, "nats://"+s.at(routePort))
 	}
 	for _, s := range c.Servers {
 		if err := os.WriteFile(s.config(), []byte(s.text(o, routes)), 0o600); err != nil {
@@ -140,6 +146,41 @@ func Start(tb testing.TB, n int, o Options) *Cluster {
 	}
 	return c
 }
+
+// The usual ports of a server: of clients, of other servers, and of its page.
+const (
+	clientPort = 4222
+	routePort  = 6222
+	pagePort   = 8222
+)
+
+// untaken is by how much ports are shifted that nobody listens on, at all addresses of this machine: the
+// network is ours alone, but a server for all addresses is at this one, too.
+func untaken(tb testing.TB, addr string) (shift int) {
+	tb.Helper()
+	for ; shift < 1000; shift++ {
+		taken := false
+		for _, port := range []int{clientPort, routePort, pagePort} {
+			l, err := net.Listen("tcp4", fmt.Sprintf("%s:%d", addr, port+shift))
+			if err != nil {
+				taken = true
+				continue
+			}
+			l.Close()
+		}
+		if !taken {
+			return shift
+		}
+	}
+	tb.Fatalf("all ports of %s are taken", addr)
+	return 0
+}
+
+// at is its address with one of the usual ports.
+func (s *Server) at(port int) string { return fmt.Sprintf("%s:%d", s.Addr, port+s.shift) }
+
+// At is its address for clients.
+func (s *Server) At() string { return s.at(clientPort) }
 
 // Apart waits until the servers have said something, and fails unless their clocks are as far ahead
 // as Options.Clocks says.
@@ -157,7 +198,7 @@ func (s *Server) Log() string { return filepath.Join(s.Dir, "log") }
 
 // text is its configuration.
 func (s *Server) text(o Options, routes []string) string {
-	t := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\n", s.Name, s.Addr+":4222", s.Addr+":8222")
+	t := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\n", s.Name, s.At(), s.at(pagePort))
 	t += fmt.Sprintf("jetstream {\n store_dir: %q\n max_memory_store: 64M\n max_file_store: 4G\n", s.Dir)
 	if o.Sync != "" {
 		t += " sync_interval: " + o.Sync + "\n"
@@ -165,7 +206,7 @@ func (s *Server) text(o Options, routes []string) string {
 	t += "}\n"
 	if len(routes) > 1 {
 		t += fmt.Sprintf("cluster {\n name: fleet\n listen: %q\n routes: [%s]\n}\n",
-			s.Addr+":6222", strings.Join(routes, ", "))
+			s.at(routePort), strings.Join(routes, ", "))
 	}
 	if o.Extra != nil {
 		t += o.Extra(s.Addr)
@@ -219,7 +260,7 @@ func (s *Server) Go() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
 func (c *Cluster) URL() string {
 	var all []string
 	for _, s := range c.Servers {
-		all = append(all, "nats://"+s.Addr+":4222")
+		all = append(all, "nats://"+s.At())
 	}
 	return strings.Join(all, ",")
 }
