@@ -74,7 +74,8 @@ func (e *Engine) noteStream(i *jetstream.StreamInfo) {
 		return
 	}
 	e.room.note(i)
-	if !e.born.IsZero() && !e.born.Equal(i.Created) {
+	// Before all buckets were there once nothing was told.
+	if e.records != nil && !e.born.IsZero() && !e.born.Equal(i.Created) {
 		e.records.restart()
 	}
 	e.born = i.Created

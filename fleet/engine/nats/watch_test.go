@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"mdalp/fleet/engine"
 	"mdalp/fleet/internal/engines"
 )
@@ -107,5 +109,18 @@ func TestRestored(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].Record.TID != kept.TID {
 			t.Errorf("%d, %v", len(all), err)
 		}
+	}
+}
+
+// A ledger that is made anew between two tries to set all up is the one that counts.
+func TestRenewedEarly(t *testing.T) {
+	e := &Engine{options: Options{Fleet: DefaultFleet}}
+	i := &jetstream.StreamInfo{Config: e.streams()[0]}
+	for n := range 2 {
+		i.Created, i.State.Bytes = time.Unix(int64(n)+1, 0), uint64(n)
+		e.noteStream(i)
+	}
+	if !e.born.Equal(i.Created) || e.room.held.Load() != 1 {
+		t.Errorf("it is of %v, and holds %d bytes", e.born, e.room.held.Load())
 	}
 }
