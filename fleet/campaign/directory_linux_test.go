@@ -40,7 +40,7 @@ func TestDirectory(t *testing.T) {
 				}
 			}
 		}
-		sends("with room", 100_000, true, "20s")
+		sends("with room", 100_000, true, patience.String())
 		sends("without", 16<<20, false, "20s")
 		again("with a smaller one")
 		// Another program takes what is left: nobody is offered, and all are told.
@@ -80,7 +80,7 @@ func TestDirectory(t *testing.T) {
 		for _, p := range f.receivers {
 			p.kill()
 		}
-		f.mount("size=8m", unix.MS_REMOUNT, unix.MS_RDONLY)
+		f.mount("size=8m", unix.MS_REMOUNT, unix.MS_RDONLY) // waits for what an orchestrator writes
 		for _, p := range f.receivers {
 			if err := p.start(); err != nil {
 				t.Fatal(err)

@@ -30,7 +30,7 @@ import (
 )
 
 // patience bounds every wait. It is far more than anything takes.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // built is a set of programs, built once. The variable tells the test inside of a network of its own
 // where they are.
@@ -278,7 +278,12 @@ func (f *fleet) mount(options string, flags ...uintptr) {
 	for _, g := range flags {
 		all |= g
 	}
-	if err := unix.Mount("none", f.dir, "tmpfs", all, options); err != nil {
+	var err error
+	mounted := func() bool { // what is open to be written to is so for a moment
+		err = unix.Mount("none", f.dir, "tmpfs", all, options)
+		return !errors.Is(err, unix.EBUSY)
+	}
+	if !eventually(mounted) || err != nil {
 		f.t.Fatal(os.NewSyscallError("mount", err))
 	}
 }
@@ -324,9 +329,11 @@ type report struct {
 	said        string
 }
 
-// send sends a file from the clients' room.
+// send sends a file from the clients' room. On a busy machine an offer may take longer than a client
+// waits by itself.
 func (f *fleet) send(ctx context.Context, file string, args ...string) (r report) {
-	args = append([]string{"-a", f.addresses(), "-p", "4650", "-f", file, "--ping", "off", "--json"}, args...)
+	args = append([]string{"-a", f.addresses(), "-p", "4650", "-f", file, "--ping", "off", "--json",
+		"--intent-timeout", patience.String()}, args...)
 	path := program(f.t, "mdalp")
 	if f.apart != nil {
 		path = filepath.Join(apartPrograms.in(f.t), "mdalp")
@@ -354,6 +361,14 @@ func (f *fleet) view() *overview.View {
 	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
 	defer cancel()
 	return overview.Look(ctx, f.look)
+}
+
+// record is what the ledger has of a transaction.
+func (f *fleet) record(tid int64) (*engine.Record, error) {
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	r, _, err := f.look.Get(ctx, tid)
+	return r, err
 }
 
 // tell logs all that is known of a transaction.

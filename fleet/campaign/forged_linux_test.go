@@ -21,18 +21,26 @@ import (
 	"mdalp/wire"
 )
 
-// buckets are those of the ledger and the registry, as the engine's operator has them.
-func (f *fleet) buckets(t *testing.T) (ledger, parties jetstream.KeyValue) {
+// jetstream is the engine, as its operator has it. A busy one may be slow.
+func (f *fleet) jetstream(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	c, err := nats.Connect(f.engines.URL())
+	c, err := nats.Connect(f.engines.URL(), nats.Timeout(patience), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	js, err := jetstream.New(c)
+	js, err := jetstream.New(c, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return js
+}
+
+// buckets are those of the ledger and the registry, as the engine's operator has them.
+func (f *fleet) buckets(t *testing.T) (ledger, parties jetstream.KeyValue) {
+	t.Helper()
+	js := f.jetstream(t)
+	var err error
 	if ledger, err = js.KeyValue(t.Context(), "mdalp_ledger"); err != nil {
 		t.Fatal(err)
 	}
@@ -157,10 +165,21 @@ func TestForged(t *testing.T) {
 		file, b := payload(t, 8<<20)
 		spoiled := make(chan report, 1)
 		go func() { spoiled <- f.send(t.Context(), file, "--rate", "16M", "--deadline", "12s") }()
-		f.began(t)
-		for _, e := range f.unsettled(t) {
-			if e.Record.Bytes == 8<<20 {
-				put(ledger, fmt.Sprint("t.", e.Record.TID), `{"tid":"x"}`)
+		found := func(e engine.Entry) bool { return e.Record.Bytes == 8<<20 }
+		for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+			open := f.unsettled(t)
+			if i := slices.IndexFunc(open, found); i >= 0 {
+				put(ledger, fmt.Sprint("t.", open[i].Record.TID), `{"tid":"x"}`)
+				break
+			}
+			// On a busy machine it may be over before it is found.
+			if len(spoiled) > 0 && time.Now().Before(end) {
+				r := <-spoiled
+				t.Logf("it is over: %+v", r)
+				go func() { spoiled <- f.send(t.Context(), file, "--rate", "16M", "--deadline", "12s") }()
+			}
+			if time.Now().After(end) {
+				t.Fatal("nothing is open that could be spoiled")
 			}
 		}
 		keys := 0
@@ -185,7 +204,12 @@ func TestForged(t *testing.T) {
 				t.Errorf("others do not go on: %v: %+v", args, r)
 			}
 		}
-		if code, said := f.status(t, false); code != 1 || !strings.Contains(said, "records of the ledger make no sense") {
+		var code int
+		var said string
+		if !eventually(func() bool {
+			code, said = f.status(t, false)
+			return code == 1 && strings.Contains(said, "records of the ledger make no sense")
+		}) {
 			t.Errorf("status ends with %d: %s", code, said)
 		}
 		after, err := filepath.Glob(filepath.Join(outside, "*"))
@@ -209,7 +233,7 @@ func TestForged(t *testing.T) {
 		parties.Purge(t.Context(), "receiver.recv9")
 		for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
 			_, said := f.status(t, false)
-			if !strings.Contains(said, "make no sense") {
+			if !strings.Contains(said, "make no sense") && !strings.Contains(said, "cannot be read") {
 				break
 			}
 			if time.Now().After(end) {

@@ -34,7 +34,7 @@ func TestNamesFromClients(t *testing.T) {
 			if r.code != 0 || !bytes.Equal(b, bytesOf[i]) {
 				t.Errorf("%+v, %d bytes, %v", r, len(b), err)
 			}
-			if rec, _, err := f.look.Get(t.Context(), r.Transaction); err != nil || rec.File != fmt.Sprint(r.Transaction, "-", name) {
+			if rec, err := f.record(r.Transaction); err != nil || rec.File != fmt.Sprint(r.Transaction, "-", name) {
 				t.Errorf("%+v, %v", rec, err)
 			}
 		}

@@ -16,14 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// record keeps the datagrams that go to a part while enough says so, as somebody on the way does.
-func (p *part) record(t *testing.T, enough func(all [][]byte) bool) (all [][]byte) {
+// tap is a socket that has all that passes, as somebody on the way does.
+func tap(t *testing.T) (fd int) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.ETH_P_ALL<<8)
 	if err != nil {
 		t.Fatal(os.NewSyscallError("socket", err))
 	}
-	defer unix.Close(fd)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// record keeps the datagrams that go to a part while enough says so.
+func (p *part) record(t *testing.T, fd int, enough func(all [][]byte) bool) (all [][]byte) {
+	t.Helper()
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000}); err != nil {
 		t.Fatal(os.NewSyscallError("setsockopt", err))
 	}
@@ -84,6 +90,7 @@ func TestSealedReplayed(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 		file, b := payload(t, 16<<20)
+		way := tap(t) // on a busy machine all may have passed before it is looked at
 		ended := make(chan report, 1)
 		go func() {
 			ended <- f.send(t.Context(), file, "--key", key, "--rate", "8M", "--segment", "1100", "--balance", "equal")
@@ -91,7 +98,7 @@ func TestSealedReplayed(t *testing.T) {
 		f.began(t)
 		one, other := f.receivers[0], f.receivers[1]
 		const some = 50
-		recorded := one.record(t, func(all [][]byte) bool { return len(all) >= some })
+		recorded := one.record(t, way, func(all [][]byte) bool { return len(all) >= some })
 		conn, err := net.ListenUDP("udp4", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -127,7 +127,7 @@ func (f *fleet) offered(t *testing.T, receivers int, args ...string) {
 	file, _ := payload(t, 100)
 	for end := time.Now().Add(patience); ; {
 		r := f.send(t.Context(), file, args...)
-		rec, _, err := f.look.Get(t.Context(), r.Transaction)
+		rec, err := f.record(r.Transaction)
 		if err == nil && len(rec.Receivers) == receivers {
 			return
 		}

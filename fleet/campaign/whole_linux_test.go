@@ -53,7 +53,11 @@ func TestWhole(t *testing.T) {
 			}
 		}
 		v := f.view()
-		if len(v.Parties) != 6 || len(v.Streams) != 4 || len(v.Problems) > 0 {
+		well := func() bool {
+			v = f.view()
+			return len(v.Parties) == 6 && len(v.Streams) == 4 && len(v.Problems) == 0
+		}
+		if !eventually(well) {
 			t.Errorf("%+v", v)
 		}
 		var text bytes.Buffer

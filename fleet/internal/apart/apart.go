@@ -92,12 +92,13 @@ func overlaid(in, tmp string) (overlay string, err error) {
 type Clock struct {
 	file string
 	by   time.Duration
+	made time.Time
 }
 
 // NewClock makes one that is so far ahead, in whole seconds; below 0 it is behind.
 func NewClock(tb testing.TB, by time.Duration) *Clock {
 	tb.Helper()
-	c := &Clock{file: filepath.Join(tb.TempDir(), "clock")}
+	c := &Clock{file: filepath.Join(tb.TempDir(), "clock"), made: time.Now()}
 	if err := c.Set(by); err != nil {
 		tb.Fatal(err)
 	}
@@ -116,10 +117,11 @@ func (c *Clock) Set(by time.Duration) error {
 }
 
 // Check waits until a program with this clock has begun its log, and fails unless the first time there
-// is that far ahead: pattern finds it, and layout says how it is written.
+// is that far ahead of some instant since the clock was made: pattern finds it, and layout says how it
+// is written.
 func (c *Clock) Check(tb testing.TB, log, pattern, layout string) {
 	tb.Helper()
-	for end := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; <-time.After(20 * time.Millisecond) {
 		b, err := os.ReadFile(log)
 		stamp := regexp.MustCompile(pattern).FindSubmatch(b)
 		if stamp == nil && time.Now().Before(end) {
@@ -132,8 +134,10 @@ func (c *Clock) Check(tb testing.TB, log, pattern, layout string) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if off := time.Until(at) - c.by; off.Abs() > time.Minute { // as old as the line may be
-			tb.Fatalf("%s: the clock is ahead by %v, and not %v", log, time.Until(at), c.by)
+		now, is := time.Now(), at.Add(-c.by)
+		const whole = 2 * time.Second // it may be written in seconds
+		if is.Before(c.made.Add(-whole)) || is.After(now.Add(whole)) {
+			tb.Fatalf("%s: the clock is ahead by %v, and not %v", log, at.Sub(now), c.by)
 		}
 		return
 	}
