@@ -27,7 +27,7 @@ import (
 )
 
 // patience bounds every wait. It is far more than anything takes.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // programsDir is the variable that tells the test inside of a network of its own where the
 // programs are, which are built outside.
