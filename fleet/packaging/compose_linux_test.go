@@ -225,7 +225,8 @@ func TestCompose(t *testing.T) {
 		send := func(size int) (file string) {
 			file = filepath.Join(t.TempDir(), "file")
 			write(t, file, strings.Repeat("payload ", size/8))
-			h.must(filepath.Join(programs, "mdalp"), "-a", orchestrators, "-p", "4650", "-f", file, "--ping", "off")
+			h.must(filepath.Join(programs, "mdalp"), "-a", orchestrators, "-p", "4650", "-f", file, "--ping", "off",
+				"--intent-timeout", patience.String())
 			return file
 		}
 		files := []string{send(5_000_000)}
