@@ -41,8 +41,13 @@ func (s *Orchestrator) tendLeft(now time.Time) {
 func (s *Orchestrator) seekLeft(now time.Time) {
 	s.clearing = true
 	s.cfg.Beside(func() func(time.Time) {
-		files, bytes, err := s.store.clear(now.Add(-leftFor))
-		err = errors.Join(err, s.store.refresh())
+		again, err := s.store.anew(now.Add(-unknownFor))
+		if again > 0 {
+			s.cfg.Log.Warn("the engine has lost transactions of which segments were acknowledged; they are settled now",
+				"transactions", again)
+		}
+		files, bytes, cerr := s.store.clear(now.Add(-leftFor))
+		err = errors.Join(err, cerr, s.store.refresh())
 		return func(time.Time) {
 			s.clearing = false
 			if err != nil {
@@ -87,8 +92,7 @@ func (s *store) clear(before time.Time) (files int, bytes int64, err error) {
 }
 
 // nothing reports whether nobody can go on with a transaction any more. With spools, what is there was
-// acknowledged for good, by the base protocol: that goes only where an orchestrator has judged it. What
-// an engine that has lost its records knows no more is for people to look at.
+// acknowledged for good, by the base protocol: that goes only where an orchestrator has judged it, see anew.
 func (s *store) nothing(tid int64, spools bool) (bool, error) {
 	if s.left() {
 		return false, server.ErrElsewhere

@@ -279,8 +279,11 @@ func (t *trans) update(r *engine.Record) error {
 }
 
 // left reports whether a record of the transaction is of a later owner. One of a former owner
-// says nothing: what is read may be old.
-func (t *trans) left(r *engine.Record) bool { return r.Epoch > t.rec.Epoch }
+// says nothing: what is read may be old. That two have the same number of owners before them happens
+// where the engine was set back to a copy.
+func (t *trans) left(r *engine.Record) bool {
+	return r.Epoch > t.rec.Epoch || r.Epoch == t.rec.Epoch && r.Owner != t.rec.Owner
+}
 
 // lose leaves the transaction to the orchestrator that has it now.
 func (t *trans) lose() error {

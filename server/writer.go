@@ -110,6 +110,9 @@ func (w *Writer) refuse(seq int64) {
 	w.over = true
 }
 
+// Meta is what its head says of the transaction; without one, what it was opened with.
+func (w *Writer) Meta() Meta { return w.s.meta }
+
 // Have is which segments are there, of how many bytes, one more than the highest SEQ that
 // came, and whether one came that could not be stored and has not come again.
 func (w *Writer) Have() (have []wire.Range, bytes, high int64, over bool) {
