@@ -43,8 +43,8 @@ func (s *Orchestrator) seekLeft(now time.Time) {
 	s.cfg.Beside(func() func(time.Time) {
 		again, err := s.store.anew(now.Add(-unknownFor))
 		if again > 0 {
-			s.cfg.Log.Warn("the engine has lost transactions of which segments were acknowledged; they are settled now",
-				"transactions", again)
+			s.cfg.Log.Warn("the engine knew nothing of transactions whose segments were acknowledged; they"+
+				" are settled now", "transactions", again)
 		}
 		files, bytes, cerr := s.store.clear(now.Add(-leftFor))
 		err = errors.Join(err, cerr, s.store.refresh())

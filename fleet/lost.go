@@ -13,17 +13,17 @@ import (
 	"mdalp/server"
 )
 
-// An engine that is set back to an older copy, or begins anew, does not know what has begun since. A client of
-// the extended protocol sends that again; one of the base protocol does not ask, and was told by each
+// An engine that is set back to an older copy, or begins anew, does not know what has begun since. A client
+// of the extended protocol sends that again; one of the base protocol does not ask, and was told by each
 // acknowledgement that its segment is stored.
 
-// unknownFor is how old all files of a base transaction are that the engine does not know, until it is begun
-// anew. A record is there before any of them, so that this spares questions alone.
+// unknownFor is how old all files of a base transaction are that the engine does not know, until it is
+// begun anew. A record is there before any of them, so that this spares questions alone.
 const unknownFor = 10 * time.Minute
 
-// anew writes records for transactions that have spools, all of whose files were written before then, and that
-// the engine does not know. They are then taken over as any that others have left, and settled by what is
-// there. It gives how many they are.
+// anew writes records for transactions that have spools, all of whose files were written before then, and
+// that the engine does not know. They are then taken over as any that others have left, and settled by
+// what is there. It gives how many they are.
 func (s *store) anew(before time.Time) (n int, err error) {
 	left, err := s.unfinished(before)
 	if err != nil {
