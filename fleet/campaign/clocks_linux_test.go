@@ -122,7 +122,7 @@ func (f *fleet) abandon(t *testing.T, file string, size int64) (tid int64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var dying sync.WaitGroup
-	dying.Go(func() { f.send(ctx, file, "--rate", "2M", "--deadline", "90s") })
+	dying.Go(func() { f.deliver(ctx, file, "--rate", "2M", "--deadline", "90s") })
 	come := func() bool {
 		all, _ := f.look.Unsettled(ctx)
 		for _, e := range all {

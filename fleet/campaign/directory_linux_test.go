@@ -22,7 +22,11 @@ func TestDirectory(t *testing.T) {
 		sends := func(when string, size int, well bool, deadline string) {
 			t.Helper()
 			file, b := payload(t, size)
-			r := f.send(t.Context(), file, "--deadline", deadline)
+			send := f.send
+			if well {
+				send = f.deliver
+			}
+			r := send(t.Context(), file, "--deadline", deadline)
 			if (r.code == 0) != well || f.stored(b) != well {
 				t.Errorf("%s: %d bytes: %+v, stored %v; all well is to be %v", when, size, r, f.stored(b), well)
 			}

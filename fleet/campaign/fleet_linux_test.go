@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mdalp"
 	"mdalp/fleet/engine"
 	"mdalp/fleet/engine/nats"
 	"mdalp/fleet/internal/apart"
@@ -354,6 +355,24 @@ func (f *fleet) send(ctx context.Context, file string, args ...string) (r report
 	json.Unmarshal(out.Bytes(), &r) // what is missing is seen by who looks
 	r.code, r.said = c.ProcessState.ExitCode(), errs.String()
 	return r
+}
+
+// stood reports whether all receivers were silent for as long as a client waits: where none was killed,
+// the machine stood still, or what they ask.
+func (r report) stood() bool {
+	return r.code == 1 && strings.Contains(r.said, mdalp.ErrAllDead.Error())
+}
+
+// deliver sends a file, and does so again as long as a busy machine has kept it from its receivers, as
+// a user does.
+func (f *fleet) deliver(ctx context.Context, file string, args ...string) (r report) {
+	for end := time.Now().Add(patience); ; {
+		r = f.send(ctx, file, args...)
+		if !r.stood() || time.Now().After(end) {
+			return r
+		}
+		f.t.Logf("sent again: %+v", r)
+	}
 }
 
 // view is what status tells.

@@ -197,7 +197,7 @@ func TestForged(t *testing.T) {
 		}
 		for _, args := range [][]string{nil, {"--base"}} {
 			file, b := payload(t, 20_000)
-			r := f.send(t.Context(), file, args...)
+			r := f.deliver(t.Context(), file, args...)
 			for end := time.Now().Add(patience); !f.stored(b) && time.Now().Before(end); <-time.After(100 * time.Millisecond) {
 			}
 			if r.code != 0 || !f.stored(b) {

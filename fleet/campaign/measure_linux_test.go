@@ -73,7 +73,7 @@ func TestDying(t *testing.T) {
 		file, b := payload(t, 100_000)
 		f.orchestrators[0].kill()
 		start := time.Now()
-		if r := f.send(t.Context(), file); r.code != 0 || !f.stored(b) {
+		if r := f.deliver(t.Context(), file); r.code != 0 || !f.stored(b) {
 			t.Errorf("%+v, stored %v", r, f.stored(b))
 		}
 		goal(t, "a whole send after one orchestrator of two died", time.Since(start), 3*time.Second)
@@ -179,7 +179,7 @@ func TestWrites(t *testing.T) {
 			for try := 1; ; try++ {
 				file, b := payload(t, size)
 				had := settled()
-				r := f.send(t.Context(), file)
+				r := f.deliver(t.Context(), file)
 				if r.code != 0 || !f.stored(b) {
 					t.Fatalf("%d bytes: %+v, stored %v", size, r, f.stored(b))
 				}

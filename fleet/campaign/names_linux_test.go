@@ -24,7 +24,7 @@ func TestNamesFromClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			ended[i] = make(chan report, 1)
-			go func() { ended[i] <- f.send(t.Context(), files[i], "--rate", "16M") }()
+			go func() { ended[i] <- f.deliver(t.Context(), files[i], "--rate", "16M") }()
 		}
 		f.began(t)
 		f.orchestrators[0].kill()

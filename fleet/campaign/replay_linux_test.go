@@ -93,7 +93,7 @@ func TestSealedReplayed(t *testing.T) {
 		way := tap(t) // on a busy machine all may have passed before it is looked at
 		ended := make(chan report, 1)
 		go func() {
-			ended <- f.send(t.Context(), file, "--key", key, "--rate", "8M", "--segment", "1100", "--balance", "equal")
+			ended <- f.deliver(t.Context(), file, "--key", key, "--rate", "8M", "--segment", "1100", "--balance", "equal")
 		}()
 		f.began(t)
 		one, other := f.receivers[0], f.receivers[1]

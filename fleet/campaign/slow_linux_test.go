@@ -86,7 +86,7 @@ func TestSlowDirectory(t *testing.T) {
 					if k == 0 {
 						args = []string{"--base"}
 					}
-					r := f.send(t.Context(), file, args...)
+					r := f.deliver(t.Context(), file, args...)
 					for end := time.Now().Add(patience); k == 0 && !f.stored(b) && time.Now().Before(end); {
 						<-time.After(100 * time.Millisecond)
 					}
@@ -111,7 +111,9 @@ func TestSlowDirectory(t *testing.T) {
 		f.orchestrators[0].hears(t, `msg="the directory is slow"`)
 		file, b := payload(t, 8<<20)
 		ended := make(chan report, 1)
-		go func() { ended <- f.send(t.Context(), file, "--balance", "equal", "--rate", "16M", "--deadline", "80s") }()
+		go func() {
+			ended <- f.deliver(t.Context(), file, "--balance", "equal", "--rate", "16M", "--deadline", "80s")
+		}()
 		f.began(t)
 		<-time.After(2 * time.Second) // some of it is being flushed
 		slow.kill()

@@ -39,12 +39,12 @@ func TestWhole(t *testing.T) {
 		f := open(t, whole)
 		file, b := payload(t, 3<<20)
 		start := time.Now()
-		if r := f.send(t.Context(), file); r.code != 0 || !f.stored(b) {
+		if r := f.deliver(t.Context(), file); r.code != 0 || !f.stored(b) {
 			t.Errorf("extended: %+v, stored %v", r, f.stored(b))
 		}
 		t.Logf("3 MiB took %v", time.Since(start))
 		file, b = payload(t, 5000)
-		if r := f.send(t.Context(), file, "--base"); r.code != 0 {
+		if r := f.deliver(t.Context(), file, "--base"); r.code != 0 {
 			t.Errorf("base: %+v", r)
 		}
 		for end := time.Now().Add(patience); !f.stored(b); <-time.After(100 * time.Millisecond) {

@@ -40,7 +40,7 @@ func TestGoneAskedOften(t *testing.T) {
 	go func() {
 		for ctx.Err() == nil {
 			put()
-			pass(pause)
+			pass(engine.SayEvery)
 		}
 	}()
 	var wg sync.WaitGroup
