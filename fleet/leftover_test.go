@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,30 +10,40 @@ import (
 	"time"
 
 	"mdalp/fleet/engine"
-	"mdalp/fleet/engine/nats"
-	"mdalp/fleet/internal/engines"
+	"mdalp/fleet/engine/model"
 	"mdalp/internal/disk"
+	"mdalp/internal/sim"
 	"mdalp/server"
 )
 
-// oneEngine is an engine of one server, and a context for its calls.
-func oneEngine(t *testing.T) (*nats.Engine, context.Context) {
+// beside runs f as a job beside a loop, with an engine in virtual time: what calls wait for is no matter
+// of the machine.
+func beside(t *testing.T, f func(e engine.Engine)) {
 	t.Helper()
-	e, err := nats.Dial(nats.Options{URL: engines.Start(t, 1, engines.Options{}).URL(), Replicas: 1})
-	if err != nil {
-		t.Fatal(err)
+	w := sim.New(sim.Config{Seed: 1})
+	m := model.New(w, sim.Epoch, 1, model.Faults{Delay: 10 * time.Millisecond})
+	defer m.Close()
+	life := m.Life(func(func(time.Time)) {})
+	done := false
+	life.Beside(func() func(time.Time) {
+		f(m.Client(life))
+		done = true
+		return nil
+	})
+	if err := w.Advance(time.Minute); err != nil || !done {
+		t.Errorf("it is through: %v, %v", done, err)
 	}
-	t.Cleanup(e.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	t.Cleanup(cancel)
-	return e, ctx
 }
 
 // What is left of transactions that the engine does not know any more, or has ended, is removed once all of it
 // is old; of no others, and nothing that is whole or not of the fleet's.
 func TestClear(t *testing.T) {
 	t.Parallel()
-	e, ctx := oneEngine(t)
+	beside(t, func(e engine.Engine) { clears(t, e) })
+}
+
+func clears(t *testing.T, e engine.Engine) {
+	ctx := t.Context()
 	for tid, state := range map[int64]engine.State{3: engine.Open, 4: engine.Kept, 5: engine.Void, 6: engine.Complete, 11: engine.Void,
 		12: engine.Kept} {
 		r := &engine.Record{TID: tid, State: state, Owner: "o", Epoch: 1, Bytes: 5, Segment: 5,
@@ -88,7 +97,11 @@ func TestClear(t *testing.T) {
 // A record that stays open is written anew before the engine forgets it, by its owner alone.
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	e, ctx := oneEngine(t)
+	beside(t, func(e engine.Engine) { refreshes(t, e) })
+}
+
+func refreshes(t *testing.T, e engine.Engine) {
+	ctx := t.Context()
 	revs := make(map[int64]uint64)
 	for tid, r := range map[int64]*engine.Record{1: {State: engine.Open, Owner: "me"}, 2: {State: engine.Open, Owner: "other"},
 		3: {State: engine.Complete, Owner: "me"}} {
@@ -119,7 +132,11 @@ func TestRefresh(t *testing.T) {
 // came, or has come to nothing.
 func TestScrap(t *testing.T) {
 	t.Parallel()
-	e, ctx := oneEngine(t)
+	beside(t, func(e engine.Engine) { scraps(t, e) })
+}
+
+func scraps(t *testing.T, e engine.Engine) {
+	ctx := t.Context()
 	folder, err := disk.View(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
