@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,9 +17,15 @@ import (
 	"mdalp/server"
 )
 
+// An apart is an engine in virtual time, and how who calls it waits.
+type apart struct {
+	engine.Engine
+	pause func(context.Context, time.Duration)
+}
+
 // beside runs f as a job beside a loop, with an engine in virtual time: what calls wait for is no matter
 // of the machine.
-func beside(t *testing.T, f func(e engine.Engine)) {
+func beside(t *testing.T, f func(e apart)) {
 	t.Helper()
 	w := sim.New(sim.Config{Seed: 1})
 	m := model.New(w, sim.Epoch, 1, model.Faults{Delay: 10 * time.Millisecond})
@@ -26,7 +33,7 @@ func beside(t *testing.T, f func(e engine.Engine)) {
 	life := m.Life(func(func(time.Time)) {})
 	done := false
 	life.Beside(func() func(time.Time) {
-		f(m.Client(life))
+		f(apart{m.Client(life), m.Pause})
 		done = true
 		return nil
 	})
@@ -39,7 +46,7 @@ func beside(t *testing.T, f func(e engine.Engine)) {
 // is old; of no others, and nothing that is whole or not of the fleet's.
 func TestClear(t *testing.T) {
 	t.Parallel()
-	beside(t, func(e engine.Engine) { clears(t, e) })
+	beside(t, func(e apart) { clears(t, e) })
 }
 
 func clears(t *testing.T, e engine.Engine) {
@@ -97,7 +104,7 @@ func clears(t *testing.T, e engine.Engine) {
 // A record that stays open is written anew before the engine forgets it, by its owner alone.
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	beside(t, func(e engine.Engine) { refreshes(t, e) })
+	beside(t, func(e apart) { refreshes(t, e) })
 }
 
 func refreshes(t *testing.T, e engine.Engine) {
@@ -132,7 +139,7 @@ func refreshes(t *testing.T, e engine.Engine) {
 // came, or has come to nothing.
 func TestScrap(t *testing.T) {
 	t.Parallel()
-	beside(t, func(e engine.Engine) { scraps(t, e) })
+	beside(t, func(e apart) { scraps(t, e) })
 }
 
 func scraps(t *testing.T, e engine.Engine) {

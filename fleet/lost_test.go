@@ -20,7 +20,11 @@ import (
 // knows, that is of now, or that has no spool.
 func TestLost(t *testing.T) {
 	t.Parallel()
-	e, ctx := oneEngine(t)
+	beside(t, func(e apart) { loses(t, e) })
+}
+
+func loses(t *testing.T, e apart) {
+	ctx := t.Context()
 	dir := t.TempDir()
 	folder, err := disk.View(dir)
 	if err != nil {
@@ -67,7 +71,7 @@ func TestLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &store{engine: e, folder: folder, shared: shared, me: "o-1", ctx: ctx, log: slog.New(slog.DiscardHandler),
-		pause: orPause(nil), tx: make(map[int64]*trans), taking: make(map[int64]int)}
+		pause: e.pause, tx: make(map[int64]*trans), taking: make(map[int64]int)}
 	for _, want := range []int{2, 0} {
 		if n, err := s.anew(time.Now().Add(-unknownFor)); n != want || err != nil {
 			t.Fatalf("%d are begun anew, and not %d: %v", n, want, err)
