@@ -90,9 +90,13 @@ func scrape(n *lab.Network, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	lan, err := lab.Load("lan") // nothing is lost there, so that nobody waits for a timeout
+	if err != nil {
+		return err
+	}
 	l, err := lab.Start(ctx, lab.Config{
 		// Longer than two timeouts in a row: who is silent for so long has ended.
-		Network: n, Seed: 8, Idle: 8 * time.Second, Settled: page.Settled,
+		Network: n, Profile: lan, Seed: 8, Idle: 8 * time.Second, Settled: page.Settled,
 		Watch: func(s *server.Server, w *loop.Waker, socks []*loop.Socket) {
 			page.Serve(Watched{Server: s, Waker: w, Sockets: socks})
 		},
@@ -137,9 +141,13 @@ func transfers(ctx context.Context, l *lab.Lab) error {
 	base := cfg()
 	base.Base, base.Balance, base.Receiver = true, mdalp.BalanceNone, 1
 	base.Tries = 100 // nobody takes over from it, and the machine may be busy
-	for size, c := range map[int]*mdalp.Config{len(payload): cfg(), 100_001: cfg(), 501: base} {
-		if _, err := mdalp.Send(ctx, bytes.NewReader(payload[:size]), int64(size), c); err != nil {
-			return fmt.Errorf("%d bytes: %w", size, err)
+	// The base one is first: it ends by silence.
+	for _, x := range []struct {
+		size int
+		c    *mdalp.Config
+	}{{501, base}, {len(payload), cfg()}, {100_001, cfg()}} {
+		if _, err := mdalp.Send(ctx, bytes.NewReader(payload[:x.size]), int64(x.size), x.c); err != nil {
+			return fmt.Errorf("%d bytes: %w", x.size, err)
 		}
 	}
 	all := float64(len(payload) + 100_001 + 501)
