@@ -171,3 +171,31 @@ func TestDrainSoon(t *testing.T) {
 		t.Errorf("it is over at %v, with %d segments", over, len(d.acked))
 	}
 }
+
+// A receiver that drains, and has nothing open, stays until nobody can be offered it any more: who was
+// just now may be about to begin.
+func TestDrainStays(t *testing.T) {
+	f, d, rcvs := leaseWorld(t, 1)
+	f.world.At(10*time.Second, func(now time.Time) {
+		for at, p := range rcvs {
+			if at == d.to.Addr() {
+				continue // that one has something open
+			}
+			p.drain(now)
+			for after, want := range map[time.Duration]bool{time.Second: true, drainFor - time.Second: true,
+				drainFor + 2*flushEvery: false} {
+				f.world.At(10*time.Second+after, func(time.Time) {
+					if _, stays := p.prog.Next(); stays != want || p.prog.(*Receiver).Open() > 0 {
+						t.Errorf("after %v: stays %v, and not %v", after, stays, want)
+					}
+				})
+			}
+		}
+	})
+	if err := f.world.Advance(30 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.acked) == 0 {
+		t.Error("nothing was sent")
+	}
+}

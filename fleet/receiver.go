@@ -30,6 +30,9 @@ const (
 	idleFor = 40 * time.Second
 	// drainIdle is the same of one that drains, which ends when nothing is open.
 	drainIdle = 2 * time.Second
+	// drainFor is how long it stays at least when the engine was told that it drains: orchestrators
+	// hear of that within a second or two, and whom they offered it last begin then.
+	drainFor  = 2 * engine.SayEvery
 	forgetFor = time.Minute
 )
 
@@ -88,7 +91,8 @@ type Receiver struct {
 	saying     bool
 	say, sweep time.Time
 	slow       slowness
-	first      time.Time // when the engine took first that it is there
+	first      time.Time // when the engine took first that it is there,
+	drained    time.Time // and that it drains
 	doubled    bool      // another has its ID
 	lease      lease
 	sleeps     time.Duration // what Slept said last,
@@ -183,9 +187,10 @@ func (r *Receiver) Expire(now time.Time) {
 	}
 }
 
-// Next implements [loop.Handler]. A receiver that is draining ends when nothing is open.
+// Next implements [loop.Handler]. A receiver that is draining ends when nothing is open, and nobody
+// is offered it any more.
 func (r *Receiver) Next() (at time.Time, ok bool) {
-	if r.left || r.party.Draining && r.Open() == 0 && r.say.After(r.now) {
+	if r.left || !r.drained.IsZero() && r.Open() == 0 && r.now.Sub(r.drained) >= drainFor {
 		return time.Time{}, false
 	}
 	at = r.sweep

@@ -30,6 +30,9 @@ func (r *Receiver) sayThere(now time.Time) {
 			if err == nil && r.first.IsZero() {
 				r.first = now
 			}
+			if err == nil && p.Draining && r.drained.IsZero() {
+				r.drained = now
+			}
 			if err == nil {
 				r.lease.renew(now, began, r.slept(now), then)
 			}
