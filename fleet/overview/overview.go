@@ -3,9 +3,11 @@ package overview
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -62,6 +64,7 @@ func (v *View) look(ctx context.Context, e Source) {
 	if n := e.Stats().Senseless; n > 0 {
 		v.problem("%d records of the ledger make no sense: the logs of the orchestrators have their keys", n)
 	}
+	unread := err
 	parties, err := e.Living(ctx)
 	if err != nil {
 		v.problem("the registry cannot be read: %v", err)
@@ -99,6 +102,10 @@ func (v *View) look(ctx context.Context, e Source) {
 	}
 	v.addresses()
 	v.Streams = e.Streams(ctx)
+	if mute(err, v.Streams) { // one cause, and not six problems
+		v.Problems = []string{silence(e.Stats().Server, unread)}
+		return
+	}
 	for _, s := range v.Streams {
 		if s.Problem != "" {
 			v.problem("stream %s: %s", s.Name, s.Problem)
@@ -107,6 +114,21 @@ func (v *View) look(ctx context.Context, e Source) {
 			v.problem("stream %s: %s", s.Name, w)
 		}
 	}
+}
+
+// mute reports whether the engine has told nothing, neither who is there nor of any stream.
+func mute(err error, all []nats.Stream) bool {
+	return errors.Is(err, engine.ErrAway) &&
+		!slices.ContainsFunc(all, func(s nats.Stream) bool { return s.Problem == "" })
+}
+
+// silence says why a server may answer nothing, unless the error does.
+func silence(server string, why error) string {
+	if why != nil && !errors.Is(why, context.DeadlineExceeded) {
+		return why.Error()
+	}
+	return "server " + server + " of the engine is reached, and answers nothing: most of the servers are" +
+		" away, or do not reach each other, or it has no JetStream; its log says which"
 }
 
 // What a party does.
@@ -166,6 +188,10 @@ func (v *View) Text(w io.Writer) error {
 				n += fmt.Sprintf(" (behind by %d)", c.Lag)
 			}
 			others = append(others, n)
+		}
+		if s.Problem != "" {
+			fmt.Fprintf(t, "%s\t-\t-\t-\t-\t-\n", s.Name)
+			continue
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, orDash(s.Leader),
 			orDash(strings.Join(others, ", ")), s.Messages, size(int64(s.Bytes)), size(s.MaxBytes))

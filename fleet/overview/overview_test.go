@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -86,6 +87,13 @@ var fleets = []struct {
 	{"the engine is away", fixed{err: errors.New("no quorum"), streams: []nats.Stream{{Name: "KV_l", Problem: "it is silent"}}},
 		[]string{"the ledger cannot be read: no quorum", "the registry cannot be read: no quorum", "stream KV_l: it is silent"},
 		[]string{"problem: stream KV_l: it is silent\n"}, []string{"mdalp_fleet_engine_up 0"}},
+	{"no majority of it is there", fixed{err: fmt.Errorf("%w: %w", engine.ErrAway, context.DeadlineExceeded),
+		streams: []nats.Stream{{Name: "KV_l", Problem: "context deadline exceeded"}}},
+		[]string{"server n1 of the engine is reached, and answers nothing: most of the servers are away"},
+		[]string{"KV_l    -       -       -        -      -\n", "problem: server n1 of the engine"}, []string{"mdalp_fleet_engine_up 0"}},
+	{"it lets this user see nothing", fixed{err: fmt.Errorf("%w: permissions violation", engine.ErrAway),
+		streams: []nats.Stream{{Name: "KV_l", Problem: "context deadline exceeded"}}},
+		[]string{"permissions violation"}, nil, []string{"mdalp_fleet_engine_up 0"}},
 	{"there is no connection", fixed{err: errors.New("nobody answers"), cut: true}, []string{"nobody answers"},
 		[]string{"problem: nobody answers\n"}, []string{"mdalp_fleet_engine_up 0"}},
 	{"a server is behind, and a ledger full", fixed{

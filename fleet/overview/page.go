@@ -153,8 +153,8 @@ background:#111}.bad{color:#ff8080}}</style>
 <tr><td>without an orchestrator<td class="n">{{.View.Orphans}}</tr></table>
 <table><tr><th>Stream<th>Leader<th>Others<th class="n">Records<th class="n">Holds<th class="n">Of</tr>
 {{range .View.Streams}}<tr><td>{{.Name}}<td>{{.Leader}}<td>{{range .Replicas}}{{.Name}}
-{{if .Offline}}(away){{else if not .Current}}(behind){{end}} {{end}}<td class="n">{{.Messages}}
-<td class="n">{{.Bytes}} B<td class="n">{{size .MaxBytes}}</tr>{{end}}</table></html>
+{{if .Offline}}(away){{else if not .Current}}(behind){{end}} {{end}}
+{{if not .Problem}}<td class="n">{{.Messages}}<td class="n">{{.Bytes}} B<td class="n">{{size .MaxBytes}}{{end}}</tr>{{end}}</table></html>
 `))
 
 func (p *Page) html(w http.ResponseWriter, r *http.Request) {
