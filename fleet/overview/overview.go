@@ -118,7 +118,7 @@ func (v *View) look(ctx context.Context, e Source) {
 
 // mute reports whether the engine has told nothing, neither who is there nor of any stream.
 func mute(err error, all []nats.Stream) bool {
-	return errors.Is(err, engine.ErrAway) &&
+	return err != nil && len(all) > 0 &&
 		!slices.ContainsFunc(all, func(s nats.Stream) bool { return s.Problem == "" })
 }
 

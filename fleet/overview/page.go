@@ -154,7 +154,8 @@ background:#111}.bad{color:#ff8080}}</style>
 <table><tr><th>Stream<th>Leader<th>Others<th class="n">Records<th class="n">Holds<th class="n">Of</tr>
 {{range .View.Streams}}<tr><td>{{.Name}}<td>{{.Leader}}<td>{{range .Replicas}}{{.Name}}
 {{if .Offline}}(away){{else if not .Current}}(behind){{end}} {{end}}
-{{if not .Problem}}<td class="n">{{.Messages}}<td class="n">{{.Bytes}} B<td class="n">{{size .MaxBytes}}{{end}}</tr>{{end}}</table></html>
+{{if not .Problem}}<td class="n">{{.Messages}}<td class="n">{{.Bytes}} B
+<td class="n">{{size .MaxBytes}}{{end}}</tr>{{end}}</table></html>
 `))
 
 func (p *Page) html(w http.ResponseWriter, r *http.Request) {

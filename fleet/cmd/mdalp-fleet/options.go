@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,9 +74,9 @@ func (o *common) checkEngine() error {
 	if (o.Cert == "") != (o.Key == "") {
 		return usagef("--engine-cert and --engine-key come together")
 	}
-	for _, f := range []struct{ option, file string }{
-		{"--engine-creds", o.Creds}, {"--engine-ca", o.CA},
-		{"--engine-cert", o.Cert}, {"--engine-key", o.Key},
+	for _, f := range []struct{ option, file, what string }{
+		{"--engine-creds", o.Creds, "NATS USER JWT"}, {"--engine-ca", o.CA, "CERTIFICATE"},
+		{"--engine-cert", o.Cert, "CERTIFICATE"}, {"--engine-key", o.Key, ""},
 	} {
 		if f.file == "" {
 			continue
@@ -84,8 +85,13 @@ func (o *common) checkEngine() error {
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", f.option, f.file, bare(err))
 		}
-		if !bytes.Contains(b, []byte("-----BEGIN ")) {
-			return fmt.Errorf("%s %s: there is no credential in it", f.option, f.file)
+		if begin := "-----BEGIN " + f.what; !bytes.Contains(b, []byte(begin)) {
+			return fmt.Errorf("%s %s: there is no \"%s\" in it", f.option, f.file, begin)
+		}
+	}
+	if o.Cert != "" {
+		if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
+			return fmt.Errorf("--engine-cert %s, --engine-key %s: %w", o.Cert, o.Key, err)
 		}
 	}
 	return nil

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -113,6 +118,36 @@ func TestEngineWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.hears("msg=receiver id=a ")
+}
+
+// A certificate and a key that do not belong together are told by the names of both options.
+func TestUnpaired(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &x509.Certificate{SerialNumber: big.NewInt(1)}
+		der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	code, _, errs := output(t, "status", "--engine", "tls://127.0.0.1:1", "--engine-cert", a, "--engine-key", b)
+	if want := fmt.Sprintf("mdalp-fleet: --engine-cert %s, --engine-key %s: tls: ", a, b); code != exitSystem || !strings.HasPrefix(errs, want) {
+		t.Errorf("%d, %s", code, errs)
+	}
 }
 
 // Who is given another folder than the fleet's is refused, and leaves nothing in it.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strings"
 	"sync/atomic"
+	"syscall"
 
 	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,7 +48,18 @@ func (e *Engine) unreachedBy() error {
 		errors.Is(last, client.ErrNoServers) {
 		return errUnreached
 	}
-	return fmt.Errorf("%w (%w)", errUnreached, last)
+	return fmt.Errorf("%w (%w%s)", errUnreached, last, e.uncertified(last))
+}
+
+// uncertified says what may be wrong where a server hangs up: by TLS 1.3 it refuses who shows it no
+// certificate when that takes the connection to be there already (RFC 8446, appendix E.1).
+func (e *Engine) uncertified(err error) string {
+	cut := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) ||
+		strings.Contains(err.Error(), "certificate required")
+	if !cut || e.options.Cert != "" || e.options.CA == "" && !strings.Contains(e.options.URL, "tls://") {
+		return ""
+	}
+	return "; it may want a certificate (--engine-cert, --engine-key)"
 }
 
 // plainly leaves out what is another at each try, as the port that it was tried from.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,5 +111,18 @@ func TestSecure(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		t.Logf("%s: %v", name, err)
+	}
+	bare := good
+	bare.Cert, bare.Key = "", ""
+	for late := time.After(time.Minute); ; {
+		err := try(bare, time.Second)
+		if err != nil && strings.Contains(err.Error(), "it may want a certificate (--engine-cert") {
+			break
+		}
+		select {
+		case <-late:
+			t.Fatalf("it is not told that a certificate is missing: %v", err)
+		default:
+		}
 	}
 }
