@@ -43,7 +43,7 @@ func TestWalk(t *testing.T) {
 	if os.Geteuid() != 0 {
 		need.Skip(t, "network namespaces need root")
 	}
-	for _, p := range []string{"unshare", "ip", "bash"} {
+	for _, p := range []string{"unshare", "ip", "bash", "openssl"} {
 		if _, err := exec.LookPath(p); err != nil {
 			need.Skip(t, err)
 		}

@@ -28,7 +28,7 @@ import (
 const (
 	DefaultFleet    = "mdalp"
 	DefaultReplicas = 3
-	// DefaultLedgerBytes is room for about two million transactions in [engine.Keep].
+	// DefaultLedgerBytes is room for about 1.3 million transactions of four receivers, see docs/scale.md.
 	DefaultLedgerBytes  = 1 << 30
 	DefaultSettledBytes = 1 << 30
 )

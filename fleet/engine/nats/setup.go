@@ -73,8 +73,8 @@ func (e *Engine) setUp(ctx context.Context) {
 		absent := e.options.Look && errors.Is(err, jetstream.ErrStreamNotFound)
 		switch {
 		case absent:
-			err = fmt.Errorf("the engine has nothing of a fleet %q; none of its parts was started yet, or it has"+
-				" another name (--fleet): %w", e.options.Fleet, err)
+			err = fmt.Errorf("the engine has nothing of a fleet %q; none of its parts was started yet, or it"+
+				" has another name (--fleet): %w", e.options.Fleet, err)
 		case !lasting(err):
 			err = e.away(err)
 		}
