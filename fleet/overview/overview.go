@@ -101,6 +101,7 @@ func (v *View) look(ctx context.Context, e Source) {
 		v.problem("%d receivers have no room: their directory is full, or read-only", full)
 	}
 	v.addresses()
+	v.keys()
 	v.Streams = e.Streams(ctx)
 	if mute(err, v.Streams) { // one cause, and not six problems
 		v.Problems = []string{silence(e.Stats().Server, unread)}
@@ -161,6 +162,26 @@ func (v *View) addresses() {
 			continue
 		}
 		first[p.Addr] = p.ID
+	}
+}
+
+// keys finds receivers without a key of the fleet's beside some that have one: who serves clients
+// with keys offers those alone.
+func (v *View) keys() {
+	var without []string
+	have := false
+	for _, p := range v.Parties {
+		switch {
+		case p.Role != engine.Receiver:
+		case p.Seal != "":
+			have = true
+		default:
+			without = append(without, p.ID)
+		}
+	}
+	if have && len(without) > 0 {
+		v.problem("these receivers have no --fleet-key, and others have: %s; orchestrators with --key"+
+			" do not offer them", strings.Join(without, ", "))
 	}
 }
 

@@ -48,6 +48,12 @@ func without(p engine.Party) engine.Party {
 	return p
 }
 
+// keyed is a receiver that has the fleet's key.
+func keyed(p engine.Party) engine.Party {
+	p.Seal = "s"
+	return p
+}
+
 func openly(state engine.State, owner string) engine.Entry {
 	return engine.Entry{Record: &engine.Record{TID: 1, State: state, Owner: owner}}
 }
@@ -84,6 +90,10 @@ var fleets = []struct {
 	{"two receivers have one address", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false),
 		party(engine.Receiver, "r1", false), party(engine.Receiver, "a1", false)}},
 		[]string{"receivers r1 and a1 both say that they are at 192.0.2.1:4650"}, []string{"problem: receivers r1 and a1 both say"}, nil},
+	{"all have the key", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false), keyed(party(engine.Receiver, "r1", false)),
+		keyed(party(engine.Receiver, "r2", false))}}, nil, nil, nil},
+	{"one has not", fixed{parties: []engine.Party{party(engine.Orchestrator, "o1", false), keyed(party(engine.Receiver, "r1", false)),
+		party(engine.Receiver, "r2", false)}}, []string{"these receivers have no --fleet-key, and others have: r2; orchestrators"}, nil, nil},
 	{"a stream is gone", fixed{err: errors.New("no quorum"), streams: []nats.Stream{{Name: "KV_m"}, {Name: "KV_l", Problem: "it is silent"}}},
 		[]string{"the ledger cannot be read: no quorum", "the registry cannot be read: no quorum", "stream KV_l: it is silent"},
 		[]string{"problem: stream KV_l: it is silent\n"}, []string{"mdalp_fleet_engine_up 0"}},
