@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,6 +43,10 @@ func output(t *testing.T, args ...string) (code int, out, errs string) {
 func TestUsage(t *testing.T) {
 	dir := t.TempDir()
 	const e = "nats://127.0.0.1:1"
+	broken := filepath.Join(dir, "broken.pem")
+	if err := os.WriteFile(broken, []byte("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -69,6 +74,11 @@ func TestUsage(t *testing.T) {
 		{"receiver --id a --dir /nonexistent --listen " + local(t) + " --engine " + e, 4, "--dir /nonexistent: no such file"},
 		{"receiver --id a --dir " + dir + " --listen 192.0.2.1 --engine " + e, 4, "--listen 192.0.2.1:4650: "},
 		{"receiver --id a --dir " + dir + " --listen " + local(t), 2, "--engine is missing"},
+		{"receiver --id a --dir " + dir + " --listen 224.0.0.1", 2, `--listen "224.0.0.1": it is one of many hosts`},
+		{"orchestrator --dir " + dir + " --listen 255.255.255.255:4650", 2, "it is one of many hosts"},
+		{"orchestrator --dir " + dir + " --listen [ff02::1]:4650", 2, "it is one of many hosts"},
+		{"status --engine " + e + " --engine-ca " + broken, 4, "--engine-ca " + broken + ": there is no certificate in it"},
+		{"status --engine " + e + " --engine-creds " + broken, 4, "there is no \"-----BEGIN NATS USER JWT\" in it"},
 		{"status", 2, "--engine is missing"},
 		{"receiver --id a --dir " + dir + " --segment 70000", 2, "--segment 70000"},
 		{"receiver --id a --dir " + dir + " --segment 99", 2, "--segment 99: 100 to 65000"},

@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		})
 	}
 	names := regexp.MustCompile(`(?m)(?:^|[\s\x60(|\[,])(--[a-z][a-z-]*)|\b(MDALP_FLEET_[A-Z_]+)\b`)
-	others := map[string]bool{"--from": true, "--help": true} // COPY's, and every program's
+	others := map[string]bool{"--from": true, "--help": true, "--discard": true} // COPY's, every program's, and nats's
 	found := 0
 	for _, file := range []string{"../../../docs/fleet.md", "../../packaging/compose.yaml",
 		"../../packaging/mdalp-fleet.default", "../../packaging/mdalp-fleet@.service",

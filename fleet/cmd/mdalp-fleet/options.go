@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,6 +89,9 @@ func (o *common) checkEngine() error {
 		}
 		if begin := "-----BEGIN " + f.what; !bytes.Contains(b, []byte(begin)) {
 			return fmt.Errorf("%s %s: there is no \"%s\" in it", f.option, f.file, begin)
+		}
+		if f.file == o.CA && !x509.NewCertPool().AppendCertsFromPEM(b) {
+			return fmt.Errorf("%s %s: there is no certificate in it", f.option, f.file)
 		}
 	}
 	if o.Cert != "" {
@@ -201,6 +206,9 @@ func (o *part) address() (listen, told netip.AddrPort, err error) {
 	if listen, err = netip.ParseAddrPort(text); err != nil || listen.Port() == 0 {
 		return wrong("it is ADDR, ADDR:PORT or :PORT")
 	}
+	if a := listen.Addr(); a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return wrong("it is one of many hosts: name one of this host alone")
+	}
 	told = listen
 	if listen.Addr().IsUnspecified() {
 		a, err := outward()
@@ -262,9 +270,17 @@ func (o *part) join(ctx context.Context, e engine.Engine, f disk.Folder) (token 
 		case errors.Is(err, fleet.ErrDirectory):
 			return "", fmt.Errorf("--dir %w; mount the fleet's directory there", err)
 		case !errors.Is(err, engine.ErrAway):
-			return "", fmt.Errorf("--dir %s: %w", o.dir, bare(err))
+			return "", fmt.Errorf("--dir %s: %s%w", o.dir, inside(err), bare(err))
 		}
 	}
+}
+
+// inside names the file in the directory that an error is about; empty where there is none.
+func inside(err error) string {
+	if p := (*os.PathError)(nil); errors.As(err, &p) {
+		return filepath.Base(p.Path) + ": "
+	}
+	return ""
 }
 
 // bare leaves out of the error of a file its path, which an option has named, and what was

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -38,14 +39,15 @@ func (e *Engine) away(err error) error {
 	return fmt.Errorf("%w: %w", engine.ErrAway, err)
 }
 
-// unreachedBy says why there is no connection, as that a server lets this user not in.
+// unreachedBy says why there is no connection, as that a server lets this user not in. What the connection
+// itself has as its last error is newer than what was told of a try: it has none behind a server that is
+// not there. Of a certificate that it does not believe nothing else is told.
 func (e *Engine) unreachedBy() error {
-	last := e.noted(&e.unreached)
-	if last == nil { // it was lost just now, or was never there; not that nothing can be sent
-		last = e.conn.LastError()
+	if last := e.conn.LastError(); telling(last) {
+		e.note(&e.unreached, last)
 	}
-	if last == nil || errors.Is(last, client.ErrReconnectBufExceeded) ||
-		errors.Is(last, client.ErrNoServers) {
+	last := e.noted(&e.unreached)
+	if last == nil {
 		return errUnreached
 	}
 	return fmt.Errorf("%w (%w%s)", errUnreached, last, e.uncertified(last))
@@ -60,6 +62,12 @@ func (e *Engine) uncertified(err error) string {
 		return ""
 	}
 	return "; it may want a certificate (--engine-cert, --engine-key)"
+}
+
+// telling reports whether an error says why there is no connection, and not only that there is none.
+func telling(err error) bool {
+	return err != nil && !errors.Is(err, client.ErrReconnectBufExceeded) &&
+		!errors.Is(err, client.ErrNoServers)
 }
 
 // plainly leaves out what is another at each try, as the port that it was tried from.
@@ -80,6 +88,10 @@ func (e *Engine) advised(err error) error {
 	case full(err):
 		return fmt.Errorf("%w; give stream KV_%s more room, as with 'nats stream edit', or wait until its"+
 			" records have aged", err, e.ledgerName())
+	case errors.As(err, &api) && (slices.Contains(noRoom, api.ErrorCode) ||
+		strings.Contains(api.Description, "insufficient")): // no peers, for that reason
+		return fmt.Errorf("%w; what servers and account may store has to have room for --ledger-bytes,"+
+			" --settled-bytes and some MiB more", err)
 	case errors.As(err, &api) && (api.ErrorCode == notClustered || api.ErrorCode == noPeers):
 		return fmt.Errorf("%w; it takes %d servers in one cluster (--replicas)", err, e.options.Replicas)
 	}
@@ -92,6 +104,10 @@ const (
 	notClustered = 10074
 	noPeers      = 10005
 )
+
+// noRoom are those of a server, or an account, that may not store as much:
+// JSAccountResourcesExceededErr, JSMemoryResourcesExceededErr, JSStorageResourcesExceededErr.
+var noRoom = []jetstream.ErrorCode{10002, 10028, 10047}
 
 // wrongRevision reports whether a write was refused because of what is there. Streams with
 // replicas have an error code of their own for it.
@@ -118,8 +134,8 @@ func lasting(err error) bool {
 		// 503 is one who has no leader, or who is full, which has no code of its own.
 		return (api.Code < 500 || full(err)) && api.ErrorCode != inProcess
 	}
-	for _, e := range []error{client.ErrConnectionClosed, client.ErrMaxPayload, jetstream.ErrInvalidKey,
-		client.ErrPermissionViolation, client.ErrAuthorization} {
+	for _, e := range []error{errUnfit, client.ErrConnectionClosed, client.ErrMaxPayload,
+		jetstream.ErrInvalidKey, client.ErrPermissionViolation, client.ErrAuthorization} {
 		if errors.Is(err, e) {
 			return true
 		}

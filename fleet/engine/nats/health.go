@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A Stream is how the engine keeps one of the fleet's buckets or streams.
@@ -84,8 +86,13 @@ func (e *Engine) inspect(ctx context.Context, s *Stream) error {
 	}
 	i := stream.CachedInfo() // of now: js.Stream has asked for it
 	s.Messages, s.Bytes, s.MaxBytes = i.State.Msgs, i.State.Bytes, i.Config.MaxBytes
-	if s.MaxBytes > 0 && s.Bytes > uint64(s.MaxBytes)/10*8 {
+	// The oldest of what has settled goes where nobody takes it: that is as it should be.
+	untaken := i.Config.Discard == jetstream.DiscardOld && i.State.Consumers == 0
+	if s.MaxBytes > 0 && s.Bytes > uint64(s.MaxBytes)/10*8 && !untaken {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("it is full to %d %%", 100*s.Bytes/uint64(s.MaxBytes)))
+		if i.Config.Discard == jetstream.DiscardOld {
+			s.Warnings = append(s.Warnings, "those who take from it are behind, and the oldest go")
+		}
 	}
 	if i.Config.Replicas == 1 {
 		s.Warnings = append(s.Warnings, "one server alone keeps it")

@@ -104,6 +104,7 @@ type Engine struct {
 	why       error               // of setup, as long as set is open
 	unreached error               // why the server that was tried last was not reached
 	denied    error               // what a server has said last that this user may not do
+	errs      map[string]struct{} // errors that the servers told since the connection was made
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -212,12 +213,18 @@ func (e *Engine) observers() []client.Option {
 			e.stats.reconnects.Add(1)
 			e.log.Info("the engine is connected again", "server", c.ConnectedUrlRedacted())
 		}),
-		client.ReconnectErrHandler(func(_ *client.Conn, err error) { e.note(&e.unreached, plainly(err)) }),
+		client.ReconnectErrHandler(func(_ *client.Conn, err error) {
+			if telling(err) {
+				e.note(&e.unreached, plainly(err))
+			}
+		}),
 		client.ErrorHandler(func(_ *client.Conn, _ *client.Subscription, err error) {
 			if errors.Is(err, client.ErrPermissionViolation) {
 				e.note(&e.denied, err)
 			}
-			e.log.Warn("the engine tells an error", "error", err)
+			if e.fresh(err) {
+				e.log.Warn("the engine tells an error", "error", err)
+			}
 		}),
 	}
 }
@@ -233,6 +240,9 @@ func (e *Engine) note(at *error, err error) {
 func (e *Engine) reached() {
 	e.note(&e.unreached, nil)
 	e.note(&e.denied, nil)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.errs)
 }
 
 // noted gives it.

@@ -9,11 +9,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,7 +47,10 @@ func (a *authority) issue(name string, c *x509.Certificate) {
 	}
 	a.next++
 	c.SerialNumber, c.Subject = big.NewInt(a.next), pkix.Name{CommonName: name}
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	c.NotBefore = time.Now().Add(-time.Hour)
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(time.Hour)
+	}
 	if a.cert == nil {
 		a.cert, a.key = c, key
 	}
@@ -125,4 +130,52 @@ func TestSecure(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// A certificate that has expired is told in one line, though each try tells another time of day.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	c := engines.Start(t, 1, engines.Options{Extra: func(addr string) string {
+		a.issue(addr, &x509.Certificate{IPAddresses: []net.IP{net.ParseIP(addr)}, NotAfter: time.Now().Add(-time.Minute),
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+		return fmt.Sprintf("tls {\n cert_file: %q\n key_file: %q\n}\n", a.file(addr+".pem"), a.file(addr+".key"))
+	}})
+	var said lines
+	e, err := Dial(Options{URL: "tls://" + c.Servers[0].Addr + ":4222", Replicas: 1, CA: a.file("ca.pem"),
+		Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	seen := make(map[string]bool)
+	for ctx := short(t, time.Minute); len(seen) < 3; pass(pause) {
+		if why := e.noted(&e.why); why != nil && strings.Contains(why.Error(), "certificate has expired") {
+			seen[why.Error()] = true
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("it is told in %d ways, last %v: %q", len(seen), e.noted(&e.why), said.all())
+		}
+	}
+	if n := strings.Count(said.all(), "certificate has expired"); n != 1 {
+		t.Errorf("%d lines say so: %s", n, said.all())
+	}
+}
+
+// lines is what is logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

@@ -83,7 +83,7 @@ func (e *Engine) setUp(ctx context.Context) {
 			close(e.absent)
 			return
 		}
-		if text := err.Error(); !told[text] && len(told) < mostTold && ctx.Err() == nil {
+		if text := alike(err); !told[text] && len(told) < mostTold && ctx.Err() == nil {
 			told[text] = true
 			e.log.Warn("the engine is not ready; nothing is offered until it is", "error", err)
 		}
@@ -94,6 +94,10 @@ func (e *Engine) setUp(ctx context.Context) {
 }
 
 func (e *Engine) trySetUp(life context.Context) error {
+	if n := e.conn.MaxPayload(); e.conn.IsConnected() && n < mostMessage {
+		return fmt.Errorf("%w: messages of %d bytes are the most that it takes, and %d are needed"+
+			" (max_payload)", errUnfit, n, mostMessage)
+	}
 	for _, c := range e.streams() {
 		if err := e.makeStream(life, c); err != nil {
 			return fmt.Errorf("stream %s: %w", c.Name, err)
@@ -143,6 +147,9 @@ func (e *Engine) makeStream(life context.Context, c jetstream.StreamConfig) erro
 	if err != nil {
 		return err
 	}
+	if s, err = e.lasts(life, s, &c); err != nil {
+		return err
+	}
 	e.noteStream(s.CachedInfo())
 	if has := s.CachedInfo().Config; has.Replicas != c.Replicas {
 		e.log.Warn("a stream has another number of replicas than was asked for; it stays so",
@@ -156,4 +163,37 @@ func (e *Engine) openBucket(life context.Context, name string, kv *jetstream.Key
 	defer cancel()
 	*kv, err = e.js.KeyValue(ctx, name)
 	return err
+}
+
+// errUnfit is the error of a server that cannot be the engine.
+var errUnfit = errors.New("the server is not fit for this")
+
+// mostMessage is the least that a server may have for the most bytes of a message: a record, with its
+// headers.
+const mostMessage = maxValue + 4<<10
+
+// lasts makes sure that messages of a stream have a time to live where they are to. A server that is too
+// old leaves out what it does not know, without a word, and then the registry would fill up until nobody
+// could say that he is there. One that has become new enough is told once more.
+func (e *Engine) lasts(
+	life context.Context, s jetstream.Stream, c *jetstream.StreamConfig,
+) (jetstream.Stream, error) {
+	has := s.CachedInfo().Config
+	if !c.AllowMsgTTL || has.AllowMsgTTL {
+		return s, nil
+	}
+	if !e.options.Look {
+		ctx, cancel := context.WithTimeout(life, bound)
+		defer cancel()
+		has.AllowMsgTTL, has.SubjectDeleteMarkerTTL = true, c.SubjectDeleteMarkerTTL
+		is, err := e.js.UpdateStream(ctx, has)
+		if err != nil {
+			return nil, err
+		}
+		if is.CachedInfo().Config.AllowMsgTTL {
+			return is, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: its messages have no time to live; it takes nats-server 2.14 or later, and"+
+		" this is %s", errUnfit, e.conn.ConnectedServerVersion())
 }
