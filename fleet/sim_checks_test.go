@@ -2,13 +2,17 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"mdalp/fleet/engine"
+	"mdalp/server"
 )
 
 // offerLag is how old what an orchestrator knows of the others may be when it offers them.
@@ -117,4 +121,27 @@ func (f *fleetWorld) checkDigest(r *engine.Record) {
 // stable is what a loss of power leaves of a payload that has its name.
 func (f *fleetWorld) stable(tid int64) []byte {
 	return f.disk.Unplugged(func() bool { return false }).Files()[f.fileOf(tid)]
+}
+
+// A listener reads what the programs of a scenario log, for what no client should be told.
+type listener struct {
+	slog.Handler
+	f *fleetWorld
+}
+
+func (l listener) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelError || l.Handler.Enabled(ctx, level)
+}
+
+func (l listener) Handle(ctx context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if err, ok := a.Value.Any().(error); ok && errors.Is(err, server.ErrElsewhere) && r.Level >= slog.LevelError {
+			l.f.fail("one says of what another answers for: %s", r.Message)
+		}
+		return true
+	})
+	if !l.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return l.Handler.Handle(ctx, r)
 }

@@ -75,6 +75,8 @@ var plants = []plant{
 		"\tif err != nil {\n\t\tr.broken(s, err)\n", "\tif err != nil && !PLANTED {\n\t\tr.broken(s, err)\n"),
 	one("place.go", "a base segment is missing that another receiver has stored",
 		"g.Over = g.Over && !(len(g.Have)", "g.Over = g.Over && !(!PLANTED && len(g.Have)"),
+	one("../server/opening.go", "a client is refused what another orchestrator answers for",
+		"case errors.Is(err, ErrElsewhere): //", "case errors.Is(err, ErrElsewhere) && !PLANTED: //"),
 	one("../server/room.go", "a receiver tells how much room there was",
 		"|| age >= askFresh ||", "|| age >= askFresh && !PLANTED ||"),
 	// Sealed transactions.

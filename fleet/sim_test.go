@@ -124,14 +124,15 @@ func (f *fleetWorld) add(name string, a netip.AddrPort, orch bool) *proc {
 func newFleet(t *testing.T, seed uint64, tally map[string]int) *fleetWorld {
 	f := &fleetWorld{t: t, seed: seed, tally: tally, rng: rand.New(rand.NewPCG(seed, 0xf1ee7)),
 		procs: make(map[string]*proc), last: make(map[int64]*engine.Record)}
+	f.log = slog.New(listener{slog.DiscardHandler, f})
 	if *seedLog {
-		f.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug,
+		f.log = slog.New(listener{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug,
 			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 				if a.Key == slog.TimeKey && f.world != nil {
 					return slog.Duration("t", f.world.Now().Sub(sim.Epoch))
 				}
 				return a
-			}}))
+			}}), f})
 	}
 	r := f.rng
 	link := sim.LinkConfig{Delay: sim.Delay{Kind: sim.Uniform, Mean: sim.Millis(20 * time.Millisecond), Spread: sim.Millis(15 * time.Millisecond)},

@@ -111,6 +111,9 @@ func (s *Orchestrator) opened(now time.Time, t *transaction, m *announcement, pl
 	case errors.As(err, &sizes):
 		s.refuseManifest(t, m, "sizes that differ from those of what is held", sizes)
 		return
+	case errors.Is(err, ErrElsewhere): // its client asks the others, too, and one of them has it
+		s.cut(now, t)
+		return
 	case err != nil:
 		s.tell(now, tellStore, "a payload is refused", "tid", t.tid, "bytes", m.Bytes, "err", err)
 		s.refuseManifest(t, m, reason(err), nil)
