@@ -51,6 +51,10 @@ func TestTaken(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	spoiled := t.TempDir()
+	if err := os.Mkdir(filepath.Join(spoiled, ".fleet"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +71,7 @@ func TestTaken(t *testing.T) {
 			{local(t), tcp.Addr().String(), dir, "--http 127.0.0.1:.*: another program has the port, choose another one"},
 			{local(t), "192.0.2.1:80", dir, "--http 192.0.2.1:80: .*: this host has no such address"},
 			{local(t), "", file, "--dir .*/file: not a directory"},
+			{local(t), "", spoiled, "--dir .*: .fleet: is a directory"},
 		} {
 			args := []string{role, "--engine", "nats://127.0.0.1:1", "--listen", c.listen, "--dir", c.dir}
 			if c.http != "" {
