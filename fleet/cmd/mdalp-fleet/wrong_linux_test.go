@@ -71,7 +71,7 @@ func TestTaken(t *testing.T) {
 			{local(t), tcp.Addr().String(), dir, "--http 127.0.0.1:.*: another program has the port, choose another one"},
 			{local(t), "192.0.2.1:80", dir, "--http 192.0.2.1:80: .*: this host has no such address"},
 			{local(t), "", file, "--dir .*/file: not a directory"},
-			{local(t), "", spoiled, "--dir .*: .fleet: is a directory"},
+			{local(t), "", spoiled, "--dir .*: .fleet: not a regular file"},
 		} {
 			args := []string{role, "--engine", "nats://127.0.0.1:1", "--listen", c.listen, "--dir", c.dir}
 			if c.http != "" {
