@@ -119,7 +119,7 @@ func TestSecure(t *testing.T) {
 	}
 	bare := good
 	bare.Cert, bare.Key = "", ""
-	for late := time.After(time.Minute); ; {
+	for late := time.After(patience); ; {
 		err := try(bare, time.Second)
 		if err != nil && strings.Contains(err.Error(), "it may want a certificate (--engine-cert") {
 			break
@@ -142,14 +142,14 @@ func TestExpired(t *testing.T) {
 		return fmt.Sprintf("tls {\n cert_file: %q\n key_file: %q\n}\n", a.file(addr+".pem"), a.file(addr+".key"))
 	}})
 	var said lines
-	e, err := Dial(Options{URL: "tls://" + c.Servers[0].Addr + ":4222", Replicas: 1, CA: a.file("ca.pem"),
+	e, err := Dial(Options{URL: "tls://" + c.Servers[0].At(), Replicas: 1, CA: a.file("ca.pem"),
 		Log: slog.New(slog.NewTextHandler(&said, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
 	seen := make(map[string]bool)
-	for ctx := short(t, time.Minute); len(seen) < 3; pass(pause) {
+	for ctx := short(t, patience); len(seen) < 3; pass(pause) {
 		if why := e.noted(&e.why); why != nil && strings.Contains(why.Error(), "certificate has expired") {
 			seen[why.Error()] = true
 		}
