@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,6 +77,8 @@ type diskWorld struct {
 	long  bool            // a journal is to become long
 	// faults is in how many operations one fails, as a disk does that is full or broken.
 	faults int
+	astray bool // the last write to a journal failed
+	kills  bool // the life is to end by the death of the process
 	steps  int64
 	err    error
 }
@@ -97,6 +100,11 @@ type deal struct {
 	whole   bool   // it is told to be complete
 	kept    bool   // it is an operator's now
 	again   bool   // it has been kept once
+	failed  bool   // a flush, and its journal may not say so yet
+	unsaid  bool   // a flush of its journal failed: what that says is in memory alone
+	// doubt says that it never did, as the process died or could write nothing: what was taken before
+	// may be there or not. The digest has to tell.
+	doubt bool
 }
 
 func newDiskWorld(seed uint64, trace io.Writer) *diskWorld {
@@ -179,10 +187,14 @@ func (w *diskWorld) over(died bool) {
 	}
 	if !died {
 		kind = 1
+	} else if w.kills {
+		kind = 0
 	}
+	w.kills = false
 	switch kind {
 	case 0:
 		w.disk = w.disk.Killed()
+		w.evict(2)
 	case 1, 2:
 		w.disk = w.disk.Unplugged(func() bool { return kind == 2 })
 	default:
@@ -238,8 +250,9 @@ func (w *diskWorld) recovered(rs []server.Recovered, power bool) {
 		w.tell("found %d: place %t, spool %t, have %v, error %v", rs[k].TID, rs[k].Place != nil, rs[k].Spool != nil, rs[k].Have, rs[k].Err)
 	}
 	for _, d := range w.deals {
+		d.doubt, d.failed = d.doubt || d.failed, false
 		promised := d.taken
-		if power {
+		if power || d.doubt || d.unsaid {
 			promised = d.stable
 		}
 		d.place, d.spool, d.hashed, d.from, d.named = nil, nil, 0, 0, false
@@ -291,7 +304,7 @@ func (w *diskWorld) holds(d *deal, r *server.Recovered, files map[string][]byte)
 		for _, x := range r.Have {
 			for seq := x.First; seq <= x.Last; seq++ {
 				at := seq * d.seg
-				if seg := d.segment(seq); int64(len(b)) < at+int64(len(seg)) || !bytes.Equal(b[at:at+int64(len(seg))], seg) {
+				if seg := d.segment(seq); int64(len(b)) < at+int64(len(seg)) || !bytes.Equal(b[at:at+int64(len(seg))], seg) && !d.doubt {
 					w.fail("transaction %d: segment %d is told to be there, and is not", r.TID, seq)
 				}
 				have[seq] = true
@@ -313,10 +326,32 @@ func (w *diskWorld) holds(d *deal, r *server.Recovered, files map[string][]byte)
 	return have
 }
 
+// evict has the kernel forget what a failed flush was about, once in n times.
+func (w *diskWorld) evict(n int) {
+	if w.faults > 0 && w.luck.IntN(n) == 0 {
+		w.tell("evicted")
+		w.disk.Evict()
+	}
+}
+
 // fails is the Fail of a disk that is full or broken now and then.
 func (w *diskWorld) fails(op, name string) error {
+	journal := op == "write" && strings.Contains(name, ".journal")
 	if w.luck.IntN(w.faults) > 0 {
+		w.astray = w.astray && !journal
 		return nil
+	}
+	w.astray = w.astray || journal
+	for _, d := range w.deals {
+		if op == "sync" && len(d.tids) > 0 && name == fmt.Sprintf("%d.part", d.tid()) {
+			d.failed = true
+		}
+		if op == "sync" && len(d.tids) > 0 && journalOf(name) == d.tid() {
+			d.unsaid = true
+		}
+	}
+	if op == "sync" && w.lives <= 3 && w.luck.IntN(3) == 0 { // right before it can say so
+		w.disk.Stop, w.kills = w.disk.Ops()+1, true
 	}
 	w.tell("%s %s fails", op, name)
 	return []error{syscall.EIO, syscall.ENOSPC}[w.luck.IntN(2)]
@@ -333,6 +368,22 @@ func (w *diskWorld) spoiled(d *deal, flush bool) {
 	d.from = d.tid()
 	d.place.Keep(d.have())
 	d.place = nil
+	w.corrected(d)
+}
+
+// journalOf gives the transaction of a journal, which may have its name since it was opened.
+func journalOf(name string) (tid int64) {
+	if digits, is := strings.CutSuffix(strings.Replace(name, ".new.", ".", 1), ".journal"); is {
+		tid, _ = strconv.ParseInt(digits, 10, 64)
+	}
+	return tid
+}
+
+// corrected takes it that the journal of what was kept says no more than is there, if it could be written.
+func (w *diskWorld) corrected(d *deal) {
+	if !w.disk.Died() {
+		d.failed = d.failed && w.astray
+	}
 }
 
 // step does one thing to one payload; false when there is nothing left to do. Errors of the
@@ -348,12 +399,18 @@ func (w *diskWorld) step() bool {
 		return false
 	}
 	d := open[w.rng.IntN(len(open))]
+	w.evict(8)
 	do := w.extended
 	if d.base {
 		do = w.plain
 	}
 	err := do(d)
 	switch full := errors.Is(err, syscall.ENOSPC); {
+	case d.doubt && errors.Is(err, server.ErrDamaged):
+		w.tell("%d is damaged, and sent anew", d.tid())
+		d.place, d.from, d.tids, d.doubt = nil, 0, nil, false // a loss of power may bring the old one back
+		clear(d.taken)
+		clear(d.stable)
 	case err == nil || w.faults > 0 && (full || errors.Is(err, syscall.EIO)):
 	default:
 		w.fail("transaction %v: %w", d.tids, err)
@@ -436,7 +493,7 @@ func (w *diskWorld) extended(d *deal) (err error) {
 	w.tell("publish %d", d.tid())
 	_, path, err := d.place.Publish(&sum)
 	if d.named = path != ""; err != nil {
-		w.spoiled(d, path == "")
+		w.spoiled(d, path == "" && !errors.Is(err, server.ErrDamaged))
 		return err
 	}
 	d.whole = true
@@ -492,6 +549,7 @@ func (w *diskWorld) flush(d *deal) error {
 		return err
 	}
 	copy(d.stable, d.taken)
+	d.unsaid = false
 	return nil
 }
 
@@ -525,6 +583,7 @@ func (w *diskWorld) keep(d *deal) {
 	if w.faults > 0 { // what was not flushed could not be, perhaps
 		copy(d.taken, d.stable)
 	}
+	w.corrected(d)
 	d.from, d.place, d.again = d.tid(), nil, true
 }
 
@@ -544,7 +603,7 @@ func (w *diskWorld) moved(d *deal) error {
 			w.fail("transaction %d: segment %d is not there any more", m.TID, seq)
 		}
 	}
-	d.place, d.hashed, d.from = p, 0, 0
+	d.place, d.hashed, d.from, d.failed = p, 0, 0, false
 	copy(d.taken, mine)
 	if w.faults == 0 { // else it may have been kept without being flushed
 		copy(d.stable, mine)

@@ -27,10 +27,10 @@ func TestJournalOfFailedFlush(t *testing.T) {
 		astray bool
 		want   []wire.Range
 	}{
-		"flush":                   {[]string{"sync 7.part"}, false, first},
-		"flush, no room":          {[]string{"sync 7.part", "make"}, false, nil},
-		"flush, nothing goes":     {[]string{"sync 7.part", "make", "remove"}, true, first},
-		"flush, no name is given": {[]string{"sync 7.part", "rename"}, false, nil},
+		"flush":               {[]string{"sync 7.part"}, false, first},
+		"flush, no room":      {[]string{"sync 7.part", "make", "rename"}, false, first},
+		"flush, no write":     {[]string{"sync 7.part", "write 7.a.journal"}, false, nil},
+		"flush, nothing goes": {[]string{"sync 7.part", "write 7.a.journal", "remove"}, true, first},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := sim.NewDisk()

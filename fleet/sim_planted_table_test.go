@@ -36,7 +36,7 @@ var plants = []plant{
 	one("publish.go", "a name is not flushed",
 		"if err = s.folder.Rename(part, whole); err == nil {\n", "if err = s.folder.Rename(part, whole); err == nil && PLANTED {\n\t\t\treturn sum, nil\n\t\t} else if err == nil {\n"),
 	one("../server/place_sync.go", "a journal is flushed ahead of the data it claims",
-		"if p.broken = f.Datasync(); p.broken != nil {", "if PLANTED {\n\t} else if p.broken = f.Datasync(); p.broken != nil {"),
+		"if err := p.breaks(f.Datasync()); err != nil {", "if PLANTED {\n\t} else if err := p.breaks(f.Datasync()); err != nil {"),
 	one("resume.go", "a resumed copy is not flushed",
 		"return s.flush(out.Sync)\n", "if PLANTED {\n\t\treturn nil\n\t}\n\treturn s.flush(out.Sync)\n"),
 	one("../server/writer.go", "a spool without a head is none",

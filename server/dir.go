@@ -74,7 +74,9 @@ type Dir struct {
 
 	mu   sync.Mutex
 	kept map[int64]struct{} // spools that nobody has open,
-	held map[int64]struct{} // and extended payloads
+	held map[int64]struct{} // and extended payloads,
+	// astray those of them whose journals tell of more than was flushed.
+	astray map[int64]struct{}
 	// named are the payloads that have a client's name.
 	named     map[int64]string
 	names     bool
@@ -120,7 +122,7 @@ func NewDir(path string, o DirOptions) (*Dir, error) {
 // NewDirIn is NewDir in a folder that is taken already.
 func NewDirIn(f disk.Folder, o DirOptions) (*Dir, error) {
 	d := &Dir{f: f, boot: f.Boot(), busy: newBusy(),
-		kept: make(map[int64]struct{}), held: make(map[int64]struct{}),
+		kept: make(map[int64]struct{}), held: make(map[int64]struct{}), astray: make(map[int64]struct{}),
 		named: make(map[int64]string), names: o.Names, completed: completed{f: f}}
 	d.blocks.New = func() any { return new(block) }
 	err := d.probe()

@@ -29,9 +29,8 @@ type Part struct {
 	dirty bool         // it stands in Shared.dirty
 	err   error
 
-	flushed   int64       // segments that Flush has flushed, of those that no journal has
-	corrected bool        // the journal, after an error of a flush
-	astray    atomic.Bool // see Astray
+	flushed int64       // segments that Flush has flushed, of those that no journal has
+	astray  atomic.Bool // see Astray
 }
 
 // OpenPart opens one that [Shared.MakePart] has made, with the journal of that writer, if there
@@ -59,6 +58,7 @@ func (s *Shared) OpenPart(m Meta, size int64, writer string) (*Part, error) {
 		p.close()
 		return nil, err
 	}
+	p.found = !p.bare
 	x := &Part{p: p, s: s}
 	for _, r := range p.have() {
 		x.have.put(r)
@@ -97,7 +97,7 @@ func (p *dirPlace) makeJournal() error {
 	if err != nil {
 		return err
 	}
-	if _, err = j.WriteAt(tellFile(appendJournalHead(nil, &p.meta, p.size), p.id), 0); err != nil {
+	if _, err = j.WriteAt(p.head(nil), 0); err != nil {
 		j.Close()
 		p.d.f.Remove(p.name(journalSuffix))
 		return err
@@ -215,43 +215,22 @@ func (p *Part) Flush() (noted bool, err error) {
 	case n == p.flushed: // who asks again costs nothing
 		return false, nil
 	}
-	if q.broken = q.part.Datasync(); q.broken == nil { // the file stays open as long as this one
+	err = q.breaks(q.part.Datasync())
+	if err == nil { // the file stays open as long as this one
 		p.flushed = n
 	}
-	return false, q.broken
+	return false, err
 }
 
 // Sync is [Place].Sync. After an error the journal tells of what was flushed before alone, or there
 // is none any more; where neither can be done, Astray says so, and Sync is to be called again.
 func (p *Part) Sync() error {
 	err := p.p.Sync()
-	if p.p.broken != nil && !p.corrected {
-		p.corrected = p.p.correct() == nil
-		p.astray.Store(!p.corrected)
+	if p.p.astray {
+		p.p.withdraw()
 	}
+	p.astray.Store(p.p.astray)
 	return err
-}
-
-// correct has the journal tell of what was flushed alone, after a flush that failed. A full directory
-// may have no room for another one, and then it goes.
-func (p *dirPlace) correct() error {
-	p.mu.Lock()
-	p.fresh.clear()
-	bare := p.bare
-	p.mu.Unlock()
-	if bare || p.rewrite() == nil {
-		return nil
-	}
-	if err := p.d.f.Remove(p.name(journalSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.journal != nil {
-		p.journal.Close()
-	}
-	p.journal, p.bare, p.end = nil, true, 0
-	return nil
 }
 
 // Astray reports whether the journal says more than is there, after a flush that failed.

@@ -42,6 +42,7 @@ type dirPlace struct {
 	end     int64    // of the journal
 	fresh   rangeSet // taken, and not known to be on the disk
 	scratch []byte
+	spent   error // see broken
 
 	// Of the jobs, which run one at a time.
 	flushing rangeSet // what a flush under way is about
@@ -54,14 +55,17 @@ type dirPlace struct {
 	linked   bool     // it is another payload too, and nothing may be written to it
 	lasting  bool     // the names of its files are on the disk
 	onDisk   []string // suffixes of the files that are there and ours, the first to be removed first
-	// broken is the error of a flush. What it was about may be gone from the kernel's
-	// memory without being on the disk, whatever the next flush says (fsync(2), NOTES).
+	found    bool     // by its journal, and not written anew since, see renew
+	// broken is the error of a flush, see place_broken.go. astray says that the journal tells
+	// of more than was flushed before it.
 	broken error
+	astray bool
 
 	// What the room has accounted for. sparse says that no blocks are set aside, so that
 	// each write takes of what is kept.
 	sparse              bool
 	stored, kept, files int64
+	journaled           int64 // of stored, the journal's
 }
 
 func (d *Dir) newPlace(m Meta, size int64) *dirPlace {
@@ -150,7 +154,7 @@ func (p *dirPlace) take(n, disk, more int64) error {
 	if err := p.d.room.take(n, disk, more, 1); err != nil {
 		return err
 	}
-	p.stored, p.kept, p.files = p.stored+n, p.kept+more, p.files+1
+	p.stored, p.kept, p.files, p.journaled = p.stored+n, p.kept+more, p.files+1, n
 	return nil
 }
 
@@ -211,6 +215,9 @@ func (p *dirPlace) Write(b []byte, off int64) error {
 func (p *dirPlace) Taken(rs []wire.Range) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.spent != nil {
+		return p.spent
+	}
 	if err := p.opened(); err != nil {
 		return err
 	}
@@ -244,19 +251,18 @@ func (p *dirPlace) Discard() {
 	p.reckon(0)
 }
 
-// Keep implements [Place]. What is kept is flushed, as far as it can be.
+// Keep implements [Place]. What is kept is flushed, as far as it can be. While nothing can be
+// written, a journal that is astray stays so: who resumes the payload is told.
 func (p *dirPlace) Keep([]wire.Range) string {
 	p.Sync()
-	if p.broken != nil {
-		// Nobody knows what became of the rest.
-		p.fresh.clear()
-		p.rewrite()
-	}
 	p.close()
 	p.d.mu.Lock()
 	p.d.held[p.meta.TID] = struct{}{}
+	if p.astray {
+		p.d.astray[p.meta.TID] = struct{}{}
+	}
 	p.d.mu.Unlock()
-	p.reckon(p.stored)
+	p.reckon(p.stored - p.journaled + p.end)
 	return p.d.f.Full(p.name(partSuffix))
 }
 

@@ -7,6 +7,9 @@ import (
 
 // Hash implements [Place]. It reads what was just written, from the kernel's memory.
 func (p *dirPlace) Hash(prefix int64) error {
+	if err := p.renew(); err != nil {
+		return err
+	}
 	f, err := p.file()
 	if err != nil {
 		return err
@@ -89,8 +92,8 @@ func (p *dirPlace) named(want *[sha256.Size]byte) error {
 	if err != nil {
 		return err
 	}
-	if p.broken = f.Sync(); p.broken != nil {
-		return p.broken
+	if err := p.breaks(f.Sync()); err != nil {
+		return err
 	}
 	if p.meta.Key.sealed() { // or who has no key could resume it
 		if err := p.d.completed.add(p.done()); err != nil {

@@ -104,6 +104,7 @@ func (p *dirPlace) revive(r *Recovered, there bool) error {
 		return errNothing
 	}
 	p.onDisk = placeSuffixes
+	p.found = true
 	p.sparse = is.Bytes < p.size
 	p.account(is.Bytes)
 	return nil
@@ -111,7 +112,7 @@ func (p *dirPlace) revive(r *Recovered, there bool) error {
 
 // account accounts for a place that is there already, whose payload takes so many bytes.
 func (p *dirPlace) account(bytes int64) {
-	p.stored, p.kept, p.files = bytes+p.end, p.size-bytes+diskBlock, 1
+	p.stored, p.kept, p.files, p.journaled = bytes+p.end, p.size-bytes+diskBlock, 1, p.end
 	p.d.room.found(p.stored, p.kept, p.files)
 }
 
@@ -205,10 +206,11 @@ func (p *dirPlace) finish() error {
 		if is.Size != p.size {
 			return fmt.Errorf("%s: %d bytes, its journal tells of %d", p.d.f.Full(name), is.Size, p.size)
 		}
-		if err := p.d.f.Flush(); err != nil {
-			return err
-		}
 		break
+	}
+	// Or another transaction has the payload, whose name was not flushed.
+	if err := p.d.f.Flush(); err != nil {
+		return err
 	}
 	return errors.Join(p.d.f.Remove(p.name(journalSuffix)), errNothing)
 }

@@ -18,7 +18,7 @@ func (d *Dir) Resume(m Meta, from, size int64) (Place, []wire.Range, error) {
 			return p, p.have(), nil
 		}
 		d.unclaim(d.held, from)
-		if errors.Is(err, errOthers) {
+		if errors.Is(err, errOthers) || errors.Is(err, errNothing) { // its journal is on no disk
 			return d.anew(m, size)
 		}
 		return nil, nil, err
@@ -80,7 +80,11 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 		return nil, err
 	}
 	p = d.newPlace(m, size)
-	p.stable, p.fresh = old.stable, old.fresh
+	p.stable = old.stable
+	if !d.isAstray(from) {
+		p.fresh = old.fresh
+	}
+	p.found = p.fresh.n > 0
 	if err := p.adopt(); err != nil {
 		p.Discard()
 		return nil, err
@@ -90,6 +94,7 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 		return nil, err
 	}
 	p.onDisk = placeSuffixes
+	d.forgive(from)
 	p.sparse = is.Bytes < size
 	d.room.give(0, 0, 0, -is.Bytes-old.end)
 	p.account(is.Bytes)
@@ -97,6 +102,21 @@ func (d *Dir) move(m Meta, from, size int64) (p *dirPlace, err error) {
 		d.f.Remove(old.name(journalSuffix))
 	}
 	return p, nil
+}
+
+// isAstray reports whether a journal tells of more than was flushed.
+func (d *Dir) isAstray(tid int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, astray := d.astray[tid]
+	return astray
+}
+
+// forgive forgets that, as the journal goes.
+func (d *Dir) forgive(tid int64) {
+	d.mu.Lock()
+	delete(d.astray, tid)
+	d.mu.Unlock()
 }
 
 // adopt makes the journal of a payload that has no file yet.

@@ -6,7 +6,13 @@ import "mdalp/internal/disk"
 // the journal say that they are: it is never ahead of them. Segments may come meanwhile.
 func (p *dirPlace) Sync() error {
 	if p.broken != nil {
+		if p.astray {
+			p.correct()
+		}
 		return p.broken
+	}
+	if err := p.renew(); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	// What a former process said to be flushed, it may not have brought to the disk.
@@ -29,12 +35,12 @@ func (p *dirPlace) Sync() error {
 		p.unflushed()
 		return err
 	}
-	if p.broken = f.Datasync(); p.broken != nil {
-		return p.broken
+	if err := p.breaks(f.Datasync()); err != nil {
+		return err
 	}
 	if !p.lasting { // a journal without its payload would be believed of the next file of that name
-		if p.broken = p.d.f.Flush(); p.broken != nil {
-			return p.broken
+		if err := p.breaks(p.d.f.Flush()); err != nil {
+			return err
 		}
 		p.lasting = true
 	}
@@ -53,8 +59,8 @@ func (p *dirPlace) Sync() error {
 		return err
 	}
 	p.flushing.clear()
-	if p.broken = j.Datasync(); p.broken != nil {
-		return p.broken
+	if err := p.breaks(j.Datasync()); err != nil {
+		return err
 	}
 	if p.length() >= p.most {
 		p.rewrite() // else it is tried again, and the old one is as good
@@ -105,10 +111,14 @@ func (p *dirPlace) rewrite() error {
 	return p.d.f.Flush()
 }
 
+// head appends the head of the journal to b, which is empty.
+func (p *dirPlace) head(b []byte) []byte {
+	return tellFile(appendJournalHead(b, &p.meta, p.size), p.id)
+}
+
 // compact is a journal of what is stable.
 func (p *dirPlace) compact() []byte {
-	b := appendJournalHead(make([]byte, 0, journalHead+entryBytes*p.stable.len()), &p.meta, p.size)
-	tellFile(b, p.id)
+	b := p.head(make([]byte, 0, journalHead+entryBytes*p.stable.len()))
 	for _, r := range p.stable.rs {
 		b = p.seals.appendStable(b, r)
 	}

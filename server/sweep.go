@@ -65,6 +65,7 @@ func (d *Dir) Sweep(keep time.Duration, bytes int64) (removed []string, err erro
 		}
 		if strings.HasSuffix(l.name, partSuffix) {
 			d.f.Remove(fileName(l.tid, journalSuffix)) // else the next Recover does
+			d.forgive(l.tid)
 		}
 		d.room.give(0, 0, 0, -l.Bytes)
 		all -= l.Bytes

@@ -110,6 +110,12 @@ func (d *Disk) Outage(keep func() bool) {
 	})
 }
 
+// Evict has the kernel forget what it need not keep: what a flush that failed was about is as it is on
+// the disk from then on. It is for between two operations.
+func (d *Disk) Evict() {
+	d.each((*inode).reread)
+}
+
 // each calls g for every file that has a name, or had one not long ago.
 func (d *Disk) each(g func(*inode)) {
 	seen := make(map[*inode]bool)
@@ -148,6 +154,11 @@ func (f *inode) lose(by int, says func(change) int) {
 		}
 	}
 	f.changes = rest
+	f.reread()
+}
+
+// reread has all see what is on the disk, and what is still to be flushed.
+func (f *inode) reread() {
 	f.data = slices.Clone(f.kept)
 	for _, c := range f.changes {
 		f.data = c.done(f.data)
@@ -160,19 +171,20 @@ func (f *inode) flush(by int) {
 	for _, c := range f.changes {
 		if by != 0 && c.by != by {
 			rest = append(rest, c)
-		} else if by != 0 {
+		} else {
 			f.kept = c.done(f.kept)
 		}
-	}
-	if by == 0 {
-		f.kept = slices.Clone(f.data)
 	}
 	f.changes = rest
 }
 
-// forget takes changes for flushed that were not, after an error.
+// forget takes bytes for flushed that were not, after an error. The length that somebody gave the file
+// stays to be flushed: a file system has that in a journal of its own, and after an error there it
+// writes nothing more.
 func (f *inode) forget(by int) {
-	f.changes = slices.DeleteFunc(f.changes, func(c change) bool { return by == 0 || c.by == by })
+	f.changes = slices.DeleteFunc(f.changes, func(c change) bool {
+		return c.bytes != nil && (by == 0 || c.by == by)
+	})
 }
 
 // seen is what a machine sees of a file.
