@@ -52,24 +52,18 @@ func (r *Receiver) sayThere(now time.Time) {
 	})
 }
 
-// other gives a receiver with this one's ID that was started later, or about as late. What was
-// there before this one's first word is no more: that took its place, and has been told by now.
+// other gives a receiver with this one's ID that was started later, or about as late, if that has said
+// so since this one did. What was there before this one's first word is no more: that took its place.
 func (r *Receiver) other(ctx context.Context) *engine.Party {
-	// Who is there may take long to be told: what this one says must not wait for it.
+	// An answer may take long: what this one says must not wait for it.
 	ctx, cancel := context.WithTimeout(ctx, againAfter)
 	defer cancel()
-	living, err := r.cfg.Engine.Living(ctx)
-	if err != nil {
+	p, _, err := r.cfg.Engine.Said(ctx, r.cfg.ID)
+	// Both find the other one, and the same of them has to go.
+	if err != nil || p == nil || p.Start <= r.cfg.Start {
 		return nil
 	}
-	for i := range living {
-		p := &living[i]
-		// Both find the other one, and the same of them has to go.
-		if p.Role == engine.Receiver && p.ID == r.cfg.ID && p.Start > r.cfg.Start {
-			return p
-		}
-	}
-	return nil
+	return p
 }
 
 // double ends what this one does: its journals are another's, too.

@@ -75,6 +75,10 @@ type Registry interface {
 	// Living gives those who are there, by rising ID, as far as is known. It may be a view that is
 	// kept up to date, and fails with ErrAway when that is not known to be so.
 	Living(ctx context.Context) ([]Party, error)
+	// Said gives what a receiver has said last, and the revision of that, which is another one when it
+	// says so again; nil where the engine has nothing, as after Lives, or it has left. Who asks for one
+	// is told of no others. It fails with ErrAway.
+	Said(ctx context.Context, receiver string) (p *Party, revision uint64, err error)
 	// Gone reports whether a receiver is sure to be there no more: it has left, or said nothing for
 	// Lives before the call. Who has just come is sure of that after Lives alone. It fails with ErrAway.
 	Gone(ctx context.Context, receiver string) (bool, error)

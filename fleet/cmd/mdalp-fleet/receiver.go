@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -181,27 +180,28 @@ func (o *receiving) enter(
 func (o *receiving) alone(
 	ctx context.Context, e engine.Registry, told netip.AddrPort, log *slog.Logger,
 ) error {
-	for seen := (time.Time{}); ; {
+	var seen, news time.Time // when one was seen first, and when it said last that it is there
+	for last := uint64(0); ; time.Sleep(tick) {
+		now := time.Now() // who stands still from here on is told what came meanwhile
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
-		living, err := e.Living(try)
+		p, revision, err := e.Said(try, o.id)
 		cancel()
-		i := slices.IndexFunc(living, func(p engine.Party) bool {
-			return p.Role == engine.Receiver && p.ID == o.id && p.Addr != told
-		})
+		if err == nil && revision != last {
+			last, news = revision, now
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-		case i < 0:
+		case p == nil || p.Addr == told, now.Sub(news) > engine.Lives: // the engine's clock may be another
 			return nil
 		case seen.IsZero():
-			seen = time.Now()
+			seen = now
 			log.Warn("another receiver had this ID a moment ago; waits whether it is gone", "id", o.id,
-				"at", living[i].Addr)
-		case time.Since(seen) > engine.Lives+time.Second: // it has said so again
-			return o.doubled(&living[i])
+				"at", p.Addr)
+		case now.Sub(seen) > engine.Lives+time.Second: // it has said so again
+			return o.doubled(p)
 		}
-		time.Sleep(tick)
 	}
 }
 

@@ -91,6 +91,18 @@ func (r *roll) there(what string, are, not []string) {
 	r.t.Fatalf("%s: there are %v", what, ids)
 }
 
+// last waits until what a receiver said last is another word than that of the revision, and gives that.
+func (r *roll) last(id string, before uint64) (p *engine.Party, revision uint64) {
+	r.t.Helper()
+	for {
+		r.again(r.t, r.ctx, func() (err error) { p, revision, err = r.Said(r.ctx, id); return err })
+		if revision != before || r.ctx.Err() != nil {
+			return p, revision
+		}
+		r.Pass(100 * time.Millisecond)
+	}
+}
+
 // registry: who says so is there, who leaves is not, and who is silent is not for long.
 func registry(t *testing.T, ctx context.Context, s Subject) {
 	r := &roll{Subject: s, t: t, ctx: ctx, said: make(map[string]time.Time)}
@@ -112,6 +124,19 @@ func registry(t *testing.T, ctx context.Context, s Subject) {
 		s.Pass(engine.SayEvery)
 		r.say("a")
 		r.there("said again", []string{"a"}, nil)
+	}
+	r.say("a")
+	p, revision := r.last("a", 0)
+	if !reflect.DeepEqual(p, party("a")) {
+		t.Errorf("a has said %+v", p)
+	}
+	s.Pass(engine.SayEvery)
+	r.say("a")
+	if _, next := r.last("a", revision); next == revision {
+		t.Errorf("a has said nothing since %d", revision)
+	}
+	if p, _ := r.last("c", 1<<63); p != nil {
+		t.Errorf("c has left, and has said %+v", p)
 	}
 	r.there("silent", []string{"a"}, []string{"b"})
 	r.say("c")

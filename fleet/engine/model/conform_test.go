@@ -90,6 +90,11 @@ func (d *driven) Living(ctx context.Context) (ps []engine.Party, err error) {
 	return ps, err
 }
 
+func (d *driven) Said(ctx context.Context, id string) (p *engine.Party, rev uint64, err error) {
+	d.do(func() { p, rev, err = d.Client.Said(ctx, id) })
+	return p, rev, err
+}
+
 func (d *driven) Gone(ctx context.Context, id string) (gone bool, err error) {
 	d.do(func() { gone, err = d.Client.Gone(ctx, id) })
 	return gone, err

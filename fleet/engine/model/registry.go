@@ -56,6 +56,17 @@ func (c *Client) Living(context.Context) (ps []engine.Party, err error) {
 	return ps, err
 }
 
+// Said implements engine.Registry.
+func (c *Client) Said(_ context.Context, receiver string) (p *engine.Party, revision uint64, err error) {
+	err = c.call(false, func() error {
+		if s, ok := c.m.parties[receiver]; ok && c.m.world.Now().Before(s.until) {
+			p, revision = &s.party, uint64(s.until.UnixNano())
+		}
+		return nil
+	})
+	return p, revision, err
+}
+
 // Gone implements engine.Registry.
 func (c *Client) Gone(_ context.Context, receiver string) (gone bool, err error) {
 	err = c.call(false, func() error {

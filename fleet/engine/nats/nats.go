@@ -90,6 +90,7 @@ type Engine struct {
 	records  *view
 	follow   func() // has records kept up to date from now on
 	living   *view
+	meet     func() // has living kept up to date from now on
 	sync     syncer // of the ledger,
 	marks    syncer // and of the registry
 	room     room

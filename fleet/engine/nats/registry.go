@@ -84,6 +84,7 @@ func (e *Engine) Living(ctx context.Context) ([]engine.Party, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
+	e.meet()
 	if err := e.living.reach(ctx, 0); err != nil {
 		return nil, e.away(err)
 	}
@@ -96,6 +97,27 @@ func (e *Engine) Living(ctx context.Context) ([]engine.Party, error) {
 	return all, nil
 }
 
+// Said implements [engine.Registry].
+func (e *Engine) Said(ctx context.Context, receiver string) (*engine.Party, uint64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return nil, 0, err
+	}
+	key := partyKey(&engine.Party{Role: engine.Receiver, ID: receiver})
+	try, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	u, err := e.parties.Get(try, key)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, e.away(err)
+	}
+	p, _ := e.party(key, u.Value()).(*engine.Party)
+	return p, u.Revision(), nil
+}
+
 // Gone implements [engine.Registry]. A write of now goes before: when that is told, all is that came
 // before it.
 func (e *Engine) Gone(ctx context.Context, receiver string) (bool, error) {
@@ -104,6 +126,7 @@ func (e *Engine) Gone(ctx context.Context, receiver string) (bool, error) {
 	if err := e.ready(ctx); err != nil {
 		return false, err
 	}
+	e.meet()
 	before, began := e.living.told(), time.Now()
 	revision, err := e.marks.after(ctx)
 	if err == nil && revision <= before { // the bucket was made anew

@@ -115,11 +115,13 @@ func (e *Engine) trySetUp(life context.Context) error {
 	e.living = newView(e.parties, e.party)
 	e.living.quiet, e.living.lives = 2*engine.SayEvery+time.Second, engine.Lives
 	e.marks.write, e.marks.every = e.markParties, markEvery
-	e.running.Go(func() { e.living.run(life, e.log) })
 	if !e.options.Look {
 		e.running.Go(func() { e.watch(life) })
 	}
 	e.measured = sync.OnceFunc(func() { e.running.Go(func() { e.measure(life) }) })
+	// The registry is followed by those who ask who is there, as orchestrators do: if all receivers did,
+	// each word of each would go to all.
+	e.meet = sync.OnceFunc(func() { e.running.Go(func() { e.living.run(life, e.log) }) })
 	// The ledger is followed by those who ask what is unsettled alone: each of its writes goes
 	// to all who follow it.
 	e.follow = sync.OnceFunc(func() { e.running.Go(func() { e.records.run(life, e.log) }) })
