@@ -170,6 +170,7 @@ func newScale(t *testing.T, receivers, n int, rate float64, slow int) *scaleWorl
 		c.begin = sim.Epoch.Add(5*time.Second + time.Duration(float64(i)/rate*float64(time.Second)))
 		c.next, c.last = c.begin, c.begin
 		c.told = func(*simClient) { w.complete++ }
+		c.broken = func() bool { return false }
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 3, byte(i >> 8), byte(i)}), 5000)
 		w.clients = append(w.clients, c)
 		w.nodes = append(w.nodes, w.world.Add(c.name, c, sim.Socket{Addrs: []netip.AddrPort{a}, PacketInfo: true}))

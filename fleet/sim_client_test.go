@@ -27,6 +27,7 @@ type simClient struct {
 	begin   time.Time
 	now     time.Time          // of the last tick
 	told    func(c *simClient) // that it is complete
+	broken  func() bool        // whether a payload may be damaged
 	before  *simClient         // whose payload it sends once more, and resumes
 	key     int                // of the fleet's clients; 0 is none
 	sealed  *seal.Client       // around it, with a key
@@ -198,7 +199,11 @@ func (c *simClient) state(now time.Time, st *wire.State) {
 		c.done, c.ended = true, now
 		c.told(c)
 	case wire.Damaged:
-		c.err = fmt.Errorf("%s: transaction %d is damaged", c.name, c.tid)
+		if !c.broken() {
+			c.err = fmt.Errorf("%s: transaction %d is damaged", c.name, c.tid)
+		}
+		c.restart(now.Add(time.Second))
+		c.old = wire.Absent
 	case wire.Unknown: // nothing of it had come, and it is over
 		c.restart(now.Add(time.Second))
 	case wire.Refused:

@@ -137,6 +137,13 @@ func (s *ills) full(of string, at time.Time, since time.Duration) bool {
 	})
 }
 
+// broken reports whether a payload may be damaged, which its client hears: where nothing can be written
+// behind a flush that failed, a journal says too much until that can be mended, and if its receiver dies
+// before, it is believed. It takes both, and more.
+func (s *ills) broken() bool {
+	return !s.alone && slices.ContainsFunc(s.all, func(x *ill) bool { return x.errno == syscall.EIO })
+}
+
 // checkIlls checks a fleet whose directory was all that was wrong: who asked was answered meanwhile,
 // and when it was well again all went on.
 func (f *fleetWorld) checkIlls() {
