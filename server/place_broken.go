@@ -29,24 +29,16 @@ func (p *dirPlace) breaks(err error) error {
 // what was taken are blanked where they stand: that needs no room, and no flush either, as nobody
 // believes them after a loss of power. With an error the journal is astray: it says too much.
 func (p *dirPlace) correct() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.spent = p.broken // nothing is taken any more
-	p.fresh.clear()
-	p.flushing.clear()
-	if p.bare {
-		p.astray = false
-		return nil
-	}
-	if err := p.opened(); err != nil {
+	j, err := p.spend()
+	if j == nil || err != nil {
 		return err
 	}
-	is, err := p.journal.Fact()
+	is, err := j.Fact()
 	if err != nil {
 		return err
 	}
 	var said rangeSet
-	err = p.revise(is.Size, func(entry []byte) {
+	err = revise(j, is.Size, func(entry []byte) {
 		r, stable, ok := p.seals.parseEntry(entry)
 		switch {
 		case ok && !stable:
@@ -56,25 +48,43 @@ func (p *dirPlace) correct() error {
 		}
 	})
 	if err == nil {
+		p.mu.Lock()
 		p.stable, p.astray = said, false
+		p.mu.Unlock()
 	}
 	return err
 }
 
+// spend has nothing taken any more, and gives the journal, to which only jobs write from then on: the
+// loop does not wait for them. Nil is none.
+func (p *dirPlace) spend() (disk.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spent = p.broken
+	p.fresh.clear()
+	p.flushing.clear()
+	if p.bare {
+		p.astray = false
+		return nil, nil
+	}
+	err := p.opened()
+	return p.journal, err
+}
+
 // revise writes the entries of a journal of size bytes anew where they stand, each as f leaves it. A
 // loss of power finds each sector as it was or as it is.
-func (p *dirPlace) revise(size int64, f func(entry []byte)) error {
+func revise(j disk.File, size int64, f func(entry []byte)) error {
 	b := make([]byte, max(0, min(size-journalHead, 3200*entryBytes)))
 	for at := int64(journalHead); at < size; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), size-at)]
-		n, err := p.journal.ReadAt(b, at)
+		n, err := j.ReadAt(b, at)
 		if err != nil && err != io.EOF {
 			return err
 		}
 		for e := b[:n]; len(e) >= entryBytes; e = e[entryBytes:] {
 			f(e[:entryBytes])
 		}
-		if _, err := p.journal.WriteAt(b[:n], at); err != nil {
+		if _, err := j.WriteAt(b[:n], at); err != nil {
 			return err
 		}
 	}
